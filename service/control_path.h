@@ -1,0 +1,23 @@
+/* control_path.h - where the service's control socket is. Shared by the daemon, the tools and the library. */
+#ifndef SIDESTACK_CONTROL_PATH_H
+#define SIDESTACK_CONTROL_PATH_H
+
+#include <stddef.h>
+
+#define CONTROL_NAME_DEFAULT "default"
+
+/*
+ * Write the path of the control socket of the service called name into path: /run/sidestack/NAME.sock for root,
+ * $XDG_RUNTIME_DIR/sidestack/NAME.sock otherwise. name must be one plain file name ([A-Za-z0-9._-], not "." or "..").
+ * Safe in a stranger's process: no allocation, no stdio.
+ * Return: 0, -EINVAL for a bad name or no runtime directory, -ENAMETOOLONG when it does not fit.
+ */
+int control_path_of_name(const char *name, char *path, size_t size);
+
+/*
+ * What a program should use: SIDESTACK_SOCKET (a path), else SIDESTACK_NAME, else the default name.
+ * Return: as control_path_of_name().
+ */
+int control_path_from_environment(char *path, size_t size);
+
+#endif

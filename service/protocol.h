@@ -1,0 +1,131 @@
+/*
+ * protocol.h - what the program's library and the service say to each other.
+ *
+ * The one header that crosses the process line. Included by intercept/ and service/ alike; it has no pointers and only
+ * fixed-width types.
+ *
+ * Control connection: an AF_UNIX SOCK_SEQPACKET connection to the service's control socket. The program sends one
+ * struct protocol_message (a request) and receives one struct protocol_message (its reply) before it sends the next.
+ * Both are always exactly sizeof(struct protocol_message); anything else ends the connection. A reply repeats the
+ * request's operation and carries 0 or a negative errno in `result`.
+ *
+ * A request about a socket carries that socket's descriptor (SCM_RIGHTS): holding it is the right to control it. The
+ * service finds the socket by the descriptor's inode and closes the copy it received before it replies, except while
+ * connecting (PROTOCOL_CONNECT).
+ *
+ * Besides, there are two things that the program can find without asking:
+ *  - the service's end of every pair is bound to an abstract name that begins with PROTOCOL_NAME_PREFIX, so
+ *    getpeername() on the program's end says "one of ours", and the next character says how the socket was born;
+ *  - a listening descriptor delivers one struct protocol_accepted for each new connection.
+ */
+#ifndef SIDESTACK_PROTOCOL_H
+#define SIDESTACK_PROTOCOL_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#define PROTOCOL_MAGIC 0x7373746bu /* "sstk" */
+#define PROTOCOL_VERSION 1u
+
+/* The abstract name of the service's end is '\0' PROTOCOL_NAME_PREFIX KIND '/' INSTANCE '/' ID, printable. */
+#define PROTOCOL_NAME_PREFIX "sidestack/"
+#define PROTOCOL_NAME_KIND_SOCKET 's'   /* made by PROTOCOL_SOCKET: ask PROTOCOL_STATUS for its state */
+#define PROTOCOL_NAME_KIND_ACCEPTED 'a' /* born connected, through a listening socket */
+
+/* Longest option value either way; struct tcp_info is the largest that Linux has (248 bytes in 6.18). */
+#define PROTOCOL_OPTION_MAX 256
+
+enum protocol_operation {
+    /* Make a socket. in: args[0] domain, args[1] type without SOCK_NONBLOCK and SOCK_CLOEXEC, args[2] protocol.
+     * Reply: one descriptor, blocking, the program's from then on. Not writable until connected. */
+    PROTOCOL_SOCKET = 1,
+
+    /* bind(2). in: descriptor, address. */
+    PROTOCOL_BIND,
+
+    /* listen(2). in: descriptor, args[0] backlog. The reply comes after the socket listens. From then on the
+     * descriptor delivers struct protocol_accepted messages. May be repeated to change the backlog. */
+    PROTOCOL_LISTEN,
+
+    /* connect(2). in: descriptor, address, flags. Without PROTOCOL_FLAG_WAIT the reply comes at once (-EINPROGRESS
+     * when the handshake began); with it, when the connection is established (0) or failed. A program that stops
+     * waiting closes its control connection; the handshake goes on. The service keeps the descriptor that rode with
+     * the request until the handshake ends, because only through it the pair can be made writable.
+     * -ESTALE with a descriptor: the old pair was used up by a failed connect. The program puts this new one in place
+     * (dup3) and asks again. */
+    PROTOCOL_CONNECT,
+
+    /* shutdown(2) of a socket that is not connected (a connected one is shut down on the pair itself).
+     * in: descriptor, args[0] how. */
+    PROTOCOL_SHUTDOWN,
+
+    /* getsockname(2), getpeername(2). in: descriptor. Reply: address. */
+    PROTOCOL_GETSOCKNAME,
+    PROTOCOL_GETPEERNAME,
+
+    /* getsockopt(2), setsockopt(2), for every option that the pair itself does not hold.
+     * in: descriptor, args[0] level, args[1] name, option_length; for set the value too.
+     * Reply: for get the value and its length, cut to the length asked for as Linux cuts it. */
+    PROTOCOL_GETSOCKOPT,
+    PROTOCOL_SETSOCKOPT,
+
+    /* What is this socket doing? in: descriptor. Reply: args[0] enum protocol_state, args[1] errno that ended it (0 if
+     * none; it stays, "once" is the business of the pair's own SO_ERROR), args[2] bytes that the program wrote and the
+     * peer has not acknowledged (SIOCOUTQ), args[3] those of them not sent yet (SIOCOUTQNSD). */
+    PROTOCOL_STATUS,
+
+    PROTOCOL_OPERATION_COUNT
+};
+
+enum protocol_state {
+    PROTOCOL_STATE_NEW = 0,    /* made, perhaps bound; neither connects nor listens */
+    PROTOCOL_STATE_LISTENING,
+    PROTOCOL_STATE_CONNECTING, /* SYN sent */
+    PROTOCOL_STATE_CONNECTED,  /* the handshake was completed; the pair carries what follows, FINs included */
+    PROTOCOL_STATE_FAILED,     /* connect failed; may connect again */
+    PROTOCOL_STATE_RESET,      /* was connected, then died with the errno given */
+};
+
+/* protocol_message.flags */
+#define PROTOCOL_FLAG_WAIT 1u /* PROTOCOL_CONNECT: reply when the handshake has ended */
+
+/* A struct sockaddr_in or sockaddr_in6 as the program would give it (network byte order); length 0: no address. */
+struct protocol_address {
+    uint32_t length;
+    uint8_t bytes[28];
+};
+_Static_assert(sizeof(struct protocol_address) == 32, "on the wire");
+
+struct protocol_message {
+    uint32_t magic;     /* PROTOCOL_MAGIC */
+    uint16_t version;   /* PROTOCOL_VERSION */
+    uint16_t operation; /* enum protocol_operation */
+    int32_t result;     /* reply: 0 or -errno; request: 0 */
+    uint32_t flags;     /* request: PROTOCOL_FLAG_*; reply: 0 */
+    int32_t args[4];
+    struct protocol_address address;
+    uint32_t option_length;
+    uint8_t option[PROTOCOL_OPTION_MAX];
+};
+_Static_assert(sizeof(struct protocol_message) == 324, "on the wire");
+_Static_assert(offsetof(struct protocol_message, option) == 68, "on the wire");
+
+/*
+ * One new connection: written by the service into the pair of a listening socket, with the connection's descriptor
+ * riding along (blocking; the accepting program's from then on). One such message is one accept().
+ *
+ * The program then writes a single byte, any, into the new descriptor, and the service drops it: it tells the service
+ * that the connection was taken, so that one which nobody took before the listening socket closed is reset, as Linux
+ * resets it.
+ */
+struct protocol_accepted {
+    uint32_t magic;   /* PROTOCOL_MAGIC */
+    uint16_t version; /* PROTOCOL_VERSION */
+    uint16_t zero;
+    struct protocol_address local;
+    struct protocol_address peer;
+};
+_Static_assert(sizeof(struct protocol_accepted) == 72, "on the wire");
+_Static_assert(offsetof(struct protocol_accepted, peer) == 40, "on the wire");
+
+#endif

@@ -1,0 +1,193 @@
+/*
+ * stack.h - the TCP/IP stack as the service sees it.
+ *
+ * One stack a process (lwIP's state is global). Single-threaded: every function here, and every callback, runs on the
+ * thread that called stack_open(). No lwIP type shows. Errors are 0 or -errno.
+ *
+ * The owner polls stack_wire_fd() for reading and calls, once a turn of its loop:
+ *   stack_set_clock(now), stack_receive() when the wire is readable, stack_run_timers() when stack_timer_ms() is due,
+ *   and stack_flush() before it sleeps.
+ *
+ * Callbacks only say that something changed; the owner may call any function of the socket from inside one, except
+ * that it must not destroy OTHER sockets. An owner pointer that was taken away (stack_tcp_close, stack_tcp_abort) is
+ * never called again.
+ */
+#ifndef SIDESTACK_STACK_H
+#define SIDESTACK_STACK_H
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/uio.h>
+
+/* An address and a port, both in network byte order, as sockets have them. */
+union stack_address {
+    struct sockaddr sa;
+    struct sockaddr_in in;
+    struct sockaddr_in6 in6;
+};
+
+struct wire; /* wire.h */
+
+struct stack_config {
+    struct wire *wire;               /* taken: closed by stack_close(), also when stack_open() fails */
+    struct in_addr address;          /* 0.0.0.0: none, loopback only */
+    uint8_t prefix_bits;             /* of address */
+    struct in_addr gateway;          /* 0.0.0.0: none */
+    uint16_t mtu;                    /* 576 to 65521, bytes of IP packet */
+    uint8_t mac[6];                  /* the stack's own, not the device's other end */
+};
+
+/* Figures since stack_open(). */
+struct stack_counters {
+    uint64_t frames_in, bytes_in, frames_in_dropped;
+    uint64_t frames_out, bytes_out, frames_out_dropped; /* a GSO frame counts as one */
+    uint64_t tcp_segments_retransmitted;
+    size_t transmit_bytes; /* memory that holds data not yet acknowledged, all sockets */
+    size_t receive_bytes;  /* memory that holds data not yet consumed, all sockets */
+    size_t sockets;        /* struct stack_tcp that exist, those on their way out included */
+};
+
+/* Start the stack. Return: 0 or -errno. */
+int stack_open(const struct stack_config *config);
+
+/* Abort every connection, free everything, close the wire. */
+void stack_close(void);
+
+/* The descriptor to poll for reading; owned by the stack; -1: the wire has none. */
+int stack_wire_fd(void);
+
+/* The time of this turn of the loop: CLOCK_MONOTONIC in microseconds. */
+void stack_set_clock(uint64_t now_us);
+
+/* Read at most max_frames frames from the wire and process them. Return: how many (less than max_frames: the wire is
+ * empty), or -errno when the wire is broken. */
+int stack_receive(unsigned max_frames);
+
+/* Milliseconds until stack_run_timers() has something to do; -1: nothing is due. 0 also when packets wait on the stack's
+ * own loopback. */
+int stack_timer_ms(void);
+
+/* Run what is due, and deliver packets that wait on the loopback. */
+void stack_run_timers(void);
+
+/* Hand every frame that was gathered for sending to the wire. */
+void stack_flush(void);
+
+void stack_get_counters(struct stack_counters *counters);
+
+/* ---- TCP ---- */
+
+struct stack_tcp; /* a connection or a listening socket */
+
+/*
+ * What an owner is told. All may be NULL for a socket that can't see them.
+ */
+struct stack_tcp_events {
+    /* The handshake of stack_tcp_connect() is complete. */
+    void (*connected)(void *owner);
+    /* A listening socket has a new, established connection; call stack_tcp_adopt(child) here, or it is reset. */
+    void (*accepted)(void *owner, struct stack_tcp *child);
+    /* Data was appended to the receive queue, or the peer's FIN came (stack_tcp_receive_ended()). */
+    void (*received)(void *owner);
+    /* The peer acknowledged data: there is room in the send queue again, perhaps it is empty. */
+    void (*sent)(void *owner);
+    /* The connection is gone, error is a positive errno (ECONNREFUSED, ECONNRESET, ETIMEDOUT, EHOSTUNREACH,
+     * ENETUNREACH, ECONNABORTED, ENOMEM). What was received before stays in the queue and may be consumed. The owner still calls
+     * stack_tcp_close(). Nothing is called after this. */
+    void (*failed)(void *owner, int error);
+};
+
+/* Can this listening socket take one more connection? Asked for each SYN; false drops it, and the peer tries again. */
+typedef bool stack_tcp_may_accept(void *owner);
+
+/* Make a socket. Return: NULL when out of memory. */
+struct stack_tcp *stack_tcp_open(const struct stack_tcp_events *events, void *owner);
+
+/* Give a child of an accepted() callback its owner. */
+void stack_tcp_adopt(struct stack_tcp *tcp, const struct stack_tcp_events *events, void *owner);
+
+/* bind(2), with Linux's rules for reuse (STACK_TCP_REUSEADDR, STACK_TCP_REUSEPORT); port 0 chooses one at once.
+ * Return: 0, -EADDRINUSE, -EADDRNOTAVAIL, -EINVAL (bound already), -EAFNOSUPPORT. */
+int stack_tcp_bind(struct stack_tcp *tcp, const union stack_address *address);
+
+/* listen(2); binds to a port by itself if need be. may_accept may be NULL. Return: 0, -EADDRINUSE, -EINVAL. */
+int stack_tcp_listen(struct stack_tcp *tcp, stack_tcp_may_accept *may_accept);
+
+/* Begin the handshake; 0.0.0.0 means the loopback, as on Linux. Return: 0 (connected() or failed() follows), -ENETUNREACH (no route),
+ * -EADDRNOTAVAIL (no port is free), -EADDRINUSE, -EAFNOSUPPORT, -ENOMEM. After failed() or an error here the same socket may be
+ * bound and connected again; its options are kept, and its port if it was bound by stack_tcp_bind(). */
+int stack_tcp_connect(struct stack_tcp *tcp, const union stack_address *peer);
+
+/*
+ * Sending. The queue belongs to the stack: reserve room, fill it (a read straight from a descriptor), commit. Nothing is copied again; the
+ * memory is released when the peer has acknowledged it.
+ *
+ * stack_tcp_send_room(): bytes that the queue will take now; 0 when it is full.
+ * stack_tcp_send_reserve(): up to want bytes of memory (at most STACK_TCP_IOV pieces) in iov. Return: the number of pieces, 0 when there is no
+ *     room or no memory. Valid until the next call on this socket.
+ * stack_tcp_send_commit(): the first length bytes of what was reserved are data: queue them and send what may be sent. more: the owner has
+ *     more to commit at once (no PSH yet). Return: 0 or -EPIPE (after stack_tcp_shutdown_send() or failure).
+ * stack_tcp_shutdown_send(): FIN behind all data.
+ */
+#define STACK_TCP_IOV 16
+size_t stack_tcp_send_room(const struct stack_tcp *tcp);
+int stack_tcp_send_reserve(struct stack_tcp *tcp, size_t want, struct iovec iov[STACK_TCP_IOV]);
+int stack_tcp_send_commit(struct stack_tcp *tcp, size_t length, bool more);
+int stack_tcp_shutdown_send(struct stack_tcp *tcp);
+/* Bytes committed and not acknowledged; those of them that were never sent. */
+size_t stack_tcp_send_queued(const struct stack_tcp *tcp);
+size_t stack_tcp_send_unsent(const struct stack_tcp *tcp);
+
+/*
+ * Receiving: a queue of what arrived in order, to be written on with one writev.
+ *
+ * stack_tcp_receive_peek(): the head of the queue as at most max pieces. Return: the number of pieces. Valid until the next call on this socket.
+ * stack_tcp_receive_consume(): the first length bytes went on to the program: free them and open the window.
+ * stack_tcp_receive_ended(): the peer sent FIN (true also while data before it is still queued).
+ */
+size_t stack_tcp_receive_queued(const struct stack_tcp *tcp);
+int stack_tcp_receive_peek(const struct stack_tcp *tcp, struct iovec *iov, int max);
+void stack_tcp_receive_consume(struct stack_tcp *tcp, size_t length);
+bool stack_tcp_receive_ended(const struct stack_tcp *tcp);
+
+/*
+ * Ends. In both cases the owner lets go: no callback comes after, the pointer is dead.
+ * stack_tcp_close(): the program closed. Queued data is still sent, then FIN; the stack finishes alone. Data that comes
+ *     later, or that was received and not consumed, resets the connection (RFC 1122 4.2.2.13), as on Linux.
+ * stack_tcp_abort(): RST now, queued data is dropped.
+ */
+void stack_tcp_close(struct stack_tcp *tcp);
+void stack_tcp_abort(struct stack_tcp *tcp);
+
+/* Return: 0, -ENOTCONN (peer, when not connected). An unbound socket's local address is 0.0.0.0:0. */
+int stack_tcp_local_address(const struct stack_tcp *tcp, union stack_address *address);
+int stack_tcp_peer_address(const struct stack_tcp *tcp, union stack_address *address);
+
+/* Options, kept for the life of the socket, inherited by accepted connections. Values and units are those of the Linux option of the same
+ * name; the caller has checked ranges. */
+enum stack_tcp_option {
+    STACK_TCP_REUSEADDR,    /* SO_REUSEADDR: 0, 1 */
+    STACK_TCP_REUSEPORT,    /* SO_REUSEPORT: 0, 1 */
+    STACK_TCP_KEEPALIVE,    /* SO_KEEPALIVE: 0, 1 */
+    STACK_TCP_KEEPIDLE,     /* seconds */
+    STACK_TCP_KEEPINTVL,    /* seconds */
+    STACK_TCP_KEEPCNT,      /* probes */
+    STACK_TCP_NODELAY,      /* 0, 1 */
+    STACK_TCP_CORK,         /* 0, 1: hold back what does not fill a segment, for at most 200 ms */
+    STACK_TCP_SYNCNT,       /* SYNs sent again before ETIMEDOUT */
+    STACK_TCP_USER_TIMEOUT, /* milliseconds; 0: the default */
+    STACK_TCP_MAXSEG,       /* bytes; 0: by the path */
+    STACK_IP_TTL,           /* 1 to 255 */
+    STACK_IP_TOS,           /* 0 to 255 */
+    STACK_TCP_OPTION_COUNT
+};
+int stack_tcp_set_option(struct stack_tcp *tcp, enum stack_tcp_option option, int value);
+int stack_tcp_get_option(const struct stack_tcp *tcp, enum stack_tcp_option option);
+
+/* The true figures of the connection, in Linux's structure (the first fields up to tcpi_total_retrans; the rest is zero). */
+void stack_tcp_get_info(const struct stack_tcp *tcp, struct tcp_info *info);
+
+#endif
