@@ -1,0 +1,176 @@
+# sidestack: `make help` lists the targets and the variables.
+
+B         ?= build
+LWIP_SRC  ?= build/lwip
+PREFIX    ?= /usr/local
+BINDIR     = $(PREFIX)/bin
+LIBDIR     = $(PREFIX)/lib/sidestack
+VERSION    = 0.1.0
+
+# ---- What each artefact is made of ----
+
+INTERCEPT = service/control_path.c
+STACK     =
+SERVICE   = $(addprefix service/, client.c connect.c listener.c log.c pair.c relay.c request.c socket.c)
+TOOL      = service/control_path.c
+LWIP      = $(addprefix core/, def.c inet_chksum.c init.c ip.c mem.c memp.c netif.c pbuf.c stats.c tcp.c tcp_in.c \
+              tcp_out.c ipv4/etharp.c ipv4/icmp.c ipv4/ip4.c ipv4/ip4_addr.c ipv4/ip4_frag.c) netif/ethernet.c
+# The files that hold main(): no part of what the unit tests link.
+SERVICE_MAIN = service/sidestackd.c
+TOOL_MAIN    = service/sidestack.c
+
+# ---- How ----
+
+ifeq ($(origin CC),default)
+CC = gcc
+endif
+OPT      ?= -O2 -g
+WARN      = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Werror
+HARDEN    = -fstack-protector-strong -D_FORTIFY_SOURCE=2
+LINK      = -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed
+# One object serves the library, the daemon and the tests, so all are position-independent.
+BASE      = -std=gnu17 -D_GNU_SOURCE -fPIC -fvisibility=hidden $(OPT) $(HARDEN) $(SANITIZE)
+INCLUDE   = -I. -Istack -I$(LWIP_SRC)/src/include
+DEFINE    = -DSIDESTACK_VERSION='"$(VERSION)"' -DSIDESTACK_LIBDIR='"$(LIBDIR)"'
+
+# SAN=1: with the address and undefined-behaviour sanitizers, in a directory of its own.
+ifeq ($(SAN),1)
+override B := $(B)/asan
+OPT        = -O1 -g -fno-omit-frame-pointer
+HARDEN     = -fstack-protector-strong
+SANITIZE   = -fsanitize=address,undefined -fno-sanitize-recover=undefined
+endif
+
+CORES := $(shell nproc)
+Q = $(if $(V),,@)
+say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)')
+
+objects = $(patsubst %.c,$(B)/obj/%.o,$(1))
+ARTEFACTS = $(B)/libintercept.so $(B)/sidestackd $(B)/sidestack
+
+all: $(ARTEFACTS) ## libintercept.so, sidestackd and sidestack (the default)
+
+$(B)/libintercept.so: $(call objects,$(INTERCEPT)) intercept/exports.map
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(BASE) $(LINK) $(if $(SANITIZE),,-Wl,-z,defs) -shared -Wl,--version-script=intercept/exports.map -o $@ $(filter %.o,$^)
+
+$(B)/sidestackd: $(call objects,$(SERVICE_MAIN)) $(B)/libservice.a $(B)/libstack.a $(B)/liblwip.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(BASE) $(LINK) -pie -o $@ $^ -lpcap -linih
+
+$(B)/sidestack: $(call objects,$(TOOL_MAIN)) $(B)/libtool.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(BASE) $(LINK) -pie -o $@ $^
+
+$(B)/libintercept.a: $(call objects,$(INTERCEPT))
+$(B)/libstack.a: $(call objects,$(STACK))
+$(B)/libservice.a: $(call objects,$(filter-out $(SERVICE_MAIN),$(SERVICE)))
+$(B)/libtool.a: $(call objects,$(filter-out $(TOOL_MAIN),$(TOOL)))
+$(B)/liblwip.a: $(patsubst %.c,$(B)/obj/lwip/%.o,$(LWIP))
+$(B)/lib%.a:
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rc $@ $^
+
+$(B)/obj/%.o: %.c $(B)/flags | $(LWIP_SRC)/src
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(BASE) $(WARN) $(INCLUDE) $(DEFINE) -MMD -MP -c -o $@ $<
+
+# lwIP is not ours to clean: without our warnings.
+$(B)/obj/lwip/%.o: $(LWIP_SRC)/src/%.c $(B)/flags | $(LWIP_SRC)/src
+	$(call say,CC,lwip/$*.c)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(BASE) -w $(INCLUDE) -MMD -MP -c -o $@ $<
+# make finds the sources only if it knows how they come to be there.
+$(LWIP_SRC)/src/%.c: | $(LWIP_SRC)/src ;
+build/lwip/src:
+	$(Q)scripts/fetch-lwip build/lwip
+
+# Rewritten when the compiler or the flags change, so that everything is built again.
+FLAGS = $(CC) $(BASE) $(WARN) $(INCLUDE) $(DEFINE)
+ifneq ($(file <$(B)/flags),$(FLAGS))
+.PHONY: $(B)/flags
+endif
+$(B)/flags:
+	$(Q)mkdir -p $(B)
+	$(file >$@,$(FLAGS))
+
+# ---- Tests ----
+# tests/unit/test_PART_*.c is a program with PART (stack, service, intercept, tool) linked in; the files there that are
+# not called test_* are helpers, linked into each. tests/platform and tests/oracle: one program a file but for helpers.
+
+UNIT_TESTS    = $(basename $(notdir $(wildcard tests/unit/test_*.c)))
+UNIT_HELPERS  = $(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c))
+UNIT_PROGRAMS = $(addprefix $(B)/unit/,$(UNIT_TESTS))
+
+unit: $(UNIT_PROGRAMS)
+$(B)/libunit.a: $(call objects,$(UNIT_HELPERS))
+$(B)/unit/test_stack%: $(B)/libstack.a $(B)/liblwip.a
+$(B)/unit/test_service%: $(B)/libservice.a $(B)/libstack.a $(B)/liblwip.a
+$(B)/unit/test_intercept%: $(B)/libintercept.a
+$(B)/unit/test_tool%: $(B)/libtool.a
+$(UNIT_PROGRAMS): $(B)/unit/%: $(B)/obj/tests/unit/%.o $(B)/libunit.a
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(BASE) -pie -o $@ $< $(filter-out $<,$^) -lcheck -lsubunit -lm -lrt -lpthread -lpcap -linih
+
+PLATFORM_HELPERS  = tests/platform/platform.c
+PLATFORM_PROGRAMS = $(patsubst tests/%.c,$(B)/%,$(filter-out $(PLATFORM_HELPERS),$(wildcard tests/platform/*.c)))
+ORACLE_HELPERS    = tests/oracle/oracle.c
+ORACLE_PROGRAMS   = $(patsubst tests/%.c,$(B)/%,$(filter-out $(ORACLE_HELPERS),$(wildcard tests/oracle/*.c)))
+
+platform: $(PLATFORM_PROGRAMS)
+$(PLATFORM_PROGRAMS): $(call objects,$(PLATFORM_HELPERS))
+oracle: $(ORACLE_PROGRAMS)
+$(ORACLE_PROGRAMS): $(call objects,$(ORACLE_HELPERS))
+$(PLATFORM_PROGRAMS) $(ORACLE_PROGRAMS): $(B)/%: $(B)/obj/tests/%.o
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(BASE) -pie -o $@ $^
+
+tests: unit platform oracle ## the test programs
+
+# The order is: packages, every build, then the tests.
+check: ## everything, from the packages on; JOBS=N tests at a time (2)
+	scripts/install-packages
+	$(MAKE) -j$(CORES) all tests
+	$(MAKE) -j$(CORES) SAN=1 all unit
+	$(MAKE) -j$(CORES) CC=clang B=$(B)/clang all tests
+	tests/run
+
+demo: ## an unmodified curl and nginx on a stack of their own, with a summary
+	scripts/install-packages build demo
+	$(MAKE) -j$(CORES) all
+	scripts/demo
+
+bench: ## throughput and round trip against the kernel's; QUICK=1: a short run
+	scripts/install-packages
+	$(MAKE) -j$(CORES) all
+	tests/bench/run
+
+# ---- Installing ----
+
+install: all ## to PREFIX (/usr/local), under DESTDIR
+	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)
+	install -m 755 $(B)/sidestackd $(B)/sidestack $(DESTDIR)$(BINDIR)
+	install -m 755 $(B)/libintercept.so $(DESTDIR)$(LIBDIR)
+
+uninstall: ## what install put there
+	rm -f $(DESTDIR)$(BINDIR)/sidestackd $(DESTDIR)$(BINDIR)/sidestack $(DESTDIR)$(LIBDIR)/libintercept.so
+	-rmdir $(DESTDIR)$(LIBDIR)
+
+# clean keeps the lwIP that was fetched, so that what follows needs no network; distclean removes that as well.
+clean: ## all that was built
+	$(Q)if [ -d $(B) ]; then find $(B) -mindepth 1 -maxdepth 1 ! -name lwip ! -name cache -exec rm -rf {} +; fi
+distclean: ## the fetched lwIP as well
+	$(Q)rm -rf build
+
+help: ## this
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
+	@printf '%s\n' '' 'CC=clang    another compiler' 'V=1         show each command' 'B=DIR       build in DIR' \
+	    'LWIP_SRC=D  the lwIP that you have (D holds src/core)' 'SAN=1       with sanitizers, in build/asan'
+
+.DELETE_ON_ERROR:
+.PHONY: all unit platform oracle tests check demo bench install uninstall clean distclean help
+
+-include $(shell [ ! -d $(B)/obj ] || find $(B)/obj -name '*.d')
