@@ -1,0 +1,68 @@
+/*
+ * capture.c - every frame of the wire into a capture file, with libpcap.
+ *
+ * Frames are recorded as they cross the device: one that was left to the kernel to segment is recorded whole.
+ */
+#include "capture.h"
+
+#include "log.h"
+
+#include <errno.h>
+#include <pcap/pcap.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/param.h>
+#include <sys/time.h>
+
+#define SNAPLEN 65550 /* an IP packet of 65 535 bytes and its Ethernet header */
+
+static pcap_t *format;
+static pcap_dumper_t *file;
+static unsigned char frame[SNAPLEN];
+
+static void watch(void *context, bool outgoing, const struct iovec *iov, int count, size_t length)
+{
+    struct pcap_pkthdr header = {.len = (bpf_u_int32)length};
+    size_t used = 0;
+
+    (void)context;
+    (void)outgoing;
+    for (int i = 0; i < count && used < MIN(length, sizeof frame); i++) {
+        size_t part = MIN(iov[i].iov_len, MIN(length, sizeof frame) - used);
+
+        memcpy(frame + used, iov[i].iov_base, part);
+        used += part;
+    }
+    header.caplen = (bpf_u_int32)used;
+    if (gettimeofday(&header.ts, NULL) < 0)
+        log_warn("capture: gettimeofday");
+    pcap_dump((unsigned char *)file, &header, frame);
+    if (pcap_dump_flush(file) != 0)
+        log_warn("capture: writing a frame");
+}
+
+int capture_open(const char *path, struct wire *wire, const char **message)
+{
+    format = pcap_open_dead(DLT_EN10MB, SNAPLEN);
+    if (format == NULL) {
+        *message = "out of memory";
+        return -ENOMEM;
+    }
+    file = pcap_dump_open(format, path);
+    if (file == NULL) {
+        *message = pcap_geterr(format); /* lives as long as format */
+        return -EIO;
+    }
+    wire->watch = watch;
+    return 0;
+}
+
+void capture_close(void)
+{
+    if (file != NULL)
+        pcap_dump_close(file);
+    if (format != NULL)
+        pcap_close(format);
+    file = NULL;
+    format = NULL;
+}

@@ -1,0 +1,13 @@
+/* capture.h - every frame of the wire into a capture file, with libpcap. */
+#ifndef SIDESTACK_CAPTURE_H
+#define SIDESTACK_CAPTURE_H
+
+#include "stack/wire.h"
+
+/* Open the file (replaced if it is there) and watch the wire. Return: 0, or -errno with *message saying what failed. */
+int capture_open(const char *path, struct wire *wire, const char **message);
+
+/* Write out what is buffered and close the file; the wire must be closed by then. */
+void capture_close(void);
+
+#endif

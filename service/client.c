@@ -1,0 +1,231 @@
+/*
+ * client.c - control connections: one request at a time from a program, one reply each.
+ *
+ * A client is in one of two states: it may send a request, or it waits for a handshake (waiting_for) and may only go away. Everything else ends the
+ * connection: a message of the wrong size, version or operation, a second request before the reply, a reply that it does not read.
+ * A program loses nothing by that: its sockets live by their descriptors, and the next request opens a new connection.
+ */
+#include "client.h"
+
+#include "log.h"
+#include "request.h"
+
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* More than one to see that there are too many. */
+#define CLIENT_FDS_MAX 8
+
+static struct client_list all = TAILQ_HEAD_INITIALIZER(all);
+static struct client_list dead = TAILQ_HEAD_INITIALIZER(dead);
+static size_t count, count_max;
+static uint64_t last_id;
+
+void client_setup(size_t max)
+{
+    count_max = max;
+}
+
+static void stop_waiting(struct client *client)
+{
+    if (client->waiting_for != NULL)
+        TAILQ_REMOVE(&client->waiting_for->waiters, client, wait_link);
+    client->waiting_for = NULL;
+}
+
+static void destroy(struct client *client)
+{
+    stop_waiting(client);
+    close(client->fd);
+    client->fd = -1;
+    client->source.kind = SOURCE_DEAD;
+    TAILQ_REMOVE(&all, client, link);
+    TAILQ_INSERT_TAIL(&dead, client, link);
+    count--;
+}
+
+/* Take one connection. Return: 0, -EAGAIN when none waits, or -errno. */
+static int accept_one(int control_fd)
+{
+    struct client *client;
+    int error;
+    int fd = accept4(control_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+
+    if (fd < 0)
+        return -errno;
+    if (count >= count_max) {
+        close(fd);
+        log_warnx("control: the limit of %zu connections is reached", count_max);
+        return 0;
+    }
+    client = calloc(1, sizeof *client);
+    if (client == NULL) {
+        close(fd);
+        return -ENOMEM;
+    }
+    client->source.kind = SOURCE_CLIENT;
+    client->fd = fd;
+    client->id = ++last_id;
+    error = loop_watch(fd, &client->source, EPOLLIN);
+    if (error < 0) {
+        close(fd);
+        free(client);
+        return error;
+    }
+    TAILQ_INSERT_TAIL(&all, client, link);
+    count++;
+    return 0;
+}
+
+void client_accept(int control_fd)
+{
+    int error;
+
+    do
+        error = accept_one(control_fd);
+    while (error == 0);
+    if (error != -EAGAIN && error != -ECONNABORTED) {
+        errno = -error;
+        log_warn("control: accept");
+    }
+}
+
+/* Send a reply, with a descriptor unless fd is -1 (it stays the caller's). Return: 0 or -errno. */
+static int send_reply(const struct client *client, const struct protocol_message *reply, int fd)
+{
+    struct iovec iov = {(void *)reply, sizeof *reply};
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(sizeof(int))];
+    } control = {.header = {CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS}};
+    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+
+    if (fd >= 0) {
+        memcpy(CMSG_DATA(&control.header), &fd, sizeof fd);
+        message.msg_control = &control;
+        message.msg_controllen = sizeof control;
+    }
+    return sendmsg(client->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+/* Receive one request. *fd is the descriptor that rode along, the caller's to close, or -1.
+ * Return: 1, 0 when there is none, -errno when the connection must end (-EPIPE: the program closed it). */
+static int receive_request(const struct client *client, struct protocol_message *request, int *fd)
+{
+    struct iovec iov = {request, sizeof *request};
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(CLIENT_FDS_MAX * sizeof(int))];
+    } control;
+    struct msghdr message = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    int received[CLIENT_FDS_MAX];
+    size_t fds = 0;
+    ssize_t length = recvmsg(client->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    bool good;
+
+    *fd = -1;
+    if (length < 0)
+        return errno == EAGAIN || errno == EINTR ? 0 : -errno;
+    for (struct cmsghdr *part = CMSG_FIRSTHDR(&message); part != NULL; part = CMSG_NXTHDR(&message, part)) {
+        if (part->cmsg_level == SOL_SOCKET && part->cmsg_type == SCM_RIGHTS) {
+            size_t n = (part->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+
+            memcpy(received + fds, CMSG_DATA(part), n * sizeof(int));
+            fds += n;
+        }
+    }
+    good = length == sizeof *request && !(message.msg_flags & (MSG_CTRUNC | MSG_TRUNC)) && fds <= 1;
+    if (good && fds == 1)
+        *fd = received[0];
+    else
+        for (size_t i = 0; i < fds; i++)
+            close(received[i]);
+    if (good)
+        return 1;
+    return length == 0 && fds == 0 ? -EPIPE : -EBADMSG;
+}
+
+/* Do one request and reply to it. Return: 0, or -errno when the connection must end. */
+static int serve(struct client *client, const struct protocol_message *request, int fd)
+{
+    struct protocol_message reply = {
+        .magic = PROTOCOL_MAGIC, .version = PROTOCOL_VERSION, .operation = request->operation};
+    struct request_context context = {.fd = fd, .reply_fd = -1};
+    int error;
+
+    error = request_check(request, fd);
+    if (error < 0) {
+        if (fd >= 0)
+            close(fd);
+        return error;
+    }
+    reply.result = request_execute(request, &reply, &context);
+    if (context.fd >= 0)
+        close(context.fd);
+    if (context.wait_for != NULL) {
+        client->waiting_for = context.wait_for;
+        TAILQ_INSERT_TAIL(&context.wait_for->waiters, client, wait_link);
+        return 0;
+    }
+    error = send_reply(client, &reply, context.reply_fd);
+    if (context.reply_fd >= 0)
+        close(context.reply_fd);
+    return error;
+}
+
+void client_handle(struct client *client, uint32_t epoll_events)
+{
+    struct protocol_message request;
+    int fd, error;
+
+    if (client->waiting_for != NULL) { /* it went away, or says something when it should not */
+        destroy(client);
+        return;
+    }
+    if (!(epoll_events & EPOLLIN)) {
+        destroy(client);
+        return;
+    }
+    error = receive_request(client, &request, &fd);
+    if (error > 0)
+        error = serve(client, &request, fd);
+    if (error == -EBADMSG || error == -EPROTO)
+        log_warnx("control: client %llu sent something that is no request; closed", (unsigned long long)client->id);
+    if (error < 0)
+        destroy(client);
+}
+
+void client_answer_wait(struct client *client, int result)
+{
+    struct protocol_message reply = {.magic = PROTOCOL_MAGIC,
+                                     .version = PROTOCOL_VERSION,
+                                     .operation = PROTOCOL_CONNECT,
+                                     .result = result};
+
+    stop_waiting(client);
+    if (send_reply(client, &reply, -1) < 0)
+        destroy(client);
+}
+
+void client_close_all(void)
+{
+    struct client *client;
+
+    while ((client = TAILQ_FIRST(&all)) != NULL)
+        destroy(client);
+}
+
+void client_sweep(void)
+{
+    struct client *client;
+
+    while ((client = TAILQ_FIRST(&dead)) != NULL) {
+        TAILQ_REMOVE(&dead, client, link);
+        free(client);
+    }
+}

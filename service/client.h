@@ -1,0 +1,36 @@
+/* client.h - control connections: one request at a time from a program, one reply each. */
+#ifndef SIDESTACK_CLIENT_H
+#define SIDESTACK_CLIENT_H
+
+#include "loop.h"
+#include "protocol.h"
+#include "socket.h"
+
+struct client {
+    struct loop_source source; /* first */
+    int fd;                    /* owned */
+    uint64_t id;
+    struct socket *waiting_for;           /* PROTOCOL_FLAG_WAIT: the socket whose handshake is awaited; NULL: none */
+    TAILQ_ENTRY(client) wait_link;        /* on waiting_for->waiters */
+    TAILQ_ENTRY(client) link;             /* on the list of all, or of the dead */
+};
+
+/* Allow at most max control connections; the listening descriptor is the loop's to watch and ours to read. */
+void client_setup(size_t max);
+
+/* Take the connections that wait at the control socket. */
+void client_accept(int control_fd);
+
+/* Read and answer requests, until there are none or the client misbehaved (then it is closed). */
+void client_handle(struct client *client, uint32_t epoll_events);
+
+/* Answer a connect() that was waited for: 0 or -errno. */
+void client_answer_wait(struct client *client, int result);
+
+/* Close every control connection; no more are taken. */
+void client_close_all(void);
+
+/* The end of a turn: free what died in it. */
+void client_sweep(void);
+
+#endif

@@ -1,0 +1,54 @@
+/*
+ * control_path.c - where the service's control socket is.
+ */
+#include "control_path.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* Is this one plain file name, of letters, digits, '.', '_' and '-', and not a directory's own? */
+static bool name_is_plain(const char *name)
+{
+    static const char allowed[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+
+    return *name != '\0' && name[strspn(name, allowed)] == '\0' && strcmp(name, ".") != 0 && strcmp(name, "..") != 0;
+}
+
+/* Append text to path at *length. Return: does it fit, with the terminating zero? */
+static bool append(char *path, size_t size, size_t *length, const char *text)
+{
+    size_t more = strlen(text);
+
+    if (more >= size - *length)
+        return false;
+    memcpy(path + *length, text, more + 1);
+    *length += more;
+    return true;
+}
+
+int control_path_of_name(const char *name, char *path, size_t size)
+{
+    const char *directory = geteuid() == 0 ? "/run" : getenv("XDG_RUNTIME_DIR");
+    size_t length = 0;
+
+    if (!name_is_plain(name) || directory == NULL || directory[0] != '/')
+        return -EINVAL;
+    if (size == 0 || !append(path, size, &length, directory) || !append(path, size, &length, "/sidestack/") ||
+        !append(path, size, &length, name) || !append(path, size, &length, ".sock"))
+        return -ENAMETOOLONG;
+    return 0;
+}
+
+int control_path_from_environment(char *path, size_t size)
+{
+    const char *value = getenv("SIDESTACK_SOCKET");
+    size_t length = 0;
+
+    if (value != NULL && *value != '\0')
+        return size > 0 && append(path, size, &length, value) ? 0 : -ENAMETOOLONG;
+    value = getenv("SIDESTACK_NAME");
+    return control_path_of_name(value != NULL && *value != '\0' ? value : CONTROL_NAME_DEFAULT, path, size);
+}

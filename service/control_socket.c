@@ -1,0 +1,88 @@
+/* control_socket.c - the listening socket at which programs find the service. */
+#include "control_socket.h"
+
+#include "log.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define CONTROL_BACKLOG 4096
+#define CONTROL_MODE 0660
+
+/* Make the directory that path is in; one level, as under /run. Return: 0 or -errno. */
+static int make_directory(const char *path)
+{
+    char directory[sizeof(((struct sockaddr_un *)0)->sun_path)];
+    const char *slash = strrchr(path, '/');
+
+    if (slash == NULL || slash == path)
+        return 0;
+    memcpy(directory, path, (size_t)(slash - path));
+    directory[slash - path] = '\0';
+    return mkdir(directory, 0755) < 0 && errno != EEXIST ? -errno : 0;
+}
+
+/* Something is at the path: does a service answer? Return: 0 when it was a dead one's socket and is removed, -EADDRINUSE, or -errno. */
+static int clear_stale(const struct sockaddr_un *address)
+{
+    struct stat status;
+    int error = 0;
+    int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+
+    if (fd < 0)
+        return -errno;
+    if (lstat(address->sun_path, &status) < 0)
+        error = -errno;
+    else if (!S_ISSOCK(status.st_mode))
+        error = -EEXIST; /* never remove what is no socket */
+    else if (connect(fd, (const struct sockaddr *)address, sizeof *address) == 0)
+        error = -EADDRINUSE;
+    else if (errno != ECONNREFUSED || unlink(address->sun_path) < 0)
+        error = -errno;
+    close(fd);
+    return error;
+}
+
+int control_socket_open(const char *path)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    size_t length = strlen(path);
+    int fd, error;
+
+    if (length >= sizeof address.sun_path)
+        return -ENAMETOOLONG;
+    memcpy(address.sun_path, path, length + 1);
+    error = make_directory(path);
+    if (error < 0)
+        return error;
+    fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (fd < 0)
+        return -errno;
+    if (bind(fd, (struct sockaddr *)&address, sizeof address) < 0) {
+        error = errno == EADDRINUSE ? clear_stale(&address) : -errno;
+        if (error == 0 && bind(fd, (struct sockaddr *)&address, sizeof address) < 0)
+            error = -errno;
+        if (error < 0)
+            goto out;
+    }
+    if (chmod(path, CONTROL_MODE) < 0 || listen(fd, CONTROL_BACKLOG) < 0) {
+        error = -errno;
+        goto out;
+    }
+    return fd;
+out:
+    close(fd);
+    return error;
+}
+
+void control_socket_close(int fd, const char *path)
+{
+    close(fd);
+    if (unlink(path) < 0 && errno != ENOENT)
+        log_warn("control: removing %s", path);
+}

@@ -1,0 +1,12 @@
+/* control_socket.h - the listening socket at which programs find the service. */
+#ifndef SIDESTACK_CONTROL_SOCKET_H
+#define SIDESTACK_CONTROL_SOCKET_H
+
+/* Bind and listen at path, making its directory if that is missing and clearing away what a dead service left. Return: the descriptor, -EADDRINUSE when
+ * a service answers there, or -errno. */
+int control_socket_open(const char *path);
+
+/* Close it and remove the path. */
+void control_socket_close(int fd, const char *path);
+
+#endif

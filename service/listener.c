@@ -1,0 +1,177 @@
+/*
+ * listener.c - listening sockets: new connections become messages on the listening descriptor.
+ *
+ * Each established connection is one struct protocol_accepted in the listening socket's pair, its descriptor riding along, so that readiness, blocking,
+ * time-outs and many processes on one listener work in the kernel. `untaken` is Linux's accept queue: what is established and no accept() took yet, whether
+ * its message is in the pair or still waits here because the pair is full. Its bound is the backlog; beyond it SYNs are dropped, and the peers try again.
+ */
+#include "listener.h"
+
+#include "log.h"
+#include "pair.h"
+#include "relay.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define BACKLOG_MAX 4096 /* net.core.somaxconn's default */
+
+/* What one message costs in SO_SNDBUF: measured on 6.18, 768 bytes for the first 72. */
+#define MESSAGE_COST 1024
+
+static bool may_accept(void *owner)
+{
+    const struct socket *listener = owner;
+
+    /* Linux admits one more than the backlog says. */
+    return listener->untaken_count <= (unsigned)listener->backlog;
+}
+
+int listener_start(struct socket *socket, int backlog)
+{
+    int send_buffer, error;
+
+    if (socket->state != PROTOCOL_STATE_NEW && socket->state != PROTOCOL_STATE_LISTENING)
+        return -EINVAL;
+    socket->backlog = backlog < 0 || backlog > BACKLOG_MAX ? BACKLOG_MAX : backlog;
+    if (socket->state == PROTOCOL_STATE_NEW) {
+        error = stack_tcp_listen(socket->tcp, may_accept);
+        if (error < 0)
+            return error;
+        socket->state = PROTOCOL_STATE_LISTENING;
+    }
+    /* Room for the whole queue if the system lets us; what does not fit waits here. */
+    send_buffer = (socket->backlog + 1) * MESSAGE_COST;
+    if (setsockopt(socket->pair_fd, SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof send_buffer) < 0)
+        log_warn("listener: socket %llu: SO_SNDBUF", (unsigned long long)socket->id);
+    return 0;
+}
+
+void listener_stop(struct socket *socket)
+{
+    struct socket *child;
+
+    while ((child = TAILQ_FIRST(&socket->untaken)) != NULL)
+        socket_destroy(child);
+    stack_tcp_abort(socket->tcp);
+    socket->tcp = NULL;
+    socket->state = PROTOCOL_STATE_FAILED;
+    socket->connect_reported = true;
+    socket_retire(socket);
+}
+
+static struct protocol_address to_wire_address(const union stack_address *address)
+{
+    struct protocol_address wire = {.length = sizeof address->in};
+
+    memcpy(wire.bytes, &address->in, sizeof address->in);
+    return wire;
+}
+
+/* Put one connection into the listening socket's pair. Return: 0 or -errno. */
+static int send_child(const struct socket *listener, const struct socket *child)
+{
+    struct protocol_accepted accepted = {
+        .magic = PROTOCOL_MAGIC,
+        .version = PROTOCOL_VERSION,
+        .local = to_wire_address(&child->local),
+        .peer = to_wire_address(&child->peer),
+    };
+    struct iovec iov = {&accepted, sizeof accepted};
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(sizeof(int))];
+    } control = {.header = {CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS}};
+    struct msghdr message = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+
+    memcpy(CMSG_DATA(&control.header), &child->program_fd, sizeof child->program_fd);
+    return sendmsg(listener->pair_fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+/* Pass on as many connections as the pair takes. */
+static void deliver(struct socket *listener)
+{
+    struct socket *child;
+
+    while ((child = listener->undelivered) != NULL) {
+        int error = send_child(listener, child);
+
+        if (error < 0) {
+            /* Full: EPOLLOUT comes. Too many descriptors in flight (unix(7), ETOOMANYREFS): goes on when one is taken. */
+            if (error != -EAGAIN && error != -ETOOMANYREFS && error != -EPIPE) {
+                errno = -error;
+                log_warn("listener: socket %llu: passing a connection", (unsigned long long)listener->id);
+            }
+            return;
+        }
+        listener->undelivered = TAILQ_NEXT(child, untaken_link);
+        close(child->program_fd); /* from now on its close is the program's to see */
+        child->program_fd = -1;
+    }
+}
+
+void listener_handle_pair(struct socket *socket, uint32_t epoll_events)
+{
+    if (epoll_events & EPOLLHUP)
+        socket_destroy(socket); /* and resets what was not taken */
+    else
+        deliver(socket);
+}
+
+/* Make a record for the child and queue it. Return: 0 or -errno. */
+static int enqueue(struct socket *listener, struct stack_tcp *tcp)
+{
+    struct socket *child;
+    struct pair ends;
+    int error = socket_make(PROTOCOL_NAME_KIND_ACCEPTED, &child);
+
+    if (error < 0)
+        return error;
+    ends = (struct pair){child->pair_fd, child->program_fd, child->program_inode};
+    error = pair_put_stale_byte(&ends);
+    if (error < 0) {
+        socket_destroy(child);
+        return error;
+    }
+    child->state = PROTOCOL_STATE_CONNECTED;
+    child->connect_reported = true;
+    child->options = listener->options;
+    child->tcp = tcp;
+    stack_tcp_adopt(tcp, &relay_tcp_events, child);
+    (void)stack_tcp_local_address(tcp, &child->local);
+    (void)stack_tcp_peer_address(tcp, &child->peer);
+    child->listener = listener;
+    TAILQ_INSERT_TAIL(&listener->untaken, child, untaken_link);
+    listener->untaken_count++;
+    if (listener->undelivered == NULL)
+        listener->undelivered = child;
+    log_debug("socket %llu: accepted by socket %llu", (unsigned long long)child->id,
+              (unsigned long long)listener->id);
+    return 0;
+}
+
+void listener_accepted(void *owner, struct stack_tcp *tcp)
+{
+    struct socket *listener = owner;
+    int error = enqueue(listener, tcp);
+
+    if (error < 0) { /* not adopted: the stack resets it */
+        errno = -error;
+        log_warn("listener: socket %llu: a connection was reset", (unsigned long long)listener->id);
+        return;
+    }
+    deliver(listener);
+}
+
+void listener_child_taken(struct socket *child)
+{
+    struct socket *listener = child->listener;
+
+    socket_leave_listener(child);
+    if (listener != NULL)
+        deliver(listener);
+}

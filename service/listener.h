@@ -1,0 +1,22 @@
+/* listener.h - listening sockets: new connections become messages on the listening descriptor. */
+#ifndef SIDESTACK_LISTENER_H
+#define SIDESTACK_LISTENER_H
+
+#include "socket.h"
+
+/* listen(2). Return: 0 or -errno. */
+int listener_start(struct socket *socket, int backlog);
+
+/* shutdown(SHUT_RD) of a listening socket: as if it had never listened; what waits to be accepted is reset. */
+void listener_stop(struct socket *socket);
+
+/* The pair of a listening socket has something to say: epoll's bits. */
+void listener_handle_pair(struct socket *socket, uint32_t epoll_events);
+
+/* Callback of the stack: child is an established connection. */
+void listener_accepted(void *owner, struct stack_tcp *child);
+
+/* accept() has taken this child. */
+void listener_child_taken(struct socket *child);
+
+#endif

@@ -1,0 +1,235 @@
+/*
+ * loop.c - the one loop of the service.
+ *
+ * A turn: sleep until something happens; take the time once; let each event's object note what happened; then move bytes for every socket
+ * that has work; run what is due; hand gathered frames to the wire; free what died. Nothing but epoll_wait() blocks.
+ *
+ * Work is separate from events so that many frames for one socket become one write to its program.
+ */
+#include "loop.h"
+
+#include "client.h"
+#include "connect.h"
+#include "listener.h"
+#include "log.h"
+#include "relay.h"
+#include "socket.h"
+#include "stack/stack.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <time.h>
+#include <unistd.h>
+
+#define EVENTS_PER_TURN 256
+#define FRAMES_PER_TURN 64 /* then the programs have their turn */
+
+/* How long the last data and FINs have after SIGTERM. */
+#define STOP_GRACE_US 3000000
+
+enum loop_state {
+    LOOP_RUNNING,
+    LOOP_STOPPING, /* no new sockets; until every connection has ended, or STOP_GRACE_US */
+    LOOP_ENDED,
+};
+
+static int epoll_fd = -1;
+static enum loop_state state;
+static uint64_t now_us, stop_deadline_us;
+static int wire_error;
+
+int loop_setup(void)
+{
+    epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    return epoll_fd < 0 ? -errno : 0;
+}
+
+int loop_watch(int fd, struct loop_source *source, uint32_t events)
+{
+    struct epoll_event event = {.events = events, .data.ptr = source};
+
+    return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+static void read_clock(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    now_us = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
+    stack_set_clock(now_us);
+}
+
+/* Begin to stop: programs can ask for nothing more, connections end in order. */
+static void begin_stop(int control_fd)
+{
+    struct socket *socket, *next;
+
+    log_info("stopping: %zu sockets", socket_count());
+    state = LOOP_STOPPING;
+    stop_deadline_us = now_us + STOP_GRACE_US;
+    if (epoll_ctl(epoll_fd, EPOLL_CTL_DEL, control_fd, NULL) < 0)
+        log_warn("loop: control socket");
+    client_close_all();
+    for (socket = TAILQ_FIRST(&socket_live); socket != NULL; socket = next) {
+        next = TAILQ_NEXT(socket, state_link);
+        if (socket->state == PROTOCOL_STATE_CONNECTED && socket->listener == NULL)
+            relay_end(socket);
+    }
+    /* What is left never carried a byte: destroying a listener takes its children along, so start over each time. */
+    for (socket = TAILQ_FIRST(&socket_live); socket != NULL;) {
+        if (socket->state == PROTOCOL_STATE_CONNECTED && socket->listener == NULL) {
+            socket = TAILQ_NEXT(socket, state_link);
+        } else {
+            socket_destroy(socket);
+            socket = TAILQ_FIRST(&socket_live);
+        }
+    }
+}
+
+static void handle_signal(int signal_fd, int control_fd)
+{
+    struct signalfd_siginfo info;
+
+    if (read(signal_fd, &info, sizeof info) != sizeof info)
+        return;
+    if (state == LOOP_RUNNING)
+        begin_stop(control_fd);
+    else
+        state = LOOP_ENDED;
+}
+
+static void handle_socket(struct socket *socket, uint32_t events)
+{
+    if (socket->pair_fd < 0)
+        return; /* retired earlier in this turn */
+    switch (socket->state) {
+    case PROTOCOL_STATE_CONNECTED:
+        relay_handle_pair(socket, events);
+        break;
+    case PROTOCOL_STATE_LISTENING:
+        listener_handle_pair(socket, events);
+        break;
+    case PROTOCOL_STATE_NEW:
+        if (events & EPOLLHUP)
+            socket_destroy(socket);
+        break;
+    case PROTOCOL_STATE_CONNECTING: /* we hold the program's end: its close is seen when the handshake has ended */
+    case PROTOCOL_STATE_FAILED:
+    case PROTOCOL_STATE_RESET:
+        break;
+    }
+}
+
+static void handle_wire(void)
+{
+    int frames = stack_receive(FRAMES_PER_TURN);
+
+    if (frames < 0) {
+        errno = -frames;
+        log_error("the wire is broken: was the device removed?");
+        wire_error = frames;
+        state = LOOP_ENDED;
+    }
+}
+
+static void dispatch(const struct epoll_event *event, int signal_fd, int control_fd)
+{
+    struct loop_source *source = event->data.ptr;
+
+    switch (source->kind) {
+    case SOURCE_WIRE:
+        handle_wire();
+        break;
+    case SOURCE_SOCKET:
+        handle_socket((struct socket *)source, event->events);
+        break;
+    case SOURCE_CLIENT:
+        client_handle((struct client *)source, event->events);
+        break;
+    case SOURCE_CONTROL:
+        client_accept(control_fd);
+        break;
+    case SOURCE_SIGNAL:
+        handle_signal(signal_fd, control_fd);
+        break;
+    case SOURCE_DEAD:
+        break;
+    }
+}
+
+/* One share for each socket that has work now; what they leave undone is for the next turn. */
+static void run_work(void)
+{
+    struct socket *last = TAILQ_LAST(&socket_busy, socket_list);
+    struct socket *socket;
+
+    while ((socket = TAILQ_FIRST(&socket_busy)) != NULL) {
+        relay_run(socket);
+        if (socket == last)
+            break;
+    }
+}
+
+static int wait_ms(void)
+{
+    int timer_ms = TAILQ_EMPTY(&socket_busy) ? stack_timer_ms() : 0;
+
+    if (state == LOOP_STOPPING) {
+        int left_ms = now_us < stop_deadline_us ? (int)((stop_deadline_us - now_us) / 1000) + 1 : 0;
+
+        if (timer_ms < 0 || timer_ms > left_ms)
+            timer_ms = left_ms;
+    }
+    return timer_ms;
+}
+
+static bool stop_is_complete(void)
+{
+    struct stack_counters counters;
+
+    if (state != LOOP_STOPPING)
+        return false;
+    stack_get_counters(&counters);
+    return (counters.sockets == 0 && socket_count() == 0) || now_us >= stop_deadline_us;
+}
+
+int loop_run(int signal_fd, int control_fd)
+{
+    static struct loop_source wire = {SOURCE_WIRE}, signals = {SOURCE_SIGNAL}, control = {SOURCE_CONTROL};
+    struct epoll_event events[EVENTS_PER_TURN];
+    int error = loop_watch(signal_fd, &signals, EPOLLIN);
+
+    if (error == 0)
+        error = loop_watch(control_fd, &control, EPOLLIN);
+    if (error == 0 && stack_wire_fd() >= 0)
+        error = loop_watch(stack_wire_fd(), &wire, EPOLLIN);
+    if (error < 0)
+        return error;
+    read_clock();
+    while (state != LOOP_ENDED && !stop_is_complete()) {
+        int count = epoll_wait(epoll_fd, events, EVENTS_PER_TURN, wait_ms());
+
+        if (count < 0 && errno != EINTR)
+            return -errno;
+        read_clock();
+        for (int i = 0; i < count; i++)
+            dispatch(&events[i], signal_fd, control_fd);
+        run_work();
+        if (stack_timer_ms() == 0)
+            stack_run_timers();
+        stack_flush();
+        socket_sweep();
+        client_sweep();
+    }
+    return wire_error;
+}
+
+void loop_close(void)
+{
+    if (epoll_fd >= 0)
+        close(epoll_fd);
+    epoll_fd = -1;
+}

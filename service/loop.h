@@ -1,0 +1,33 @@
+/* loop.h - the one loop: what it waits for, and how an event finds its object. */
+#ifndef SIDESTACK_LOOP_H
+#define SIDESTACK_LOOP_H
+
+#include <stdint.h>
+
+enum loop_source_kind {
+    SOURCE_WIRE,    /* the TAP has frames */
+    SOURCE_SIGNAL,  /* signalfd */
+    SOURCE_CONTROL, /* a program wants a control connection */
+    SOURCE_CLIENT,  /* struct client: a request */
+    SOURCE_SOCKET,  /* struct socket: the service's end of a pair */
+    SOURCE_DEAD,    /* destroyed earlier in this turn */
+};
+
+/* The first member of everything that epoll watches. */
+struct loop_source {
+    enum loop_source_kind kind;
+};
+
+/* Create the epoll instance. Return: 0 or -errno. */
+int loop_setup(void);
+
+/* Watch fd for epoll events; the kernel forgets it when fd is closed. Return: 0 or -errno. */
+int loop_watch(int fd, struct loop_source *source, uint32_t events);
+
+/* Run until SIGTERM or SIGINT and the last connection has ended, or the wire breaks. Return: 0, or -errno when it broke. */
+int loop_run(int signal_fd, int control_fd);
+
+/* Close the epoll instance. */
+void loop_close(void);
+
+#endif

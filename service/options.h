@@ -1,0 +1,39 @@
+/* options.h - what the daemon was told, by its command line and its configuration file. */
+#ifndef SIDESTACK_OPTIONS_H
+#define SIDESTACK_OPTIONS_H
+
+#include <net/if.h>
+#include <netinet/in.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/un.h>
+
+#define OPTIONS_DNS_MAX 8
+
+struct options {
+    char name[64];
+    char socket_path[sizeof(((struct sockaddr_un *)0)->sun_path)];
+    char interface[IFNAMSIZ]; /* of the TAP device */
+    struct in_addr address;
+    uint8_t prefix_bits;
+    struct in_addr gateway;
+    struct in_addr dns[OPTIONS_DNS_MAX];
+    size_t dns_count;
+    uint16_t mtu;
+    uint8_t mac[6];
+    bool mac_given;
+    bool offload;
+    char *capture_path; /* owned; NULL: none */
+    int ready_fd;       /* -1: none */
+};
+
+/*
+ * Read the command line and the file that it names; what the command line says wins. Errors are told on standard error in one line.
+ * Return: 0 to go on, or the process's exit status + 1 to end now (1 after --help and --version, 3 after an error: status 2).
+ */
+int options_read(int argc, char **argv, struct options *options);
+
+void options_free(struct options *options);
+
+#endif

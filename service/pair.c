@@ -1,0 +1,186 @@
+/*
+ * pair.c - the AF_UNIX stream pair that stands for one socket.
+ *
+ * The stale byte. An AF_UNIX end that is closed while bytes lie unread in it gives the other end ECONNRESET once what
+ * it had already received is read: exactly TCP's reset. So the service leaves one byte unread for as long as the stream is
+ * open: first a byte that it wrote itself, later the last byte of what it read, which was peeked at and forwarded. A reset,
+ * and the death of the service, then need no further step.
+ *
+ * The filler. An end whose SO_SNDBUF is at its minimum and whose peer has not read FILLER_BYTES is not writable: write() gives EAGAIN
+ * and poll() reports nothing, like a TCP socket before its handshake. The filler is one message, because a partly read message
+ * wakes nobody: the one wake-up comes from restoring SO_SNDBUF.
+ */
+#include "pair.h"
+
+#include "protocol.h"
+
+#include <errno.h>
+#include <linux/sockios.h>
+#include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+/* Above the smallest SO_SNDBUF (4608) once the kernel's own overhead is added, in one page: measured on 6.18. */
+#define FILLER_BYTES 3072
+
+static char instance[17]; /* hexadecimal, so that two services never give the same name */
+
+int pair_setup(void)
+{
+    uint64_t random;
+
+    if (getrandom(&random, sizeof random, 0) != sizeof random)
+        return -errno;
+    snprintf(instance, sizeof instance, "%016llx", (unsigned long long)random);
+    return 0;
+}
+
+/* Bind the service's end to its abstract name, which getpeername() on the program's end will show. */
+static int bind_name(int fd, char kind, uint64_t id)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    int length = snprintf(address.sun_path + 1, sizeof address.sun_path - 1, PROTOCOL_NAME_PREFIX "%c/%s/%llu", kind,
+                          instance, (unsigned long long)id);
+
+    if (bind(fd, (struct sockaddr *)&address,
+             (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)length)) < 0)
+        return -errno;
+    return 0;
+}
+
+int pair_make(struct pair *pair, char kind, uint64_t id)
+{
+    int fds[2];
+    struct stat status;
+    int error;
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0) {
+        *pair = (struct pair){-1, -1, 0};
+        return -errno;
+    }
+    *pair = (struct pair){.service_fd = fds[0], .program_fd = fds[1]};
+    error = bind_name(pair->service_fd, kind, id);
+    if (error == 0 && fstat(pair->program_fd, &status) < 0)
+        error = -errno;
+    if (error < 0)
+        pair_close(pair);
+    else
+        pair->program_inode = status.st_ino;
+    return error;
+}
+
+void pair_close(struct pair *pair)
+{
+    if (pair->service_fd >= 0)
+        close(pair->service_fd);
+    if (pair->program_fd >= 0)
+        close(pair->program_fd);
+    pair->service_fd = pair->program_fd = -1;
+}
+
+int pair_hold(const struct pair *pair)
+{
+    static const char filler[FILLER_BYTES];
+    int smallest = 0;
+
+    if (setsockopt(pair->program_fd, SOL_SOCKET, SO_SNDBUF, &smallest, sizeof smallest) < 0)
+        return -errno;
+    if (send(pair->program_fd, filler, sizeof filler, MSG_DONTWAIT | MSG_NOSIGNAL) != sizeof filler)
+        return -errno;
+    return 0;
+}
+
+/* The kernel's default for new pairs (net.core.wmem_default), read from one once. Return: what setsockopt() wants. */
+static int default_send_buffer(int any_unshrunk_fd)
+{
+    static int half;
+    int value;
+    socklen_t length = sizeof value;
+
+    if (half == 0 && getsockopt(any_unshrunk_fd, SOL_SOCKET, SO_SNDBUF, &value, &length) == 0)
+        half = value / 2; /* the kernel doubles what is set */
+    return half;
+}
+
+int pair_release(int service_fd, int program_fd)
+{
+    char drained[FILLER_BYTES - 1];
+    int send_buffer = default_send_buffer(service_fd);
+
+    if (recv(service_fd, drained, sizeof drained, MSG_DONTWAIT) != sizeof drained)
+        return -EPROTO; /* the filler is ours alone until now */
+    if (setsockopt(program_fd, SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof send_buffer) < 0)
+        return -errno;
+    return 0;
+}
+
+int pair_put_stale_byte(const struct pair *pair)
+{
+    return send(pair->program_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1 ? 0 : -errno;
+}
+
+ssize_t pair_fresh_bytes(int service_fd)
+{
+    int queued;
+
+    if (ioctl(service_fd, SIOCINQ, &queued) < 0)
+        return -errno;
+    return queued > 0 ? queued - 1 : 0;
+}
+
+/* The address of byte `offset` of iov. */
+static void *iov_at(const struct iovec *iov, size_t offset)
+{
+    while (offset >= iov->iov_len) {
+        offset -= iov->iov_len;
+        iov++;
+    }
+    return (char *)iov->iov_base + offset;
+}
+
+ssize_t pair_read(int service_fd, const struct iovec *iov, int count, size_t length)
+{
+    struct iovec parts[1 + PAIR_IOV_MAX];
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 1};
+    size_t left = length - 1;
+    char stale;
+    ssize_t got;
+
+    parts[0] = (struct iovec){&stale, 1};
+    for (int i = 0; i < count && i < PAIR_IOV_MAX && left > 0; i++) {
+        parts[i + 1] = iov[i];
+        if (parts[i + 1].iov_len > left)
+            parts[i + 1].iov_len = left;
+        left -= parts[i + 1].iov_len;
+        message.msg_iovlen++;
+    }
+    got = recvmsg(service_fd, &message, MSG_DONTWAIT);
+    if (got < 0)
+        return -errno;
+    /* got - 1 fresh bytes are in iov now; the next one stays queued. */
+    if (recv(service_fd, iov_at(iov, (size_t)got - 1), 1, MSG_PEEK | MSG_DONTWAIT) != 1)
+        return -EPROTO;
+    return got;
+}
+
+void pair_take_stale_byte(int service_fd)
+{
+    char stale;
+
+    /* Nothing there is as good: the aim is an empty queue. */
+    (void)recv(service_fd, &stale, 1, MSG_DONTWAIT);
+}
+
+ssize_t pair_write(int service_fd, struct iovec *iov, int count)
+{
+    struct msghdr message = {.msg_iov = iov, .msg_iovlen = (size_t)count};
+    ssize_t written = sendmsg(service_fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+
+    return written < 0 ? -errno : written;
+}

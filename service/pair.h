@@ -1,0 +1,58 @@
+/*
+ * pair.h - the AF_UNIX stream pair that stands for one socket.
+ *
+ * The program holds one end, the service the other. The state of the pair mirrors TCP's, so that poll, read and write
+ * in the kernel say what they would say of a TCP socket. The rules, and the kernel behaviour behind each, are in docs/rxtx.md
+ * and tests/platform/.
+ */
+#ifndef SIDESTACK_PAIR_H
+#define SIDESTACK_PAIR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+/* Both ends as made; each descriptor's owner is whoever takes it out of here and leaves -1. */
+struct pair {
+    int service_fd;
+    int program_fd;
+    ino_t program_inode; /* how the service recognises the program's end when it comes back */
+};
+
+/* Draw the random instance number that is part of every name. Once, at start. Return: 0 or -errno. */
+int pair_setup(void);
+
+/* Make a pair; kind is a PROTOCOL_NAME_KIND_*. Return: 0 or -errno. */
+int pair_make(struct pair *pair, char kind, uint64_t id);
+
+/* Close what is left in it. */
+void pair_close(struct pair *pair);
+
+/* Make the program's end not writable: SO_SNDBUF at its minimum, and one filler message in the service's queue. Return: 0 or -errno. */
+int pair_hold(const struct pair *pair);
+
+/* Make it writable, with one edge: drain the filler but for one byte, then restore SO_SNDBUF. Return: 0 or -errno. */
+int pair_release(int service_fd, int program_fd);
+
+/* Put the stale byte into the service's queue, through the program's end. Return: 0 or -errno. */
+int pair_put_stale_byte(const struct pair *pair);
+
+/* How many bytes has the program written beyond the stale one? Return: bytes or -errno. */
+ssize_t pair_fresh_bytes(int service_fd);
+
+/*
+ * Read the next length (at least 1, at most what pair_fresh_bytes() said) bytes into iov, which has room for them: the old stale
+ * byte goes, the last byte of these is only peeked at and stays behind as the new one.
+ * Return: bytes read, or -errno.
+ */
+#define PAIR_IOV_MAX 16
+ssize_t pair_read(int service_fd, const struct iovec *iov, int count, size_t length);
+
+/* Take the stale byte out: both directions ended in order, closing must not look like a reset. */
+void pair_take_stale_byte(int service_fd);
+
+/* Write to the program. Return: bytes, -EAGAIN (full), -EPIPE (it reads no more, or is gone), or another -errno. */
+ssize_t pair_write(int service_fd, struct iovec *iov, int count);
+
+#endif

@@ -1,0 +1,269 @@
+/*
+ * relay.c - carries bytes, ends and errors between a connection's pair and its TCP socket.
+ *
+ *      program --write--> pair --pair_read--> send queue --lwIP--> wire        to_wire()
+ *      program <--read--- pair <-pair_write-- receive queue <-lwIP- wire        to_program()
+ *
+ * Nothing is dropped and nothing is buffered here: bytes that TCP's send queue has no room for stay in the pair, so the program blocks;
+ * bytes that the pair has no room for stay in TCP's receive queue, so the window closes.
+ *
+ * Events (socket.h), how each is learned, what follows:
+ *
+ *   PROGRAM_ENDED  EPOLLRDHUP: shutdown(SHUT_WR) or close    read the pair empty, then FIN_SENT
+ *   PROGRAM_GONE   EPOLLHUP: close or shutdown(SHUT_RDWR)    the same, then TCP finishes alone; retired
+ *   PROGRAM_RESET  EPOLLERR with it: data was left unread    RST; retired
+ *   PROGRAM_DEAF   EPIPE on writing: shutdown(SHUT_RD)       what comes is thrown away
+ *   FIN_SENT       all that was written is TCP's, FIN behind
+ *   EOF_GIVEN      peer's FIN, all before it written on      shutdown(SHUT_WR) on our end: the program reads 0
+ *   FAILED         RST, time-out: TCP is gone                give what had come, then close with the stale byte: a reset
+ *
+ * FIN_SENT and EOF_GIVEN together are an orderly end: the stale byte is taken out, and the record waits for the program to close.
+ */
+#include "relay.h"
+
+#include "connect.h"
+#include "listener.h"
+#include "log.h"
+#include "pair.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <poll.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+
+/* One socket's share of a turn, each way; then the others have theirs. */
+#define RELAY_TURN_BYTES (512 * 1024)
+
+/* Pieces for one write to the program. */
+#define RELAY_IOV 64
+
+_Static_assert(PAIR_IOV_MAX >= STACK_TCP_IOV, "one read fills what one reserve gives");
+
+/* The first byte through an accepted connection says that accept() took it; it becomes the stale byte. Return: was it there? */
+static bool take_accept_byte(struct socket *socket)
+{
+    char byte;
+    struct iovec iov = {&byte, 1};
+
+    if (pair_fresh_bytes(socket->pair_fd) < 1 || pair_read(socket->pair_fd, &iov, 1, 1) != 1)
+        return false;
+    socket_note(socket, EVENT_TAKEN);
+    listener_child_taken(socket);
+    return true;
+}
+
+/* Read what the program wrote into TCP's send queue. Return: true when the pair is empty. */
+static bool read_pair(struct socket *socket)
+{
+    size_t budget = RELAY_TURN_BYTES;
+
+    for (;;) {
+        struct iovec iov[STACK_TCP_IOV];
+        ssize_t fresh = pair_fresh_bytes(socket->pair_fd);
+        size_t want, room;
+        ssize_t got;
+        int pieces;
+
+        if (fresh <= 0)
+            return true;
+        if (budget == 0) {
+            socket_queue_work(socket, WORK_TO_WIRE);
+            return false;
+        }
+        room = stack_tcp_send_room(socket->tcp);
+        want = (size_t)fresh < room ? (size_t)fresh : room;
+        want = want < budget ? want : budget;
+        pieces = want > 0 ? stack_tcp_send_reserve(socket->tcp, want, iov) : 0;
+        if (pieces == 0) {
+            socket->wire_full = true; /* sent() comes when the peer has acknowledged something */
+            return false;
+        }
+        room = 0;
+        for (int i = 0; i < pieces; i++)
+            room += iov[i].iov_len;
+        want = want < room ? want : room;
+        got = pair_read(socket->pair_fd, iov, pieces, want);
+        if (got < 0) {
+            log_warnx("relay: socket %llu: reading the pair: error %zd", (unsigned long long)socket->id, got);
+            return true;
+        }
+        if (stack_tcp_send_commit(socket->tcp, (size_t)got, got < fresh) < 0)
+            return true; /* failed() has been called, or is about to be */
+        budget -= (size_t)got;
+        if (got == fresh)
+            return true; /* what came since then brings an edge of its own */
+    }
+}
+
+static void to_wire(struct socket *socket)
+{
+    bool empty;
+
+    if (!(socket->events & EVENT_TAKEN) && !take_accept_byte(socket))
+        return;
+    if (socket->events & (EVENT_FIN_SENT | EVENT_FAILED))
+        return;
+    socket->wire_full = false;
+    empty = read_pair(socket);
+    if (empty && (socket->events & EVENT_PROGRAM_ENDED) && !(socket->events & EVENT_FAILED)) {
+        socket_note(socket, EVENT_FIN_SENT);
+        if (!(socket->events & EVENT_PROGRAM_GONE)) /* stack_tcp_close() sends it otherwise */
+            (void)stack_tcp_shutdown_send(socket->tcp);
+    }
+}
+
+/* The program takes no more: is it gone, or did it only shut down its reading side? */
+static void note_deaf(struct socket *socket)
+{
+    struct pollfd poll_fd = {.fd = socket->pair_fd};
+
+    socket_note(socket, EVENT_PROGRAM_DEAF);
+    if (poll(&poll_fd, 1, 0) == 1 && (poll_fd.revents & POLLHUP))
+        socket_note(socket, EVENT_PROGRAM_GONE);
+}
+
+static void to_program(struct socket *socket)
+{
+    size_t budget = RELAY_TURN_BYTES;
+
+    while (!(socket->events & (EVENT_PROGRAM_DEAF | EVENT_PROGRAM_GONE))) {
+        struct iovec iov[RELAY_IOV];
+        int count = stack_tcp_receive_peek(socket->tcp, iov, RELAY_IOV);
+        ssize_t written;
+
+        if (count == 0)
+            break;
+        if (budget == 0) {
+            socket_queue_work(socket, WORK_TO_PROGRAM);
+            return;
+        }
+        written = pair_write(socket->pair_fd, iov, count);
+        if (written == -EAGAIN)
+            return; /* an edge comes with EPOLLOUT */
+        if (written < 0) {
+            note_deaf(socket);
+            break;
+        }
+        stack_tcp_receive_consume(socket->tcp, (size_t)written);
+        budget -= (size_t)written < budget ? (size_t)written : budget;
+    }
+    if ((socket->events & EVENT_PROGRAM_DEAF) && !(socket->events & EVENT_PROGRAM_GONE))
+        stack_tcp_receive_consume(socket->tcp, stack_tcp_receive_queued(socket->tcp));
+    if (stack_tcp_receive_queued(socket->tcp) == 0 && stack_tcp_receive_ended(socket->tcp) &&
+        !(socket->events & EVENT_EOF_GIVEN)) {
+        socket_note(socket, EVENT_EOF_GIVEN);
+        if (shutdown(socket->pair_fd, SHUT_WR) < 0)
+            log_warn("relay: socket %llu: shutdown", (unsigned long long)socket->id);
+    }
+}
+
+/* TCP's part is over, or can go on without us: keep the record for questions only. */
+static void finish(struct socket *socket, void (*leave_tcp)(struct stack_tcp *))
+{
+    leave_tcp(socket->tcp);
+    socket->tcp = NULL;
+    socket_leave_listener(socket);
+    socket_retire(socket);
+}
+
+/* After the bytes have moved: what do the events seen so far come to? */
+static void settle(struct socket *socket)
+{
+    const uint32_t events = socket->events;
+    const uint32_t both_ended = EVENT_FIN_SENT | EVENT_EOF_GIVEN;
+
+    if (events & EVENT_PROGRAM_GONE) {
+        bool taken = events & EVENT_TAKEN;
+        bool linger_0 = socket->options.linger_on && socket->options.linger_s == 0;
+
+        /* RFC 1122 4.2.2.13: a close with data unread is a reset. One that no accept() took is reset too. */
+        if (!taken || linger_0 || (events & (EVENT_PROGRAM_RESET | EVENT_FAILED)) ||
+            stack_tcp_receive_queued(socket->tcp) > 0)
+            finish(socket, stack_tcp_abort);
+        else if (events & EVENT_FIN_SENT) {
+            pair_take_stale_byte(socket->pair_fd); /* for whoever still looks: relay_end() */
+            finish(socket, stack_tcp_close);
+        }
+        return;
+    }
+    if ((events & EVENT_FAILED) && stack_tcp_receive_queued(socket->tcp) == 0) {
+        if (socket->state == PROTOCOL_STATE_CONNECTED)
+            socket->state = PROTOCOL_STATE_RESET;
+        finish(socket, stack_tcp_abort);
+        return;
+    }
+    if ((events & both_ended) == both_ended)
+        pair_take_stale_byte(socket->pair_fd);
+}
+
+void relay_run(struct socket *socket)
+{
+    uint32_t work = socket->work;
+
+    TAILQ_REMOVE(&socket_busy, socket, busy_link);
+    socket->work = 0;
+    if (work & WORK_TO_PROGRAM)
+        to_program(socket);
+    if (work & WORK_TO_WIRE)
+        to_wire(socket);
+    settle(socket);
+}
+
+void relay_handle_pair(struct socket *socket, uint32_t epoll_events)
+{
+    if (epoll_events & EPOLLRDHUP)
+        socket_note(socket, EVENT_PROGRAM_ENDED);
+    if (epoll_events & EPOLLHUP)
+        socket_note(socket, EVENT_PROGRAM_GONE);
+    if (epoll_events & EPOLLERR)
+        socket_note(socket, EVENT_PROGRAM_RESET);
+    socket_queue_work(socket, WORK_TO_WIRE);
+    if (epoll_events & EPOLLOUT)
+        socket_queue_work(socket, WORK_TO_PROGRAM);
+}
+
+void relay_end(struct socket *socket)
+{
+    to_program(socket);
+    socket_note(socket, EVENT_PROGRAM_ENDED);
+    socket_note(socket, EVENT_PROGRAM_GONE);
+    socket_queue_work(socket, WORK_TO_WIRE);
+}
+
+static void tcp_received(void *owner)
+{
+    socket_queue_work(owner, WORK_TO_PROGRAM);
+}
+
+static void tcp_sent(void *owner)
+{
+    struct socket *socket = owner;
+
+    if (socket->wire_full)
+        socket_queue_work(socket, WORK_TO_WIRE);
+}
+
+static void tcp_failed(void *owner, int error)
+{
+    struct socket *socket = owner;
+
+    if (socket->state == PROTOCOL_STATE_CONNECTING) {
+        connect_failed(socket, error);
+        return;
+    }
+    /* Linux: a reset after the peer's FIN is EPIPE (tcp_reset(), CLOSE_WAIT). */
+    if (error == ECONNRESET && stack_tcp_receive_ended(socket->tcp) && !(socket->events & EVENT_FIN_SENT))
+        error = EPIPE;
+    socket->error = error;
+    socket_note(socket, EVENT_FAILED);
+    socket_queue_work(socket, WORK_TO_PROGRAM);
+}
+
+const struct stack_tcp_events relay_tcp_events = {
+    .connected = connect_established,
+    .accepted = listener_accepted,
+    .received = tcp_received,
+    .sent = tcp_sent,
+    .failed = tcp_failed,
+};

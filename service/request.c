@@ -1,0 +1,212 @@
+/* request.c - what each request of the control protocol does; protocol.h says what each carries. */
+#include "request.h"
+
+#include "connect.h"
+#include "listener.h"
+#include "log.h"
+#include "pair.h"
+#include "relay.h"
+#include "sockopt.h"
+
+#include <errno.h>
+#include <stdbool.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+int request_check(const struct protocol_message *request, int fd)
+{
+    bool wants_fd = request->operation != PROTOCOL_SOCKET;
+
+    if (request->magic != PROTOCOL_MAGIC || request->version != PROTOCOL_VERSION || request->operation < 1 ||
+        request->operation >= PROTOCOL_OPERATION_COUNT || request->result != 0 ||
+        (request->flags & ~PROTOCOL_FLAG_WAIT) != 0 ||
+        (request->flags != 0 && request->operation != PROTOCOL_CONNECT) ||
+        request->address.length > sizeof request->address.bytes || request->option_length > PROTOCOL_OPTION_MAX ||
+        wants_fd != (fd >= 0))
+        return -EPROTO;
+    return 0;
+}
+
+static int make_socket(const struct protocol_message *request, struct request_context *context)
+{
+    struct socket *socket;
+    struct pair ends;
+    int error;
+
+    if (request->args[0] != AF_INET)
+        return -EAFNOSUPPORT;
+    if (request->args[1] != SOCK_STREAM)
+        return -ESOCKTNOSUPPORT;
+    if (request->args[2] != 0 && request->args[2] != IPPROTO_TCP)
+        return -EPROTONOSUPPORT;
+    error = socket_make(PROTOCOL_NAME_KIND_SOCKET, &socket);
+    if (error < 0)
+        return error;
+    ends = (struct pair){socket->pair_fd, socket->program_fd, socket->program_inode};
+    error = pair_hold(&ends);
+    socket->tcp = error < 0 ? NULL : stack_tcp_open(&relay_tcp_events, socket);
+    if (socket->tcp == NULL) {
+        socket_destroy(socket);
+        return error < 0 ? error : -ENOMEM;
+    }
+    context->reply_fd = socket->program_fd;
+    socket->program_fd = -1;
+    return 0;
+}
+
+/* Read the address of a request. Return: 0, -EINVAL (too short for its family) or -EAFNOSUPPORT. */
+static int read_address(const struct protocol_address *from, union stack_address *address)
+{
+    memset(address, 0, sizeof *address);
+    if (from->length < sizeof(sa_family_t))
+        return -EINVAL;
+    memcpy(address, from->bytes, from->length);
+    if (address->sa.sa_family != AF_INET)
+        return -EAFNOSUPPORT;
+    return from->length < sizeof address->in ? -EINVAL : 0;
+}
+
+static void write_address(struct protocol_address *to, const union stack_address *address)
+{
+    to->length = sizeof address->in;
+    memcpy(to->bytes, &address->in, sizeof address->in);
+}
+
+static int bind_socket(struct socket *socket, const struct protocol_message *request)
+{
+    union stack_address address;
+    int error = read_address(&request->address, &address);
+
+    if (error < 0)
+        return error;
+    if (socket->state != PROTOCOL_STATE_NEW && socket->state != PROTOCOL_STATE_FAILED)
+        return -EINVAL;
+    return socket->tcp == NULL ? -EINVAL : stack_tcp_bind(socket->tcp, &address);
+}
+
+static int connect_socket(struct socket *socket, const struct protocol_message *request,
+                          struct request_context *context)
+{
+    union stack_address peer;
+    int error = read_address(&request->address, &peer);
+
+    if (error < 0)
+        return error;
+    error = connect_begin(socket, &peer, &context->fd);
+    if (error == -ESTALE) {
+        context->reply_fd = socket->program_fd;
+        socket->program_fd = -1;
+    } else if ((error == -EINPROGRESS || error == -EALREADY) && (request->flags & PROTOCOL_FLAG_WAIT)) {
+        context->wait_for = socket;
+    }
+    return error;
+}
+
+static int shutdown_socket(struct socket *socket, int how)
+{
+    if (how < SHUT_RD || how > SHUT_RDWR)
+        return -EINVAL;
+    switch (socket->state) {
+    case PROTOCOL_STATE_LISTENING:
+        if (how != SHUT_WR)
+            listener_stop(socket);
+        return 0;
+    case PROTOCOL_STATE_CONNECTING:
+        stack_tcp_abort(socket->tcp);
+        socket->tcp = stack_tcp_open(&relay_tcp_events, socket);
+        connect_failed(socket, ECONNRESET);
+        return socket->tcp == NULL ? -ENOMEM : 0;
+    default:
+        return -ENOTCONN;
+    }
+}
+
+static int get_local_name(const struct socket *socket, struct protocol_message *reply)
+{
+    union stack_address address = socket->local;
+
+    if (address.sa.sa_family != AF_INET) { /* not established yet */
+        memset(&address, 0, sizeof address);
+        address.in.sin_family = AF_INET;
+        if (socket->tcp != NULL)
+            (void)stack_tcp_local_address(socket->tcp, &address);
+    }
+    write_address(&reply->address, &address);
+    return 0;
+}
+
+static int get_peer_name(const struct socket *socket, struct protocol_message *reply)
+{
+    if (socket->state != PROTOCOL_STATE_CONNECTED)
+        return -ENOTCONN;
+    write_address(&reply->address, &socket->peer);
+    return 0;
+}
+
+static int get_status(const struct socket *socket, struct protocol_message *reply)
+{
+    ssize_t unread = socket->pair_fd >= 0 && socket->state == PROTOCOL_STATE_CONNECTED
+                         ? pair_fresh_bytes(socket->pair_fd)
+                         : 0;
+
+    reply->args[0] = socket->state;
+    reply->args[1] = socket->error;
+    if (socket->tcp != NULL && socket->state == PROTOCOL_STATE_CONNECTED) {
+        unread = unread > 0 ? unread : 0;
+        reply->args[2] = (int32_t)stack_tcp_send_queued(socket->tcp) + (int32_t)unread;
+        reply->args[3] = (int32_t)stack_tcp_send_unsent(socket->tcp) + (int32_t)unread;
+    }
+    return 0;
+}
+
+/* What the program wrote before it asks belongs before what it asks for (TCP_NODELAY, TCP_CORK). */
+static void bring_up_to_date(struct socket *socket)
+{
+    if (socket->state != PROTOCOL_STATE_CONNECTED || socket->pair_fd < 0)
+        return;
+    socket_queue_work(socket, WORK_TO_WIRE);
+    relay_run(socket);
+}
+
+int request_execute(const struct protocol_message *request, struct protocol_message *reply,
+                    struct request_context *context)
+{
+    struct socket *socket = NULL;
+    struct stat status;
+
+    if (request->operation == PROTOCOL_SOCKET)
+        return make_socket(request, context);
+
+    if (fstat(context->fd, &status) < 0)
+        return -errno;
+    if (S_ISSOCK(status.st_mode))
+        socket = socket_find(status.st_ino);
+    if (socket == NULL)
+        return -ENOTSOCK;
+    switch ((enum protocol_operation)request->operation) {
+    case PROTOCOL_BIND:
+        return bind_socket(socket, request);
+    case PROTOCOL_LISTEN:
+        return listener_start(socket, request->args[0]);
+    case PROTOCOL_CONNECT:
+        return connect_socket(socket, request, context);
+    case PROTOCOL_SHUTDOWN:
+        return shutdown_socket(socket, request->args[0]);
+    case PROTOCOL_GETSOCKNAME:
+        return get_local_name(socket, reply);
+    case PROTOCOL_GETPEERNAME:
+        return get_peer_name(socket, reply);
+    case PROTOCOL_GETSOCKOPT:
+        return sockopt_get(socket, request, reply);
+    case PROTOCOL_SETSOCKOPT:
+        bring_up_to_date(socket);
+        return sockopt_set(socket, request);
+    case PROTOCOL_STATUS:
+        return get_status(socket, reply);
+    case PROTOCOL_SOCKET:
+    case PROTOCOL_OPERATION_COUNT:
+        break;
+    }
+    return -EPROTO; /* request_check() let it pass, this function does not know it */
+}

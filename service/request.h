@@ -1,0 +1,21 @@
+/* request.h - what each request of the control protocol does. */
+#ifndef SIDESTACK_REQUEST_H
+#define SIDESTACK_REQUEST_H
+
+#include "protocol.h"
+#include "socket.h"
+
+struct request_context {
+    int fd;                  /* the descriptor that rode with the request; who takes it leaves -1 */
+    int reply_fd;            /* the descriptor to send with the reply, closed after; -1: none */
+    struct socket *wait_for; /* no reply now: the client waits for this handshake */
+};
+
+/* Is it well formed? fd is the descriptor that came along, or -1. Return: 0 or -EPROTO. */
+int request_check(const struct protocol_message *request, int fd);
+
+/* Do it and fill in the reply but for its result. Return: the result, 0 or -errno. */
+int request_execute(const struct protocol_message *request, struct protocol_message *reply,
+                    struct request_context *context);
+
+#endif

@@ -1,0 +1,194 @@
+/*
+ * sidestackd.c - the daemon: starts everything in order, runs the loop, ends everything in the opposite order.
+ */
+#include "capture.h"
+#include "client.h"
+#include "control_socket.h"
+#include "log.h"
+#include "loop.h"
+#include "options.h"
+#include "pair.h"
+#include "socket.h"
+#include "stack/stack.h"
+#include "stack/wire.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+/* Descriptors kept back for the wire, the loop, files, and one moment of work on a request. */
+#define DESCRIPTOR_RESERVE 32
+
+/* As many descriptors as the system allows, shared out: each socket takes two for a moment and one for its life. Return: 0 or -errno. */
+static int set_limits(void)
+{
+    struct rlimit limit;
+    size_t usable;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return -errno;
+    limit.rlim_cur = limit.rlim_max;
+    if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return -errno;
+    usable = limit.rlim_cur > DESCRIPTOR_RESERVE * 2 ? limit.rlim_cur - DESCRIPTOR_RESERVE : DESCRIPTOR_RESERVE;
+    client_setup(usable / 8);
+    socket_setup(usable - usable / 8 - usable / 4);
+    return 0;
+}
+
+/* SIGTERM and SIGINT come as events; a client that goes away is no reason to die. Return: the signalfd or -errno. */
+static int open_signals(void)
+{
+    sigset_t set;
+    int fd;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    if (signal(SIGPIPE, SIG_IGN) == SIG_ERR || sigprocmask(SIG_BLOCK, &set, NULL) < 0)
+        return -errno;
+    fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+    return fd < 0 ? -errno : fd;
+}
+
+/* Open the wire, the capture and the stack. Return: 0 or -errno, after saying what failed. */
+static int open_stack(const struct options *options)
+{
+    struct stack_config config = {.address = options->address,
+                                  .prefix_bits = options->prefix_bits,
+                                  .gateway = options->gateway,
+                                  .mtu = options->mtu};
+    const char *message = "";
+    int error;
+
+    memcpy(config.mac, options->mac, sizeof config.mac);
+    if (!options->mac_given) {
+        if (getrandom(config.mac, sizeof config.mac, 0) != sizeof config.mac)
+            return -errno;
+        config.mac[0] = (uint8_t)((config.mac[0] & 0xfc) | 0x02); /* locally administered, one station's */
+    }
+    error = wire_open_tap(options->interface, options->mtu, options->offload, &config.wire, &message);
+    if (error < 0) {
+        errno = -error;
+        log_error("device %s: %s", options->interface, message);
+        return error;
+    }
+    if (options->capture_path != NULL) {
+        error = capture_open(options->capture_path, config.wire, &message);
+        if (error < 0) {
+            log_errorx("capture file %s: %s", options->capture_path, message);
+            config.wire->operations->close(config.wire);
+            return error;
+        }
+    }
+    error = stack_open(&config);
+    if (error < 0) {
+        errno = -error;
+        log_error("starting the stack");
+    }
+    return error;
+}
+
+/* Tell whoever started us. Return: 0 or -errno. */
+static int report_ready(int fd)
+{
+    ssize_t written = write(fd, "\n", 1);
+    int error = written == 1 ? 0 : -errno;
+
+    close(fd);
+    return error;
+}
+
+static void say_started(const struct options *options)
+{
+    char address[INET_ADDRSTRLEN] = "none";
+
+    if (options->address.s_addr != 0)
+        inet_ntop(AF_INET, &options->address, address, sizeof address);
+    log_info("started: service %s at %s, address %s/%u on device %s", options->name, options->socket_path, address,
+             options->prefix_bits, options->interface);
+    if (options->dns_count > 0)
+        log_warnx("dns: names are still looked up by the program's own means; the servers given are not asked");
+}
+
+/* Everything between the options and the exit status. */
+static int serve(const struct options *options)
+{
+    int error, signal_fd = -1, control_fd = -1;
+
+    error = set_limits();
+    if (error < 0) {
+        errno = -error;
+        log_error("limit on open files");
+        return error;
+    }
+    error = pair_setup();
+    if (error == 0)
+        error = loop_setup();
+    if (error == 0) {
+        signal_fd = open_signals();
+        error = signal_fd < 0 ? signal_fd : 0;
+    }
+    if (error < 0) {
+        errno = -error;
+        log_error("starting");
+        goto out_loop;
+    }
+    error = open_stack(options);
+    if (error < 0)
+        goto out_capture;
+    control_fd = control_socket_open(options->socket_path);
+    if (control_fd < 0) {
+        error = control_fd;
+        errno = -error;
+        log_error("control socket %s%s", options->socket_path,
+                  error == -EADDRINUSE ? ": another service runs there" : "");
+        goto out_stack;
+    }
+    say_started(options);
+    if (options->ready_fd >= 0) {
+        error = report_ready(options->ready_fd);
+        if (error < 0) {
+            errno = -error;
+            log_error("ready-fd %d", options->ready_fd);
+            goto out_control;
+        }
+    }
+    error = loop_run(signal_fd, control_fd);
+    log_info("stopped");
+out_control:
+    control_socket_close(control_fd, options->socket_path);
+    client_close_all();
+    client_sweep();
+    socket_destroy_all();
+    socket_sweep();
+out_stack:
+    stack_close();
+out_capture:
+    capture_close();
+out_loop:
+    if (signal_fd >= 0)
+        close(signal_fd);
+    loop_close();
+    return error;
+}
+
+int main(int argc, char **argv)
+{
+    struct options options;
+    int status = options_read(argc, argv, &options);
+
+    if (status == 0)
+        status = serve(&options) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+    else
+        status--;
+    options_free(&options);
+    return status;
+}

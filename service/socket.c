@@ -1,0 +1,275 @@
+/*
+ * socket.c - the records of all sockets: made, found by inode, retired, destroyed.
+ *
+ * Who may hold a record: the table by inode (live and retired ones), the busy list, its listener's list of untaken children, clients
+ * that wait for its handshake, the stack as an owner pointer, epoll. socket_destroy() takes it out of all of them; the memory
+ * stays until socket_sweep(), because an event that epoll has already returned may still point to it.
+ */
+#include "socket.h"
+
+#include "client.h"
+#include "log.h"
+#include "pair.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#define HASH_BUCKETS 16384 /* 128 KiB; chains stay short to some 50 000 sockets */
+
+/* Retired records kept for questions; each is some 400 bytes. */
+#define SOCKET_RETIRED_MAX 4096
+
+struct socket_list socket_live = TAILQ_HEAD_INITIALIZER(socket_live);
+struct socket_list socket_busy = TAILQ_HEAD_INITIALIZER(socket_busy);
+
+static struct socket_list retired = TAILQ_HEAD_INITIALIZER(retired);
+static struct socket_list dead = TAILQ_HEAD_INITIALIZER(dead);
+static struct socket *by_inode[HASH_BUCKETS];
+static size_t live_count, retired_count, live_max;
+static uint64_t last_id;
+
+static const struct {
+    enum socket_event event;
+    const char *name;
+} event_names[] = {
+    {EVENT_TAKEN, "TAKEN"},
+    {EVENT_PROGRAM_ENDED, "PROGRAM_ENDED"},
+    {EVENT_PROGRAM_GONE, "PROGRAM_GONE"},
+    {EVENT_PROGRAM_RESET, "PROGRAM_RESET"},
+    {EVENT_PROGRAM_DEAF, "PROGRAM_DEAF"},
+    {EVENT_FIN_SENT, "FIN_SENT"},
+    {EVENT_EOF_GIVEN, "EOF_GIVEN"},
+    {EVENT_FAILED, "FAILED"},
+};
+_Static_assert(1u << (sizeof event_names / sizeof *event_names) == EVENT_FAILED << 1, "one name an event");
+
+void socket_setup(size_t max)
+{
+    live_max = max;
+}
+
+static struct socket **bucket_of(ino_t inode)
+{
+    return &by_inode[(inode * UINT64_C(0x9e3779b97f4a7c15)) >> 50];
+}
+_Static_assert(HASH_BUCKETS == 1 << (64 - 50), "the shift in bucket_of()");
+
+struct socket *socket_find(ino_t inode)
+{
+    struct socket *socket = *bucket_of(inode);
+
+    while (socket != NULL && socket->program_inode != inode)
+        socket = socket->hash_next;
+    return socket;
+}
+
+static void hash_remove(struct socket *socket)
+{
+    for (struct socket **place = bucket_of(socket->program_inode); *place != NULL; place = &(*place)->hash_next) {
+        if (*place == socket) {
+            *place = socket->hash_next;
+            return;
+        }
+    }
+}
+
+/* Adopt the pair: known by its inode, watched. Return: 0 or -errno (the pair is still the caller's). */
+static int take_pair(struct socket *socket, struct pair *pair)
+{
+    struct socket *stranger = socket_find(pair->program_inode);
+    int error;
+
+    /* The kernel hands out an inode number again only after the old one's last descriptor is gone. */
+    if (stranger != NULL)
+        socket_destroy(stranger);
+    error = loop_watch(pair->service_fd, &socket->source, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+    if (error < 0)
+        return error;
+    socket->pair_fd = pair->service_fd;
+    socket->program_fd = pair->program_fd;
+    socket->program_inode = pair->program_inode;
+    socket->hash_next = *bucket_of(pair->program_inode);
+    *bucket_of(pair->program_inode) = socket;
+    return 0;
+}
+
+int socket_make(char kind, struct socket **made)
+{
+    struct socket *socket;
+    struct pair pair;
+    int error;
+
+    if (live_count >= live_max) {
+        log_warnx("socket: the limit of %zu sockets is reached: raise the limit on open files", live_max);
+        return -ENFILE;
+    }
+    socket = calloc(1, sizeof *socket);
+    if (socket == NULL)
+        return -ENOMEM;
+    socket->source.kind = SOURCE_SOCKET;
+    socket->id = ++last_id;
+    TAILQ_INIT(&socket->waiters);
+    TAILQ_INIT(&socket->untaken);
+    error = pair_make(&pair, kind, socket->id);
+    if (error < 0)
+        goto out;
+    error = take_pair(socket, &pair);
+    if (error < 0) {
+        pair_close(&pair);
+        goto out;
+    }
+    TAILQ_INSERT_TAIL(&socket_live, socket, state_link);
+    live_count++;
+    *made = socket;
+    return 0;
+out:
+    free(socket);
+    return error;
+}
+
+int socket_renew_pair(struct socket *socket)
+{
+    struct pair pair;
+    int error;
+
+    assert(socket->pair_fd < 0 && "only a used-up pair is replaced");
+    if (live_count >= live_max)
+        return -ENFILE;
+    error = pair_make(&pair, PROTOCOL_NAME_KIND_SOCKET, socket->id);
+    if (error < 0)
+        return error;
+    error = pair_hold(&pair);
+    if (error == 0) {
+        hash_remove(socket);
+        error = take_pair(socket, &pair);
+    }
+    if (error < 0) {
+        pair_close(&pair);
+        return error;
+    }
+    TAILQ_REMOVE(&retired, socket, state_link);
+    retired_count--;
+    TAILQ_INSERT_TAIL(&socket_live, socket, state_link);
+    live_count++;
+    return 0;
+}
+
+void socket_note(struct socket *socket, enum socket_event event)
+{
+    if (socket->events & event)
+        return;
+    socket->events |= event;
+    if (log_threshold < LOG_LEVEL_DEBUG)
+        return;
+    for (size_t i = 0; i < sizeof event_names / sizeof *event_names; i++)
+        if (event_names[i].event == event)
+            log_debug("socket %llu: %s", (unsigned long long)socket->id, event_names[i].name);
+}
+
+void socket_queue_work(struct socket *socket, enum socket_work work)
+{
+    if (socket->work == 0)
+        TAILQ_INSERT_TAIL(&socket_busy, socket, busy_link);
+    socket->work |= work;
+}
+
+static void cancel_work(struct socket *socket)
+{
+    if (socket->work != 0)
+        TAILQ_REMOVE(&socket_busy, socket, busy_link);
+    socket->work = 0;
+}
+
+void socket_leave_listener(struct socket *child)
+{
+    struct socket *listener = child->listener;
+
+    if (listener == NULL)
+        return;
+    if (listener->undelivered == child)
+        listener->undelivered = TAILQ_NEXT(child, untaken_link);
+    TAILQ_REMOVE(&listener->untaken, child, untaken_link);
+    listener->untaken_count--;
+    child->listener = NULL;
+}
+
+static void close_descriptors(struct socket *socket)
+{
+    if (socket->pair_fd >= 0)
+        close(socket->pair_fd);
+    if (socket->program_fd >= 0)
+        close(socket->program_fd);
+    socket->pair_fd = socket->program_fd = -1;
+}
+
+void socket_retire(struct socket *socket)
+{
+    struct socket *oldest;
+
+    assert(socket->pair_fd >= 0 && "retired once");
+    cancel_work(socket);
+    close_descriptors(socket);
+    TAILQ_REMOVE(&socket_live, socket, state_link);
+    live_count--;
+    TAILQ_INSERT_TAIL(&retired, socket, state_link);
+    retired_count++;
+    if (retired_count > SOCKET_RETIRED_MAX) {
+        oldest = TAILQ_FIRST(&retired);
+        socket_destroy(oldest);
+    }
+}
+
+void socket_destroy(struct socket *socket)
+{
+    struct socket *child;
+    struct client *client;
+
+    while ((child = TAILQ_FIRST(&socket->untaken)) != NULL) {
+        socket_leave_listener(child);
+        socket_destroy(child);
+    }
+    while ((client = TAILQ_FIRST(&socket->waiters)) != NULL)
+        client_answer_wait(client, -ECONNABORTED);
+    socket_leave_listener(socket);
+    cancel_work(socket);
+    if (socket->tcp != NULL)
+        stack_tcp_abort(socket->tcp);
+    socket->tcp = NULL;
+    hash_remove(socket);
+    if (socket->pair_fd >= 0) {
+        TAILQ_REMOVE(&socket_live, socket, state_link);
+        live_count--;
+    } else {
+        TAILQ_REMOVE(&retired, socket, state_link);
+        retired_count--;
+    }
+    close_descriptors(socket);
+    socket->source.kind = SOURCE_DEAD;
+    TAILQ_INSERT_TAIL(&dead, socket, state_link);
+}
+
+void socket_destroy_all(void)
+{
+    struct socket *socket;
+
+    while ((socket = TAILQ_FIRST(&socket_live)) != NULL || (socket = TAILQ_FIRST(&retired)) != NULL)
+        socket_destroy(socket);
+}
+
+void socket_sweep(void)
+{
+    struct socket *socket;
+
+    while ((socket = TAILQ_FIRST(&dead)) != NULL) {
+        TAILQ_REMOVE(&dead, socket, state_link);
+        free(socket);
+    }
+}
+
+size_t socket_count(void)
+{
+    return live_count;
+}

@@ -1,0 +1,129 @@
+/*
+ * socket.h - the record of one socket that a program has: its pair, its TCP socket, what was seen of both.
+ *
+ * A record lives until the program's last copy of the descriptor is closed and TCP needs nothing more of it. One whose pair is used up
+ * (reset, failed, shut down both ways) cannot see that close any more: it is retired, kept for those who still ask about it, and the
+ * oldest retired ones go first (SOCKET_RETIRED_MAX).
+ */
+#ifndef SIDESTACK_SOCKET_H
+#define SIDESTACK_SOCKET_H
+
+#include "loop.h"
+#include "protocol.h"
+#include "stack/stack.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/queue.h>
+#include <sys/types.h>
+
+/* Events seen on a connection; the table of names is in socket.c, what follows from each in relay.c. */
+enum socket_event {
+    EVENT_TAKEN = 1u << 0,         /* the program accepted it, or connected it itself */
+    EVENT_PROGRAM_ENDED = 1u << 1, /* the program will write no more */
+    EVENT_PROGRAM_GONE = 1u << 2,  /* closed, or shut down both ways */
+    EVENT_PROGRAM_RESET = 1u << 3, /* closed with data unread */
+    EVENT_PROGRAM_DEAF = 1u << 4,  /* the program will read no more */
+    EVENT_FIN_SENT = 1u << 5,      /* all that it wrote, and the FIN, are TCP's */
+    EVENT_EOF_GIVEN = 1u << 6,     /* all that the peer sent, and its FIN, are the program's */
+    EVENT_FAILED = 1u << 7,        /* TCP is gone, for the reason in .error */
+};
+
+/* What a relay has to look at in this turn of the loop. */
+enum socket_work {
+    WORK_TO_WIRE = 1u << 0,
+    WORK_TO_PROGRAM = 1u << 1,
+};
+
+/* Options that TCP need not know; the others are in the stack (sockopt.c has the table). */
+struct socket_options {
+    int send_buffer, receive_buffer; /* as getsockopt() shows them; 0: the default */
+    int linger_on, linger_s;
+    int priority, mark, oob_inline, dont_route, broadcast, receive_low_water, timestamp;
+    int defer_accept, window_clamp, quick_ack, linger2, notsent_low_water;
+    int mtu_discover, receive_ttl, receive_tos, packet_info, receive_error, freebind, transparent, bind_no_port;
+};
+
+struct client;
+struct socket;
+TAILQ_HEAD(socket_list, socket);
+TAILQ_HEAD(client_list, client);
+
+struct socket {
+    struct loop_source source; /* first: what epoll gives back */
+    uint64_t id;               /* in the log, and in the pair's name */
+    enum protocol_state state;
+    uint32_t events; /* enum socket_event */
+    uint32_t work;   /* enum socket_work; on the busy list while not 0 */
+
+    int pair_fd;          /* owned; the service's end; -1: used up, the record is retired */
+    ino_t program_inode;  /* of the program's end */
+    struct stack_tcp *tcp; /* owned; NULL once TCP is done with it */
+    bool wire_full;       /* TCP's send queue had no room: go on when there is */
+
+    union stack_address local, peer; /* as they were when the connection was established */
+    int error;                       /* positive errno that ended it, 0: none */
+    struct socket_options options;
+
+    /* connecting */
+    int program_fd;             /* owned; the program's end, only while connecting or waiting in a listener's queue */
+    bool connect_reported;      /* a connect() was told the outcome */
+    struct client_list waiters; /* clients that wait for it */
+
+    /* listening */
+    int backlog;
+    unsigned untaken_count;
+    struct socket_list untaken; /* children that no accept() took yet, oldest first */
+    struct socket *undelivered; /* the first of them whose message is not in the pair yet; NULL: all are */
+
+    /* a child not yet taken */
+    struct socket *listener; /* NULL: taken, or the listener is gone */
+    TAILQ_ENTRY(socket) untaken_link;
+
+    TAILQ_ENTRY(socket) busy_link;  /* while .work */
+    TAILQ_ENTRY(socket) state_link; /* on the list of all live, of all retired, or of all dead sockets */
+    struct socket *hash_next;       /* by program_inode */
+};
+
+/* Allow at most max records, retired ones not counted. */
+void socket_setup(size_t max);
+
+/* Make a record with a pair of kind, known by its inode and watched by the loop; its program_fd is in the record for the caller to pass on.
+ * Return: 0 and *socket, or -ENFILE at the limit, or -errno. */
+int socket_make(char kind, struct socket **socket);
+
+/* Give a failed socket a fresh, held pair, as after socket(). Return: 0 or -errno. */
+int socket_renew_pair(struct socket *socket);
+
+/* Find by the inode of the program's end. Return: NULL when it is none of ours. */
+struct socket *socket_find(ino_t inode);
+
+/* Note an event, and say so at debug level. */
+void socket_note(struct socket *socket, enum socket_event event);
+
+/* Ask for work in this turn of the loop. */
+void socket_queue_work(struct socket *socket, enum socket_work work);
+
+/* A child was taken, or is no more: out of its listener's queue. */
+void socket_leave_listener(struct socket *child);
+
+/* Close the pair and keep the record for questions. With the stale byte in place the program sees a reset. */
+void socket_retire(struct socket *socket);
+
+/* Forget the record: abort TCP if it is still there, close everything. The memory goes at the end of the turn. */
+void socket_destroy(struct socket *socket);
+
+/* Destroy every record, live and retired. */
+void socket_destroy_all(void);
+
+/* The end of a turn: free what died in it. */
+void socket_sweep(void);
+
+/* Lists for walking: every live socket, and those with work. */
+extern struct socket_list socket_live;
+extern struct socket_list socket_busy;
+
+size_t socket_count(void);
+
+#endif
