@@ -1,0 +1,195 @@
+# shellcheck shell=bash
+# lib.sh - for tests with real programs: a world, a stack beside it, programs on both.
+#
+#   W, the test's own namespace: the kernel's TCP/IP at $WORLD, and sidestackd with one end of the TAP device.
+#   P, where the programs on the stack run: nothing but lo, and that is down. Whatever gets out comes from the stack, $STACK.
+#
+# A test is a script in tests/apps that includes this file and calls lib_begin first. Its own comment lines say
+#   "# time: N", its limit in seconds, and "# asan: service" or "# asan: both", that it runs also with the sanitized
+# service, or service and library. SIDESTACK_TEST_ON=kernel runs it without sidestack, P being tied to W by a veth pair:
+# so one sees that the test itself is right. Run a test by hand as it is: tests/apps/curl.sh.
+
+set -euo pipefail
+TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+if [ -z "${SIDESTACK_TEST_ISOLATED:-}" ]; then
+    exec "$TOP/tests/isolate" 600 "$0" "$@"
+fi
+
+WORLD=10.77.0.1
+STACK=10.77.0.2
+MODE=${SIDESTACK_TEST_ON:-stack}   # stack, or kernel
+BUILD=${SIDESTACK_TEST_BUILD:-$TOP/build}
+LIBRARY=${SIDESTACK_TEST_LIBRARY:-$BUILD/libintercept.so}
+PRELOAD=${SIDESTACK_TEST_PRELOAD:-} # what must be loaded before the library: a sanitizer's runtime
+DAEMON_WRAPPER=${SIDESTACK_TEST_WRAPPER:-} # valgrind and its options
+export PYTHON=/usr/bin/python3 # not what else PATH may have
+WORK=$(mktemp -d)
+DAEMON_PID=
+PIDS=()
+
+note() {
+    printf '%s\n' "$*"
+}
+
+fail() {
+    printf 'FAILED: %s\n' "$*" >&2
+    exit 1
+}
+
+# check_equal WHAT GOT WANTED
+check_equal() {
+    [ "$2" = "$3" ] || fail "$1: got '$2', wanted '$3'"
+    note "ok: $1"
+}
+
+# on_stack COMMAND...: run it in P, with its Internet sockets on the stack. A function that starts a program in the
+# background uses `background`.
+on_stack() {
+    nsenter --net=/run/netns/P -- env "${STACK_ENVIRONMENT[@]}" "$@"
+}
+
+# in_p COMMAND...: run it in P without the library.
+in_p() {
+    nsenter --net=/run/netns/P -- "$@"
+}
+
+# background NAME COMMAND...: start it; its output goes to $WORK/NAME.log, its process id to BACKGROUND_PID. COMMAND may
+# begin with on_stack. It is stopped at the end of the test.
+background() {
+    local name=$1
+    shift
+    if [ "$1" = on_stack ]; then
+        shift
+        set -- nsenter --net=/run/netns/P -- env "${STACK_ENVIRONMENT[@]}" "$@"
+    fi
+    "$@" >"$WORK/$name.log" 2>&1 </dev/null &
+    BACKGROUND_PID=$!
+    PIDS+=("$BACKGROUND_PID")
+}
+
+# wait_for_line NAME PATTERN: until the background program's output has a line that matches.
+wait_for_line() {
+    timeout 20 grep -q -m 1 -e "$2" <(tail -n +1 -F "$WORK/$1.log" 2>/dev/null & echo $! >"$WORK/tail.pid"; wait) ||
+        fail "$1 never said '$2'"
+    kill "$(cat "$WORK/tail.pid")" 2>/dev/null || true
+}
+
+# wait_for_port ADDRESS PORT: until something in W can connect there. That costs the server one connection.
+wait_for_port() {
+    local deadline=$((SECONDS + 20))
+    until timeout 2 bash -c "exec 3<>/dev/tcp/$1/$2" 2>/dev/null; do
+        [ $SECONDS -lt $deadline ] || fail "nothing listens on $1 port $2"
+        read -r -t 0.05 <> <(:) || true
+    done
+}
+
+# wait_for_exit PID SECONDS
+wait_for_exit() {
+    timeout "$2" tail --pid="$1" -s 0.05 -f /dev/null
+}
+
+# stop PID: ask it to end, and wait for that.
+stop() {
+    kill "$1" 2>/dev/null || return 0
+    if ! wait_for_exit "$1" 10; then
+        kill -KILL "$1" 2>/dev/null
+        fail "process $1 did not end when it was asked to"
+    fi
+}
+
+# The service's memory now and at its highest, in KiB.
+daemon_memory() {
+    awk '$1 == "VmRSS:" { print $2 }' "/proc/$DAEMON_PID/status"
+}
+daemon_memory_peak() {
+    awk '$1 == "VmHWM:" { print $2 }' "/proc/$DAEMON_PID/status"
+}
+
+# check_memory_below KIB: what the service used at most since it started. Sanitizers and valgrind use much themselves.
+check_memory_below() {
+    if [ "$MODE" = kernel ] || [ -n "$DAEMON_WRAPPER$PRELOAD" ] || [ "$BUILD" != "$TOP/build" ]; then
+        return 0
+    fi
+    local peak
+    peak=$(daemon_memory_peak)
+    [ "$peak" -lt "$1" ] || fail "the service's memory reached $peak KiB, more than $1"
+    note "ok: the service's memory stayed below $1 KiB ($peak)"
+}
+
+# random_file PATH SIZE: SIZE as head -c takes it.
+random_file() {
+    openssl enc -aes-128-ctr -pass pass:sidestack -nosalt -pbkdf2 </dev/zero 2>/dev/null | head -c "$2" >"$1" || true
+}
+
+sha256() {
+    sha256sum "$@" | cut -d ' ' -f 1
+}
+
+start_daemon() {
+    mkfifo "$WORK/ready"
+    ip tuntap add dev stack0 mode tap
+    ip address add $WORLD/24 dev stack0
+    ip link set stack0 up
+    # shellcheck disable=SC2086 # the wrapper is a command with options
+    $DAEMON_WRAPPER "$BUILD/sidestackd" --socket "$WORK/control" --netif tap:stack0 --address $STACK/24 --gateway $WORLD \
+        --ready-fd 3 3>"$WORK/ready" 2>"$WORK/sidestackd.log" </dev/null &
+    DAEMON_PID=$!
+    IFS= read -r -N 1 -t 20 _ <"$WORK/ready" || fail "sidestackd did not start"
+    rm "$WORK/ready"
+}
+
+# Ask the service to end: it must do so by itself, with exit status 0, and a sanitizer must have had nothing to say.
+stop_daemon() {
+    local pid=$DAEMON_PID status=0
+    [ -n "$pid" ] || return 0
+    DAEMON_PID=
+    kill "$pid" 2>/dev/null || fail "sidestackd died during the test"
+    wait_for_exit "$pid" 30 || fail "sidestackd did not end on SIGTERM"
+    wait "$pid" || status=$?
+    [ $status -eq 0 ] || fail "sidestackd ended with status $status"
+    if grep -q -e 'Sanitizer' -e 'runtime error' "$WORK"/*.log; then
+        fail "a sanitizer complained"
+    fi
+}
+
+lib_begin() {
+    trap lib_end EXIT
+    trap 'echo "FAILED: ${BASH_SOURCE[0]##*/} line $LINENO: $BASH_COMMAND" >&2' ERR
+    trap 'exit 130' INT TERM HUP
+    ip netns add P
+    if [ "$MODE" = kernel ]; then
+        STACK_ENVIRONMENT=(SIDESTACK_SOCKET="$WORK/control")
+        ip link add to-p type veth peer name to-w netns P
+        ip address add $WORLD/24 dev to-p
+        ip link set to-p up
+        ip -n P address add $STACK/24 dev to-w
+        ip -n P link set to-w up
+        ip -n P link set lo up
+    else
+        STACK_ENVIRONMENT=(SIDESTACK_SOCKET="$WORK/control" LD_PRELOAD="$PRELOAD${PRELOAD:+ }$LIBRARY")
+        start_daemon
+    fi
+}
+
+# The end of every test, good or bad: programs, service, files.
+lib_end() {
+    local status=$? pid log
+    trap - ERR EXIT
+    set +e
+    for pid in "${PIDS[@]}"; do
+        kill "$pid" 2>/dev/null
+    done
+    for pid in "${PIDS[@]}"; do
+        wait_for_exit "$pid" 5 || kill -KILL "$pid" 2>/dev/null
+    done
+    (stop_daemon) || status=1
+    if [ $status -ne 0 ]; then
+        for log in "$WORK"/*.log; do
+            [ -s "$log" ] || continue
+            printf -- '--- %s\n' "${log##*/}"
+            tail -n 30 "$log"
+        done
+    fi
+    rm -rf "$WORK"
+    exit $status
+}
