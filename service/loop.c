@@ -36,22 +36,10 @@ enum loop_state {
 };
 
 static int epoll_fd = -1;
+static int signal_fd = -1, control_fd = -1; /* the caller's of loop_run() */
 static enum loop_state state;
 static uint64_t now_us, stop_deadline_us;
 static int wire_error;
-
-int loop_setup(void)
-{
-    epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    return epoll_fd < 0 ? -errno : 0;
-}
-
-int loop_watch(int fd, struct loop_source *source, uint32_t events)
-{
-    struct epoll_event event = {.events = events, .data.ptr = source};
-
-    return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
-}
 
 static void read_clock(void)
 {
@@ -62,8 +50,24 @@ static void read_clock(void)
     stack_set_clock(now_us);
 }
 
+int loop_setup(void)
+{
+    epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+    if (epoll_fd < 0)
+        return -errno;
+    read_clock();
+    return 0;
+}
+
+int loop_watch(int fd, struct loop_source *source, uint32_t events)
+{
+    struct epoll_event event = {.events = events, .data.ptr = source};
+
+    return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
 /* Begin to stop: programs can ask for nothing more, connections end in order. */
-static void begin_stop(int control_fd)
+static void begin_stop(void)
 {
     struct socket *socket, *next;
 
@@ -89,14 +93,14 @@ static void begin_stop(int control_fd)
     }
 }
 
-static void handle_signal(int signal_fd, int control_fd)
+static void handle_signal(void)
 {
     struct signalfd_siginfo info;
 
     if (read(signal_fd, &info, sizeof info) != sizeof info)
         return;
     if (state == LOOP_RUNNING)
-        begin_stop(control_fd);
+        begin_stop();
     else
         state = LOOP_ENDED;
 }
@@ -135,7 +139,7 @@ static void handle_wire(void)
     }
 }
 
-static void dispatch(const struct epoll_event *event, int signal_fd, int control_fd)
+static void dispatch(const struct epoll_event *event)
 {
     struct loop_source *source = event->data.ptr;
 
@@ -153,7 +157,7 @@ static void dispatch(const struct epoll_event *event, int signal_fd, int control
         client_accept(control_fd);
         break;
     case SOURCE_SIGNAL:
-        handle_signal(signal_fd, control_fd);
+        handle_signal();
         break;
     case SOURCE_DEAD:
         break;
@@ -196,35 +200,40 @@ static bool stop_is_complete(void)
     return (counters.sockets == 0 && socket_count() == 0) || now_us >= stop_deadline_us;
 }
 
-int loop_run(int signal_fd, int control_fd)
+int loop_turn(void)
 {
-    static struct loop_source wire = {SOURCE_WIRE}, signals = {SOURCE_SIGNAL}, control = {SOURCE_CONTROL};
     struct epoll_event events[EVENTS_PER_TURN];
-    int error = loop_watch(signal_fd, &signals, EPOLLIN);
+    int count = epoll_wait(epoll_fd, events, EVENTS_PER_TURN, wait_ms());
 
-    if (error == 0)
-        error = loop_watch(control_fd, &control, EPOLLIN);
-    if (error == 0 && stack_wire_fd() >= 0)
-        error = loop_watch(stack_wire_fd(), &wire, EPOLLIN);
-    if (error < 0)
-        return error;
+    if (count < 0 && errno != EINTR)
+        return -errno;
     read_clock();
-    while (state != LOOP_ENDED && !stop_is_complete()) {
-        int count = epoll_wait(epoll_fd, events, EVENTS_PER_TURN, wait_ms());
+    for (int i = 0; i < count; i++)
+        dispatch(&events[i]);
+    run_work();
+    if (stack_timer_ms() == 0)
+        stack_run_timers();
+    stack_flush();
+    socket_sweep();
+    client_sweep();
+    return 0;
+}
 
-        if (count < 0 && errno != EINTR)
-            return -errno;
-        read_clock();
-        for (int i = 0; i < count; i++)
-            dispatch(&events[i], signal_fd, control_fd);
-        run_work();
-        if (stack_timer_ms() == 0)
-            stack_run_timers();
-        stack_flush();
-        socket_sweep();
-        client_sweep();
-    }
-    return wire_error;
+int loop_run(int signals, int control)
+{
+    static struct loop_source wire_source = {SOURCE_WIRE}, signal_source = {SOURCE_SIGNAL},
+                              control_source = {SOURCE_CONTROL};
+    int error = loop_watch(signals, &signal_source, EPOLLIN);
+
+    signal_fd = signals;
+    control_fd = control;
+    if (error == 0)
+        error = loop_watch(control_fd, &control_source, EPOLLIN);
+    if (error == 0 && stack_wire_fd() >= 0)
+        error = loop_watch(stack_wire_fd(), &wire_source, EPOLLIN);
+    while (error == 0 && state != LOOP_ENDED && !stop_is_complete())
+        error = loop_turn();
+    return error < 0 ? error : wire_error;
 }
 
 void loop_close(void)

@@ -24,8 +24,11 @@ int loop_setup(void);
 /* Watch fd for epoll events; the kernel forgets it when fd is closed. Return: 0 or -errno. */
 int loop_watch(int fd, struct loop_source *source, uint32_t events);
 
-/* Run until SIGTERM or SIGINT and the last connection has ended, or the wire breaks. Return: 0, or -errno when it broke. */
-int loop_run(int signal_fd, int control_fd);
+/* Sleep until something happens, and do all of it. Return: 0 or -errno. */
+int loop_turn(void);
+
+/* Take turns until SIGTERM or SIGINT and the last connection has ended, or the wire breaks. Return: 0, or -errno when it broke. */
+int loop_run(int signals, int control);
 
 /* Close the epoll instance. */
 void loop_close(void);

@@ -1,0 +1,152 @@
+/* test_service_options.c - command line and configuration file of the daemon. */
+#include "service/log.h"
+#include "service/options.h"
+
+#include <arpa/inet.h>
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#define ARGUMENTS_MAX 16
+
+static struct options options;
+
+static void teardown(void)
+{
+    options_free(&options);
+}
+
+/* Run options_read() on a line of words. */
+static int read_line(const char *line)
+{
+    static char words[512];
+    char *argv[ARGUMENTS_MAX + 1];
+    int argc = 0;
+
+    ck_assert_uint_lt(strlen(line), sizeof words);
+    strcpy(words, line);
+    for (char *word = strtok(words, " "); word != NULL && argc < ARGUMENTS_MAX; word = strtok(NULL, " "))
+        argv[argc++] = word;
+    argv[argc] = NULL;
+    return options_read(argc, argv, &options);
+}
+
+static void write_file(char *path, const char *text)
+{
+    int fd = mkstemp(path);
+
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(write(fd, text, strlen(text)), (ssize_t)strlen(text));
+    close(fd);
+}
+
+START_TEST(everything_is_read)
+{
+    ck_assert_int_eq(read_line("sidestackd --name a.b --socket /x/y --netif tap:t0 --address 10.1.2.3/24 --gateway 10.1.2.1 "
+                               "--mtu 9000 --ready-fd 3"),
+                     0);
+    ck_assert_str_eq(options.name, "a.b");
+    ck_assert_str_eq(options.socket_path, "/x/y");
+    ck_assert_str_eq(options.interface, "t0");
+    ck_assert_uint_eq(options.address.s_addr, inet_addr("10.1.2.3"));
+    ck_assert_uint_eq(options.prefix_bits, 24);
+    ck_assert_uint_eq(options.gateway.s_addr, inet_addr("10.1.2.1"));
+    ck_assert_uint_eq(options.mtu, 9000);
+    ck_assert_int_eq(options.ready_fd, 3);
+}
+END_TEST
+
+START_TEST(mac_log_level_and_offload)
+{
+    static const uint8_t mac[6] = {2, 0, 0, 0xab, 0xcd, 0xef};
+
+    ck_assert_int_eq(read_line("sidestackd --socket /s --mac 02:00:00:ab:cd:ef --log-level debug --offload off --pcap f"), 0);
+    ck_assert_mem_eq(options.mac, mac, sizeof mac);
+    ck_assert(options.mac_given);
+    ck_assert_int_eq(log_threshold, LOG_LEVEL_DEBUG);
+    ck_assert(!options.offload);
+    ck_assert_str_eq(options.capture_path, "f");
+}
+END_TEST
+
+static const char *const bad_lines[] = {
+    "sidestackd --address 10.0.0.1",
+    "sidestackd --address 10.0.0.1/0",
+    "sidestackd --address 10.0.0.1/33",
+    "sidestackd --address 10.0.0.256/24",
+    "sidestackd --address 10.0.0.1/24 --address 10.0.0.2/24",
+    "sidestackd --gateway x",
+    "sidestackd --mtu 575",
+    "sidestackd --mtu 65522",
+    "sidestackd --mtu 15oo",
+    "sidestackd --netif eth0",
+    "sidestackd --netif tap:",
+    "sidestackd --netif tap:a-name-that-is-too-long",
+    "sidestackd --netif tap:../x",
+    "sidestackd --mac 01:00:00:00:00:01",
+    "sidestackd --mac 02:00:00:00:00",
+    "sidestackd --name a/b",
+    "sidestackd --log-level loud",
+    "sidestackd --ready-fd -1",
+    "sidestackd --offload maybe",
+    "sidestackd --config /nonexistent/file",
+    "sidestackd --no-such-option",
+    "sidestackd stray",
+};
+
+START_TEST(bad_settings_are_refused)
+{
+    ck_assert_int_eq(read_line(bad_lines[_i]), 3);
+}
+END_TEST
+
+START_TEST(file_is_read_and_the_command_line_wins)
+{
+    char path[] = "/tmp/test_options_XXXXXX", line[256];
+
+    write_file(path, "; a comment\nname = filed\naddress = 10.0.0.9/8\nmtu = 1400\ndns = 10.0.0.1\n");
+    snprintf(line, sizeof line, "sidestackd --socket /s --mtu 1300 --address 10.0.0.10/16 --dns 10.0.0.2 --config %s", path);
+    ck_assert_int_eq(read_line(line), 0);
+    ck_assert_str_eq(options.name, "filed");
+    ck_assert_uint_eq(options.mtu, 1300);
+    ck_assert_uint_eq(options.address.s_addr, inet_addr("10.0.0.10"));
+    ck_assert_uint_eq(options.prefix_bits, 16);
+    ck_assert_uint_eq(options.dns_count, 1);
+    ck_assert_uint_eq(options.dns[0].s_addr, inet_addr("10.0.0.2"));
+    unlink(path);
+}
+END_TEST
+
+START_TEST(bad_file_is_refused)
+{
+    static const char *const texts[] = {"nosuch = 1\n", "mtu = 1\n", "just words\n", "[section]\nmtu = 1500\n"};
+    char path[] = "/tmp/test_options_XXXXXX", line[128];
+
+    write_file(path, texts[_i]);
+    snprintf(line, sizeof line, "sidestackd --socket /s --config %s", path);
+    ck_assert_int_eq(read_line(line), 3);
+    unlink(path);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("options");
+    TCase *tcase = tcase_create("options");
+    SRunner *runner = srunner_create(suite);
+    int failed;
+
+    tcase_add_checked_fixture(tcase, NULL, teardown);
+    tcase_add_test(tcase, everything_is_read);
+    tcase_add_test(tcase, mac_log_level_and_offload);
+    tcase_add_loop_test(tcase, bad_settings_are_refused, 0, (int)(sizeof bad_lines / sizeof *bad_lines));
+    tcase_add_test(tcase, file_is_read_and_the_command_line_wins);
+    tcase_add_loop_test(tcase, bad_file_is_refused, 0, 4);
+    suite_add_tcase(suite, tcase);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

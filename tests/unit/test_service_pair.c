@@ -1,0 +1,146 @@
+/* test_service_pair.c - the pair's mechanics: held, released, read with the stale byte left behind. */
+#include "descriptors.h"
+#include "service/pair.h"
+#include "service/protocol.h"
+
+#include <check.h>
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+static struct pair ends;
+static int descriptors_before;
+
+static void setup(void)
+{
+    descriptors_before = count_descriptors();
+    ck_assert_int_eq(pair_setup(), 0);
+    ck_assert_int_eq(pair_make(&ends, PROTOCOL_NAME_KIND_SOCKET, 7), 0);
+}
+
+static void teardown(void)
+{
+    pair_close(&ends);
+    ck_assert_int_eq(count_descriptors(), descriptors_before);
+}
+
+static int poll_bits(int fd)
+{
+    struct pollfd poll_fd = {.fd = fd, .events = POLLIN | POLLOUT | POLLRDHUP};
+
+    ck_assert_int_ge(poll(&poll_fd, 1, 0), 0);
+    return poll_fd.revents;
+}
+
+START_TEST(name_says_that_it_is_ours)
+{
+    struct sockaddr_un name;
+    socklen_t length = sizeof name;
+
+    ck_assert_int_eq(getpeername(ends.program_fd, (struct sockaddr *)&name, &length), 0);
+    ck_assert_int_eq(name.sun_path[0], '\0');
+    ck_assert_mem_eq(name.sun_path + 1, PROTOCOL_NAME_PREFIX "s/", sizeof PROTOCOL_NAME_PREFIX + 1);
+}
+END_TEST
+
+START_TEST(held_is_not_writable_until_released)
+{
+    ck_assert_int_eq(pair_hold(&ends), 0);
+    ck_assert_int_eq(poll_bits(ends.program_fd), 0);
+    ck_assert_int_eq(send(ends.program_fd, "x", 1, MSG_DONTWAIT), -1);
+    ck_assert_int_eq(errno, EAGAIN);
+
+    ck_assert_int_eq(pair_release(ends.service_fd, ends.program_fd), 0);
+    ck_assert_int_eq(poll_bits(ends.program_fd), POLLOUT);
+    ck_assert_int_eq(pair_fresh_bytes(ends.service_fd), 0);
+}
+END_TEST
+
+START_TEST(released_closes_as_a_reset)
+{
+    char byte;
+
+    ck_assert_int_eq(pair_hold(&ends), 0);
+    ck_assert_int_eq(pair_release(ends.service_fd, ends.program_fd), 0);
+    close(ends.service_fd);
+    ends.service_fd = -1;
+    ck_assert_int_eq(poll_bits(ends.program_fd), POLLIN | POLLOUT | POLLRDHUP | POLLHUP | POLLERR);
+    ck_assert_int_eq(read(ends.program_fd, &byte, 1), -1);
+    ck_assert_int_eq(errno, ECONNRESET);
+}
+END_TEST
+
+START_TEST(read_forwards_all_and_leaves_the_last_byte)
+{
+    char first[4] = "", second[4] = "", third;
+    struct iovec iov[2] = {{first, 3}, {second, 3}};
+    struct iovec one = {&third, 1};
+
+    ck_assert_int_eq(pair_put_stale_byte(&ends), 0);
+    ck_assert_int_eq(pair_fresh_bytes(ends.service_fd), 0);
+    ck_assert_int_eq(write(ends.program_fd, "abcdef", 6), 6);
+    ck_assert_int_eq(pair_fresh_bytes(ends.service_fd), 6);
+    ck_assert_int_eq(pair_read(ends.service_fd, iov, 2, 6), 6);
+    ck_assert_str_eq(first, "abc");
+    ck_assert_str_eq(second, "def");
+    ck_assert_int_eq(pair_fresh_bytes(ends.service_fd), 0);
+
+    ck_assert_int_eq(write(ends.program_fd, "gh", 2), 2);
+    ck_assert_int_eq(pair_fresh_bytes(ends.service_fd), 2);
+    ck_assert_int_eq(pair_read(ends.service_fd, &one, 1, 1), 1);
+    ck_assert_int_eq(third, 'g');
+    ck_assert_int_eq(pair_read(ends.service_fd, &one, 1, 1), 1);
+    ck_assert_int_eq(third, 'h');
+    ck_assert_int_eq(pair_fresh_bytes(ends.service_fd), 0);
+}
+END_TEST
+
+START_TEST(without_the_stale_byte_closes_as_an_end)
+{
+    char byte;
+
+    ck_assert_int_eq(pair_put_stale_byte(&ends), 0);
+    pair_take_stale_byte(ends.service_fd);
+    close(ends.service_fd);
+    ends.service_fd = -1;
+    ck_assert_int_eq(read(ends.program_fd, &byte, 1), 0);
+}
+END_TEST
+
+START_TEST(write_says_full_and_gone)
+{
+    static char block[1 << 20];
+    struct iovec iov = {block, sizeof block};
+
+    ck_assert_int_gt(pair_write(ends.service_fd, &iov, 1), 0);
+    ck_assert_int_eq(pair_write(ends.service_fd, &iov, 1), -EAGAIN);
+    close(ends.program_fd);
+    ends.program_fd = -1;
+    ck_assert_int_eq(pair_write(ends.service_fd, &iov, 1), -EPIPE);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("pair");
+    TCase *tcase = tcase_create("pair");
+    SRunner *runner = srunner_create(suite);
+    int failed;
+
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_test(tcase, name_says_that_it_is_ours);
+    tcase_add_test(tcase, held_is_not_writable_until_released);
+    tcase_add_test(tcase, released_closes_as_a_reset);
+    tcase_add_test(tcase, read_forwards_all_and_leaves_the_last_byte);
+    tcase_add_test(tcase, without_the_stale_byte_closes_as_an_end);
+    tcase_add_test(tcase, write_says_full_and_gone);
+    suite_add_tcase(suite, tcase);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
