@@ -1,0 +1,550 @@
+/* oracle.c - what the oracle's programs share: main(), transcript, addresses, and the talk with the peer. */
+#include "oracle.h"
+
+#include <arpa/inet.h>
+#include <fcntl.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+/* High numbers, so that a case sees the same free descriptors in both settings. */
+#define OUTPUT_FD 201
+#define PEER_FD 202
+
+#define DEADLINE_MS 5000
+#define MESSAGE_BYTES 1024
+#define NAMED_PORTS 8
+
+static struct {
+    int port;
+    const char *name;
+} named_ports[NAMED_PORTS];
+
+static char begun_command[MESSAGE_BYTES];
+static char reply_text[MESSAGE_BYTES];
+static size_t pattern_sent;
+
+/* ---- the transcript ---- */
+
+void oracle_say(const char *format, ...)
+{
+    char line[MESSAGE_BYTES * 2];
+    va_list arguments;
+    int length;
+
+    va_start(arguments, format);
+    length = vsnprintf(line, sizeof line - 1, format, arguments);
+    va_end(arguments);
+    if (length > (int)sizeof line - 2)
+        length = (int)sizeof line - 2;
+    line[length++] = '\n';
+    if (write(OUTPUT_FD, line, (size_t)length) != length)
+        _exit(2);
+}
+
+void oracle_die(const char *what)
+{
+    oracle_say("cannot go on: %s: %s", what, oracle_errno_text(errno));
+    _exit(2);
+}
+
+const char *oracle_errno_text(int error)
+{
+    const char *name = error == ORACLE_ERRNO_UNTOUCHED ? "untouched" : strerrorname_np(error);
+
+    return name != NULL ? name : "not an errno";
+}
+
+long oracle_print_result(const char *text, long result, bool hide)
+{
+    int error = errno;
+
+    if (result < 0)
+        oracle_say("%s = %ld %s", text, result, oracle_errno_text(error));
+    else if (error != ORACLE_ERRNO_UNTOUCHED)
+        oracle_say("%s = %ld, but errno was changed to %s", text, hide ? 0 : result, oracle_errno_text(error));
+    else if (hide)
+        oracle_say("%s = a descriptor", text);
+    else
+        oracle_say("%s = %ld", text, result);
+    errno = error;
+    return result;
+}
+
+const char *oracle_bits_text(unsigned bits)
+{
+    static char texts[4][80];
+    static unsigned next;
+    static const struct {
+        unsigned bit;
+        const char *name;
+    } names[] = {
+        {POLLIN, "IN"},      {POLLPRI, "PRI"}, {POLLOUT, "OUT"}, {POLLRDHUP, "RDHUP"},
+        {POLLHUP, "HUP"},    {POLLERR, "ERR"}, {POLLNVAL, "NVAL"},
+    };
+    char *text = texts[next++ % 4];
+
+    text[0] = '\0';
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (!(bits & names[i].bit))
+            continue;
+        if (text[0] != '\0')
+            strcat(text, "|");
+        strcat(text, names[i].name);
+    }
+    return text[0] != '\0' ? text : "nothing";
+}
+
+void oracle_name_port(int port, const char *name)
+{
+    for (size_t i = 0; i < NAMED_PORTS; i++) {
+        if (named_ports[i].name != NULL && named_ports[i].port != port)
+            continue;
+        named_ports[i].port = port;
+        named_ports[i].name = name;
+        return;
+    }
+}
+
+const char *oracle_address_text(const void *address, socklen_t length)
+{
+    static char texts[4][80];
+    static unsigned next;
+    char *text = texts[next++ % 4];
+    const char *port_name = "port", *host;
+    struct sockaddr_in in;
+
+    memset(&in, 0, sizeof in);
+    memcpy(&in, address, length < sizeof in ? length : sizeof in);
+    if (length == 0)
+        return "none";
+    if (in.sin_family != AF_INET || length < sizeof in) {
+        snprintf(text, sizeof texts[0], "family %d, length %u", in.sin_family, (unsigned)length);
+        return text;
+    }
+    if (in.sin_addr.s_addr == oracle_subject_address(0).sin_addr.s_addr)
+        host = "subject";
+    else if (in.sin_addr.s_addr == oracle_peer_address(0).sin_addr.s_addr)
+        host = "peer";
+    else if (in.sin_addr.s_addr == htonl(INADDR_ANY))
+        host = "any";
+    else
+        host = inet_ntoa(in.sin_addr);
+    if (in.sin_port == 0)
+        port_name = "0";
+    for (size_t i = 0; i < NAMED_PORTS; i++) {
+        if (named_ports[i].name != NULL && named_ports[i].port == ntohs(in.sin_port))
+            port_name = named_ports[i].name;
+    }
+    snprintf(text, sizeof texts[0], "%s:%s%s", host, port_name, length > sizeof in ? ", too long" : "");
+    return text;
+}
+
+void oracle_print_names(int fd)
+{
+    struct sockaddr_storage address;
+    socklen_t length = sizeof address;
+
+    if (getsockname(fd, (struct sockaddr *)&address, &length) < 0)
+        oracle_say("getsockname: %s", oracle_errno_text(errno));
+    else
+        oracle_say("getsockname: %s", oracle_address_text(&address, length));
+    length = sizeof address;
+    if (getpeername(fd, (struct sockaddr *)&address, &length) < 0)
+        oracle_say("getpeername: %s", oracle_errno_text(errno));
+    else
+        oracle_say("getpeername: %s", oracle_address_text(&address, length));
+}
+
+void oracle_print_so_error(int fd)
+{
+    int error = -1;
+    socklen_t length = sizeof error;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) < 0)
+        oracle_say("SO_ERROR: getsockopt fails with %s", oracle_errno_text(errno));
+    else
+        oracle_say("SO_ERROR: %s", oracle_errno_text(error));
+}
+
+/* ---- waiting and data ---- */
+
+static long now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+void oracle_print_poll(int fd)
+{
+    struct pollfd poll_fd = {.fd = fd, .events = POLLIN | POLLOUT | POLLPRI | POLLRDHUP};
+
+    if (poll(&poll_fd, 1, 0) < 0)
+        oracle_say("poll: %s", oracle_errno_text(errno));
+    else
+        oracle_say("poll: %s", oracle_bits_text((unsigned)poll_fd.revents));
+}
+
+void oracle_wait_bits(int fd, int bits)
+{
+    long deadline = now_ms() + DEADLINE_MS;
+    struct pollfd poll_fd = {.fd = fd};
+    int seen = 0;
+
+    do {
+        poll_fd.events = (short)(bits & ~seen);
+        if (poll(&poll_fd, 1, 100) < 0 && errno != EINTR)
+            oracle_die("poll");
+        poll_fd.events = POLLIN | POLLOUT | POLLPRI | POLLRDHUP;
+        if (poll(&poll_fd, 1, 0) < 0 && errno != EINTR)
+            oracle_die("poll");
+        seen = poll_fd.revents;
+    } while ((seen & bits) != bits && now_ms() < deadline);
+    oracle_say("waited for %s: poll: %s", oracle_bits_text((unsigned)bits), oracle_bits_text((unsigned)seen));
+}
+
+void oracle_wait_bytes(int fd, int count)
+{
+    long deadline = now_ms() + DEADLINE_MS;
+    int pending = 0;
+
+    while (ioctl(fd, FIONREAD, &pending) == 0 && pending < count) {
+        if (now_ms() > deadline)
+            break;
+        poll(NULL, 0, 1); /* there is no event for "so many bytes" that is the same everywhere */
+    }
+    if (pending < count)
+        oracle_say("waited for %d bytes: FIONREAD says %d", count, pending);
+}
+
+void oracle_read_bytes(int fd, size_t count)
+{
+    char *buffer = malloc(count + 1);
+    size_t total = 0;
+    bool in_order = true;
+    ssize_t result = 1;
+
+    while (total < count) {
+        result = read(fd, buffer + total, count - total);
+        if (result <= 0)
+            break;
+        total += (size_t)result;
+    }
+    for (size_t i = 0; i < total; i++)
+        in_order = in_order && buffer[i] == (char)('a' + i % 26);
+    buffer[total] = '\0';
+    if (total <= 64)
+        oracle_say("read %zu of %zu bytes: \"%s\"", total, count, buffer);
+    else
+        oracle_say("read %zu of %zu bytes: %s", total, count, in_order ? "in order" : "NOT in order");
+    if (result == 0)
+        oracle_say("then end of file");
+    else if (result < 0)
+        oracle_say("then %s", oracle_errno_text(errno));
+    free(buffer);
+}
+
+long oracle_recv(int fd, size_t count, int flags)
+{
+    char buffer[4097] = {0};
+    long result;
+
+    errno = ORACLE_ERRNO_UNTOUCHED;
+    result = recv(fd, buffer, count < sizeof buffer - 1 ? count : sizeof buffer - 1, flags);
+    if (result < 0)
+        oracle_say("recv %zu, flags %x: %s", count, (unsigned)flags, oracle_errno_text(errno));
+    else if (result == 0)
+        oracle_say("recv %zu, flags %x: end of file", count, (unsigned)flags);
+    else
+        oracle_say("recv %zu, flags %x: %ld bytes \"%.64s\"%s", count, (unsigned)flags, result, buffer,
+                   errno != ORACLE_ERRNO_UNTOUCHED ? ", but errno was changed" : "");
+    return result;
+}
+
+void oracle_send_pattern(int fd, size_t count)
+{
+    char buffer[16384];
+    size_t total = 0;
+    ssize_t result = 0;
+
+    while (total < count) {
+        size_t length = count - total < sizeof buffer ? count - total : sizeof buffer;
+
+        for (size_t i = 0; i < length; i++)
+            buffer[i] = (char)('a' + (pattern_sent + i) % 26);
+        result = send(fd, buffer, length, MSG_NOSIGNAL);
+        if (result <= 0)
+            break;
+        total += (size_t)result;
+        pattern_sent += (size_t)result;
+    }
+    if (result < 0)
+        oracle_say("sent %zu of %zu bytes, then %s", total, count, oracle_errno_text(errno));
+    else
+        oracle_say("sent %zu bytes", total);
+}
+
+/* ---- addresses and sockets ---- */
+
+static struct sockaddr_in make_address(const char *host, int port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+
+    if (host == NULL || inet_pton(AF_INET, host, &address.sin_addr) != 1) {
+        oracle_say("cannot go on: no address for a role; run this by compare");
+        _exit(2);
+    }
+    return address;
+}
+
+struct sockaddr_in oracle_peer_address(int port)
+{
+    return make_address(getenv("ORACLE_PEER_ADDRESS"), port);
+}
+
+struct sockaddr_in oracle_subject_address(int port)
+{
+    return make_address(getenv("ORACLE_SUBJECT_ADDRESS"), port);
+}
+
+struct sockaddr_in oracle_address(const char *role, int port)
+{
+    if (strcmp(role, "silent") == 0)
+        return make_address(getenv("ORACLE_SILENT_ADDRESS"), port);
+    if (strcmp(role, "unreachable") == 0)
+        return make_address(getenv("ORACLE_UNREACHABLE_ADDRESS"), port);
+    if (strcmp(role, "absent") == 0)
+        return make_address(getenv("ORACLE_ABSENT_ADDRESS"), port);
+    if (strcmp(role, "any") == 0)
+        return make_address("0.0.0.0", port);
+    if (strcmp(role, "loopback") == 0)
+        return make_address("127.0.0.1", port);
+    return make_address(role, port);
+}
+
+int oracle_local_port(int fd)
+{
+    struct sockaddr_in address;
+    socklen_t length = sizeof address;
+
+    if (getsockname(fd, (struct sockaddr *)&address, &length) < 0)
+        oracle_die("getsockname");
+    return ntohs(address.sin_port);
+}
+
+void oracle_set_nonblocking(int fd, bool on)
+{
+    int flags = fcntl(fd, F_GETFL);
+
+    if (fcntl(fd, F_SETFL, on ? flags | O_NONBLOCK : flags & ~O_NONBLOCK) < 0)
+        oracle_die("F_SETFL");
+}
+
+void oracle_set_timeout(int fd, int option, int milliseconds)
+{
+    struct timeval time = {.tv_sec = milliseconds / 1000, .tv_usec = milliseconds % 1000 * 1000};
+
+    if (setsockopt(fd, SOL_SOCKET, option, &time, sizeof time) < 0)
+        oracle_die("SO_RCVTIMEO or SO_SNDTIMEO");
+}
+
+int oracle_bind(int fd, struct sockaddr_in address)
+{
+    return bind(fd, (struct sockaddr *)&address, sizeof address);
+}
+
+int oracle_connect(int fd, struct sockaddr_in address)
+{
+    return connect(fd, (struct sockaddr *)&address, sizeof address);
+}
+
+int oracle_socket(void)
+{
+    int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+    if (fd < 0)
+        oracle_die("socket");
+    return fd;
+}
+
+int oracle_connect_peer(void)
+{
+    int fd = oracle_socket(), port = oracle_peer_listen(5);
+
+    if (oracle_connect(fd, oracle_peer_address(port)) < 0)
+        oracle_die("connect to the peer");
+    if (peer_ask("accept 0") < 0)
+        oracle_die("accept at the peer");
+    return fd;
+}
+
+int oracle_listen(int backlog)
+{
+    int fd = oracle_socket();
+
+    if (oracle_bind(fd, oracle_subject_address(0)) < 0)
+        oracle_die("bind");
+    if (listen(fd, backlog) < 0)
+        oracle_die("listen");
+    oracle_name_port(oracle_local_port(fd), "listener");
+    return fd;
+}
+
+int oracle_accept_peer(void)
+{
+    int listen_fd = oracle_listen(5), fd;
+
+    if (peer_ask("connect 0 %d", oracle_local_port(listen_fd)) < 0)
+        oracle_die("connect of the peer");
+    fd = accept(listen_fd, NULL, NULL);
+    if (fd < 0)
+        oracle_die("accept");
+    close(listen_fd);
+    return fd;
+}
+
+int oracle_peer_listen(int backlog)
+{
+    int port = (int)peer_ask("listen %d", backlog);
+
+    if (port < 0)
+        oracle_die("listen at the peer");
+    oracle_name_port(port, "peer-listener");
+    return port;
+}
+
+int oracle_refused_port(void)
+{
+    int port = (int)peer_ask("listen 1");
+
+    peer_ask("unlisten");
+    return port;
+}
+
+/* ---- the peer ---- */
+
+static void send_command(const char *command)
+{
+    if (send(PEER_FD, command, strlen(command), MSG_NOSIGNAL) < 0)
+        oracle_die("the peer is gone");
+}
+
+static long receive_reply(void)
+{
+    ssize_t length;
+    char *end;
+    long result;
+
+    do {
+        length = recv(PEER_FD, reply_text, sizeof reply_text - 1, 0);
+    } while (length < 0 && errno == EINTR);
+    if (length <= 0)
+        oracle_die("the peer does not answer");
+    reply_text[length] = '\0';
+    result = strtol(reply_text, &end, 10);
+    memmove(reply_text, end, strlen(end) + 1);
+    if (result < 0)
+        errno = (int)-result;
+    return result;
+}
+
+/* Print a command without what stands after its '@', and its result. */
+static void print_reply(const char *command, long result)
+{
+    const char *at = strchr(command, '@');
+    int length = at != NULL ? (int)(at - command) - 1 : (int)strlen(command);
+
+    if (result < 0)
+        oracle_say("peer: %.*s = %s%s", length, command, oracle_errno_text((int)-result), reply_text);
+    else
+        oracle_say("peer: %.*s = %ld%s", length, command, result, reply_text);
+}
+
+long peer_do(const char *format, ...)
+{
+    char command[MESSAGE_BYTES];
+    va_list arguments;
+    long result;
+
+    va_start(arguments, format);
+    vsnprintf(command, sizeof command, format, arguments);
+    va_end(arguments);
+    send_command(command);
+    result = receive_reply();
+    print_reply(command, result);
+    return result;
+}
+
+long peer_ask(const char *format, ...)
+{
+    char command[MESSAGE_BYTES];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(command, sizeof command, format, arguments);
+    va_end(arguments);
+    send_command(command);
+    return receive_reply();
+}
+
+void peer_begin_when_blocked(const char *format, ...)
+{
+    char command[MESSAGE_BYTES + 64];
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(begun_command, sizeof begun_command, format, arguments);
+    va_end(arguments);
+    snprintf(command, sizeof command, "when-blocked %ld %s", (long)syscall(SYS_gettid), begun_command);
+    send_command(command);
+}
+
+long peer_end(void)
+{
+    long result = receive_reply();
+
+    print_reply(begun_command, result);
+    return result;
+}
+
+const char *peer_text(void)
+{
+    return reply_text;
+}
+
+/* ---- main ---- */
+
+int main(int argc, char **argv)
+{
+    const char *peer = getenv("ORACLE_PEER_FD");
+
+    if (argc < 2) {
+        for (const struct oracle_case *c = oracle_cases; c->name != NULL; c++) {
+            if (c->name[0] != '_')
+                puts(c->name);
+        }
+        return 0;
+    }
+    if (peer != NULL) {
+        if (dup2(STDOUT_FILENO, OUTPUT_FD) < 0 || dup2(atoi(peer), PEER_FD) < 0)
+            return 2;
+        close(atoi(peer));
+        unsetenv("ORACLE_PEER_FD");
+    }
+    for (const struct oracle_case *c = oracle_cases; c->name != NULL; c++) {
+        if (strcmp(c->name, argv[1]) == 0) {
+            c->run();
+            return 0;
+        }
+    }
+    fprintf(stderr, "%s: no case %s\n", argv[0], argv[1]);
+    return 2;
+}

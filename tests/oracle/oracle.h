@@ -1,0 +1,128 @@
+/*
+ * oracle.h - what the oracle's programs share.
+ *
+ * A program here is a table of cases. A case makes calls on Internet sockets and prints a transcript: each call, its
+ * result or errno by name, poll bits by name, data. The runner (compare) runs each case once on the kernel's stack and
+ * once with libintercept.so before it, and the two transcripts must be the same, byte for byte. So a transcript has no
+ * descriptor or port numbers, no times and no sizes that a kernel is free to choose.
+ *
+ * The other party of a case is the peer (peer.c), a kernel process in another network namespace that does what the case
+ * tells it, through an AF_UNIX socket. Order comes from its replies and from waiting for poll bits, never from time.
+ */
+#ifndef SIDESTACK_ORACLE_H
+#define SIDESTACK_ORACLE_H
+
+#include <errno.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/socket.h>
+
+/* One case: `PROGRAM NAME` runs it. A name that begins with '_' is a helper (a program to exec) and not listed. */
+struct oracle_case {
+    const char *name;
+    void (*run)(void);
+};
+
+/* Defined by each program; the last one has no name. */
+extern const struct oracle_case oracle_cases[];
+
+/* ---- the transcript ---- */
+
+/* Print one line (a newline is added). */
+void oracle_say(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+/* An errno that no call sets: a successful call must leave it alone. */
+#define ORACLE_ERRNO_UNTOUCHED 7777
+
+/* Make a call and print it as it stands in the source, with its result or errno; CALL_FD hides the number. */
+#define CALL(call) (errno = ORACLE_ERRNO_UNTOUCHED, oracle_print_result(#call, (long)(call), false))
+#define CALL_FD(call) ((int)(errno = ORACLE_ERRNO_UNTOUCHED, oracle_print_result(#call, (long)(call), true)))
+
+/* Print "text = result". Return: result, with errno as the call left it. */
+long oracle_print_result(const char *text, long result, bool hide);
+
+/* End the case: "cannot go on: what: errno". */
+void oracle_die(const char *what) __attribute__((noreturn));
+
+/* "ECONNRESET", "0" for none; "IN|RDHUP" for poll and epoll bits (the static buffer lives for four calls). */
+const char *oracle_errno_text(int error);
+const char *oracle_bits_text(unsigned bits);
+
+/* Role and port: "subject:listener", "peer:port", "any:0"; ports get a name by oracle_name_port(). */
+const char *oracle_address_text(const void *address, socklen_t length);
+void oracle_name_port(int port, const char *name);
+
+/* Print getsockname() and getpeername(). */
+void oracle_print_names(int fd);
+
+/* Print SO_ERROR. */
+void oracle_print_so_error(int fd);
+
+/* Print what poll() says now, asked for everything. */
+void oracle_print_poll(int fd);
+
+/* Wait (up to 5 s) until poll() reports all of these bits; print what it says then. */
+void oracle_wait_bits(int fd, int bits);
+
+/* Wait until FIONREAD says at least count. Not printed, unless it fails. */
+void oracle_wait_bytes(int fd, int count);
+
+/* Read until count bytes came, or the end, or an error; print what came. */
+void oracle_read_bytes(int fd, size_t count);
+
+/* One recv() of at most count (up to 4096) bytes; prints the bytes. */
+long oracle_recv(int fd, size_t count, int flags);
+
+/* Send the next count bytes of the pattern (a to z and again); print how many went. Blocking descriptors only. */
+void oracle_send_pattern(int fd, size_t count);
+
+/* ---- addresses and sockets ---- */
+
+struct sockaddr_in oracle_peer_address(int port);
+struct sockaddr_in oracle_subject_address(int port);
+/* "silent" (drops everything), "unreachable" (answered by ICMP), "absent" (nobody has it), "any", "loopback", or
+ * dotted numbers. */
+struct sockaddr_in oracle_address(const char *role, int port);
+
+int oracle_local_port(int fd);
+void oracle_set_nonblocking(int fd, bool on);
+void oracle_set_timeout(int fd, int option, int milliseconds);
+
+/* A blocking TCP socket, not connected. */
+int oracle_socket(void);
+/* A blocking socket connected to the peer, which holds the other end as connection 0. */
+int oracle_connect_peer(void);
+/* The same, accepted from a connect() of the peer's. */
+int oracle_accept_peer(void);
+/* A listening socket on the subject's address, its port named "listener". */
+int oracle_listen(int backlog);
+/* A port of the peer's on which nobody listens. */
+int oracle_refused_port(void);
+/* Listen at the peer. Return: the port, named "peer-listener". */
+int oracle_peer_listen(int backlog);
+
+/* bind() and connect() without the casts. */
+int oracle_bind(int fd, struct sockaddr_in address);
+int oracle_connect(int fd, struct sockaddr_in address);
+
+/* ---- the peer ---- */
+
+/*
+ * Have the peer do something, and wait until it is done. The commands are listed in peer.c. What stands after '@' is
+ * part of the command, but not printed. peer_do() prints command and result; peer_ask() prints nothing.
+ * Return: the result, or -errno.
+ */
+long peer_do(const char *format, ...) __attribute__((format(printf, 1, 2)));
+long peer_ask(const char *format, ...) __attribute__((format(printf, 1, 2)));
+/*
+ * The same in two halves, for what has to happen while the subject is blocked in a call: the peer waits until this
+ * thread sleeps, then does it; peer_end() waits for the reply, and prints both.
+ */
+void peer_begin_when_blocked(const char *format, ...) __attribute__((format(printf, 1, 2)));
+long peer_end(void);
+/* The text that came with the last reply. */
+const char *peer_text(void);
+
+#endif

@@ -1,0 +1,333 @@
+/*
+ * peer.c - the other party of an oracle case: a kernel process that does as it is told.
+ *
+ * `peer FD`: FD is an AF_UNIX SOCK_SEQPACKET socket; one message is one command, answered by one message, "RESULT text",
+ * RESULT being a number or -errno. It holds one listening socket and connections by their number C, 0 to 15.
+ *
+ *   listen BACKLOG [RCVBUF]   listen on any port of all addresses; the result is the port
+ *   unlisten                  close the listening socket
+ *   accept C                  accept a connection
+ *   connect C PORT            connect to the subject
+ *   send C COUNT              send COUNT bytes of the pattern (a to z and again)
+ *   fill C                    send until nothing more fits
+ *   recv C COUNT              read until COUNT bytes came, or the end; the text is the data, or whether it is in order
+ *   drain C                   read to the end: the number of bytes, or the errno that ended it
+ *   wait C                    wait for the end of the connection or data: the poll bits
+ *   wait-acked C              wait until the other side has acknowledged all that was sent
+ *   shut C                    shutdown(SHUT_WR)
+ *   close C                   close()
+ *   reset C                   close() with SO_LINGER 0: RST
+ *   oob C                     send one urgent byte
+ *   port C                    the port at the other end
+ *   signal PID N              kill(PID, N)
+ *   when-blocked TID COMMAND  wait until the thread sleeps in a call, then do COMMAND
+ */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#define CONNECTIONS 16
+#define MESSAGE_BYTES 1024
+#define DEADLINE_S 5
+#define BLOCKED_CHECKS_MS 5 /* a sleeping thread is looked at so often ... */
+#define BLOCKED_CHECKS 6    /* ... and must not have run in between for so many looks */
+
+static int listen_fd = -1;
+static int connections[CONNECTIONS];
+static size_t sent_bytes[CONNECTIONS], received_bytes[CONNECTIONS];
+static char reply[MESSAGE_BYTES];
+
+static void add_text(const char *format, ...) __attribute__((format(printf, 1, 2)));
+static void add_text(const char *format, ...)
+{
+    va_list arguments;
+
+    va_start(arguments, format);
+    vsnprintf(reply, sizeof reply - 64, format, arguments);
+    va_end(arguments);
+}
+
+/* No call on a connection waits longer than the deadline. */
+static void prepare(int fd)
+{
+    struct timeval time = {.tv_sec = DEADLINE_S};
+    int on = 1;
+
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof time);
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &time, sizeof time);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+}
+
+static long do_listen(int backlog, int receive_bytes)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET};
+    socklen_t length = sizeof address;
+
+    if (listen_fd >= 0)
+        close(listen_fd);
+    listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    prepare(listen_fd);
+    if (receive_bytes > 0)
+        setsockopt(listen_fd, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof receive_bytes);
+    if (bind(listen_fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(listen_fd, backlog) < 0 ||
+        getsockname(listen_fd, (struct sockaddr *)&address, &length) < 0)
+        return -errno;
+    return ntohs(address.sin_port);
+}
+
+static void hold(int number, int fd)
+{
+    if (connections[number] >= 0)
+        close(connections[number]);
+    connections[number] = fd;
+    sent_bytes[number] = 0;
+    received_bytes[number] = 0;
+}
+
+static long do_accept(int number)
+{
+    int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
+
+    if (fd < 0)
+        return -errno;
+    prepare(fd);
+    hold(number, fd);
+    return 0;
+}
+
+static long do_connect(int number, int port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    inet_pton(AF_INET, getenv("ORACLE_SUBJECT_ADDRESS"), &address.sin_addr);
+    prepare(fd);
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0) {
+        int error = errno;
+
+        close(fd);
+        return -error;
+    }
+    hold(number, fd);
+    return 0;
+}
+
+static long do_send(int number, size_t count, bool until_full)
+{
+    char buffer[16384];
+    size_t total = 0;
+
+    while (total < count) {
+        size_t length = count - total < sizeof buffer ? count - total : sizeof buffer;
+        ssize_t result;
+
+        for (size_t i = 0; i < length; i++)
+            buffer[i] = (char)('a' + (sent_bytes[number] + i) % 26);
+        result = send(connections[number], buffer, length, MSG_NOSIGNAL | (until_full ? MSG_DONTWAIT : 0));
+        if (result < 0)
+            return until_full && errno == EAGAIN ? 0 : -errno;
+        total += (size_t)result;
+        sent_bytes[number] += (size_t)result;
+    }
+    return (long)total;
+}
+
+static long do_receive(int number, size_t count)
+{
+    static char buffer[65536];
+    char shown[65] = "";
+    size_t total = 0;
+    bool in_order = true;
+    ssize_t result = 1;
+
+    while (total < count) {
+        size_t length = count - total < sizeof buffer ? count - total : sizeof buffer;
+
+        result = recv(connections[number], buffer, length, 0);
+        if (result <= 0)
+            break;
+        for (ssize_t i = 0; i < result; i++) {
+            in_order = in_order && buffer[i] == (char)('a' + received_bytes[number] % 26);
+            received_bytes[number]++;
+            if (total + (size_t)i < sizeof shown - 1)
+                shown[total + (size_t)i] = buffer[i];
+        }
+        total += (size_t)result;
+    }
+    add_text(" %s%s%s", total > 64 ? (in_order ? "in order" : "NOT in order") : shown, result <= 0 ? ", then " : "",
+             result > 0 ? "" : result == 0 ? "end of file" : strerrorname_np(errno));
+    return (long)total;
+}
+
+static long do_wait(int number)
+{
+    struct pollfd poll_fd = {.fd = connections[number], .events = POLLIN | POLLRDHUP};
+
+    if (poll(&poll_fd, 1, DEADLINE_S * 1000) <= 0)
+        return -ETIMEDOUT;
+    add_text("%s%s%s%s", poll_fd.revents & POLLIN ? " IN" : "", poll_fd.revents & POLLRDHUP ? " RDHUP" : "",
+             poll_fd.revents & POLLHUP ? " HUP" : "", poll_fd.revents & POLLERR ? " ERR" : "");
+    return 0;
+}
+
+static long do_wait_acked(int number)
+{
+    int queued = 1;
+
+    for (int i = 0; i < DEADLINE_S * 1000; i++) {
+        if (ioctl(connections[number], SIOCOUTQ, &queued) < 0)
+            return -errno;
+        if (queued == 0)
+            return 0;
+        poll(NULL, 0, 1); /* the kernel has no event for it */
+    }
+    return -ETIMEDOUT;
+}
+
+static long do_reset(int number)
+{
+    struct linger linger = {.l_onoff = 1, .l_linger = 0};
+
+    if (setsockopt(connections[number], SOL_SOCKET, SO_LINGER, &linger, sizeof linger) < 0)
+        return -errno;
+    hold(number, -1);
+    return 0;
+}
+
+static long do_port(int number)
+{
+    struct sockaddr_in address;
+    socklen_t length = sizeof address;
+
+    if (getpeername(connections[number], (struct sockaddr *)&address, &length) < 0)
+        return -errno;
+    return ntohs(address.sin_port);
+}
+
+/* How often the thread has given up the processor; -1 when it is not asleep. */
+static long get_sleeps(long tid)
+{
+    char path[64], line[256];
+    long sleeps = -1;
+    bool asleep = false;
+    FILE *file;
+
+    snprintf(path, sizeof path, "/proc/%ld/status", tid);
+    file = fopen(path, "re");
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+        if (strncmp(line, "State:\tS", 8) == 0)
+            asleep = true;
+        sscanf(line, "voluntary_ctxt_switches: %ld", &sleeps);
+    }
+    if (file != NULL)
+        fclose(file);
+    return asleep ? sleeps : -1;
+}
+
+/* Wait until a thread sleeps, and goes on to. */
+static void wait_blocked(long tid)
+{
+    long before = -1;
+    int quiet = 0;
+
+    for (int i = 0; i < DEADLINE_S * 1000 / BLOCKED_CHECKS_MS && quiet < BLOCKED_CHECKS; i++) {
+        long sleeps = get_sleeps(tid);
+
+        quiet = sleeps >= 0 && sleeps == before ? quiet + 1 : 0;
+        before = sleeps;
+        poll(NULL, 0, BLOCKED_CHECKS_MS);
+    }
+}
+
+static long run_command(char *command)
+{
+    char name[32] = "";
+    long a = 0, b = 0;
+    int fields, skip = 0;
+
+    for (char *at = strchr(command, '@'); at != NULL; at = NULL)
+        *at = ' ';
+    fields = sscanf(command, "%31s %ld %n%ld", name, &a, &skip, &b);
+    if (strcmp(name, "when-blocked") == 0) {
+        wait_blocked(a);
+        return run_command(command + skip);
+    }
+    if (strcmp(name, "listen") == 0)
+        return do_listen((int)a, (int)b);
+    if (strcmp(name, "signal") == 0)
+        return kill((pid_t)a, (int)b) < 0 ? -errno : 0;
+    if (strcmp(name, "unlisten") == 0) {
+        close(listen_fd);
+        listen_fd = -1;
+        return 0;
+    }
+    if (fields < 2 || a < 0 || a >= CONNECTIONS)
+        return -EINVAL;
+    if (strcmp(name, "accept") == 0)
+        return do_accept((int)a);
+    if (strcmp(name, "connect") == 0)
+        return do_connect((int)a, (int)b);
+    if (connections[a] < 0)
+        return -EBADF;
+    if (strcmp(name, "send") == 0)
+        return do_send((int)a, (size_t)b, false);
+    if (strcmp(name, "fill") == 0)
+        return do_send((int)a, 1u << 30, true);
+    if (strcmp(name, "recv") == 0)
+        return do_receive((int)a, (size_t)b);
+    if (strcmp(name, "drain") == 0)
+        return do_receive((int)a, 1u << 30);
+    if (strcmp(name, "wait") == 0)
+        return do_wait((int)a);
+    if (strcmp(name, "wait-acked") == 0)
+        return do_wait_acked((int)a);
+    if (strcmp(name, "shut") == 0)
+        return shutdown(connections[a], SHUT_WR) < 0 ? -errno : 0;
+    if (strcmp(name, "close") == 0) {
+        hold((int)a, -1);
+        return 0;
+    }
+    if (strcmp(name, "reset") == 0)
+        return do_reset((int)a);
+    if (strcmp(name, "oob") == 0)
+        return send(connections[a], "!", 1, MSG_OOB | MSG_NOSIGNAL) < 0 ? -errno : 0;
+    if (strcmp(name, "port") == 0)
+        return do_port((int)a);
+    return -ENOSYS;
+}
+
+int main(int argc, char **argv)
+{
+    char command[MESSAGE_BYTES], answer[MESSAGE_BYTES + 32];
+    int control_fd = argc == 2 ? atoi(argv[1]) : -1;
+    ssize_t length;
+
+    for (int i = 0; i < CONNECTIONS; i++)
+        connections[i] = -1;
+    while ((length = recv(control_fd, command, sizeof command - 1, 0)) > 0) {
+        int size;
+        long result;
+
+        command[length] = '\0';
+        reply[0] = '\0';
+        result = run_command(command);
+        size = snprintf(answer, sizeof answer, "%ld%s", result, reply);
+        if (send(control_fd, answer, (size_t)size, MSG_NOSIGNAL) < 0)
+            return 1;
+    }
+    return 0;
+}
