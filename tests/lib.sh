@@ -116,9 +116,12 @@ check_memory_below() {
     note "ok: the service's memory stayed below $1 KiB ($peak)"
 }
 
-# random_file PATH SIZE: SIZE as head -c takes it.
+# random_stream SIZE, random_file PATH SIZE: SIZE as head -c takes it; always the same bytes.
+random_stream() {
+    openssl enc -aes-128-ctr -pass pass:sidestack -nosalt -pbkdf2 </dev/zero 2>/dev/null | head -c "$1" || true
+}
 random_file() {
-    openssl enc -aes-128-ctr -pass pass:sidestack -nosalt -pbkdf2 </dev/zero 2>/dev/null | head -c "$2" >"$1" || true
+    random_stream "$2" >"$1"
 }
 
 sha256() {
