@@ -11,7 +11,8 @@ VERSION    = 0.1.0
 
 INTERCEPT = service/control_path.c
 STACK     =
-SERVICE   = $(addprefix service/, client.c connect.c listener.c log.c pair.c relay.c request.c socket.c)
+SERVICE   = $(addprefix service/, capture.c client.c connect.c control_path.c control_socket.c listener.c log.c \
+              loop.c options.c pair.c relay.c request.c socket.c sockopt.c)
 TOOL      = service/control_path.c
 LWIP      = $(addprefix core/, def.c inet_chksum.c init.c ip.c mem.c memp.c netif.c pbuf.c stats.c tcp.c tcp_in.c \
               tcp_out.c ipv4/etharp.c ipv4/icmp.c ipv4/ip4.c ipv4/ip4_addr.c ipv4/ip4_frag.c) netif/ethernet.c
@@ -97,7 +98,8 @@ $(B)/flags:
 
 # ---- Tests ----
 # tests/unit/test_PART_*.c is a program with PART (stack, service, intercept, tool) linked in; the files there that are
-# not called test_* are helpers, linked into each. tests/platform and tests/oracle: one program a file but for helpers.
+# not called test_* are helpers, linked into each. tests/platform and tests/oracle: one program a file but for helpers;
+# the oracle's peer is a program without them.
 
 UNIT_TESTS    = $(basename $(notdir $(wildcard tests/unit/test_*.c)))
 UNIT_HELPERS  = $(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c))
@@ -115,18 +117,25 @@ $(UNIT_PROGRAMS): $(B)/unit/%: $(B)/obj/tests/unit/%.o $(B)/libunit.a
 	$(Q)$(CC) $(BASE) -pie -o $@ $< $(filter-out $<,$^) -lcheck -lsubunit -lm -lrt -lpthread -lpcap -linih
 
 PLATFORM_HELPERS  = tests/platform/platform.c
-PLATFORM_PROGRAMS = $(patsubst tests/%.c,$(B)/%,$(filter-out $(PLATFORM_HELPERS),$(wildcard tests/platform/*.c)))
-ORACLE_HELPERS    = tests/oracle/oracle.c
-ORACLE_PROGRAMS   = $(patsubst tests/%.c,$(B)/%,$(filter-out $(ORACLE_HELPERS),$(wildcard tests/oracle/*.c)))
+PLATFORM_SOURCES  = $(filter-out $(PLATFORM_HELPERS),$(wildcard tests/platform/*.c))
+PLATFORM_PROGRAMS = $(patsubst tests/%.c,$(B)/%,$(PLATFORM_SOURCES))
+ORACLE_PEER       = tests/oracle/peer.c
+ORACLE_HELPERS    = $(wildcard tests/oracle/oracle*.c)
+ORACLE_SOURCES    = $(filter-out $(ORACLE_PEER) $(ORACLE_HELPERS),$(wildcard tests/oracle/*.c))
+ORACLE_PROGRAMS   = $(patsubst tests/%.c,$(B)/%,$(ORACLE_SOURCES))
 
 platform: $(PLATFORM_PROGRAMS)
 $(PLATFORM_PROGRAMS): $(call objects,$(PLATFORM_HELPERS))
-oracle: $(ORACLE_PROGRAMS)
+oracle: $(ORACLE_PROGRAMS) $(B)/oracle/peer
 $(ORACLE_PROGRAMS): $(call objects,$(ORACLE_HELPERS))
-$(PLATFORM_PROGRAMS) $(ORACLE_PROGRAMS): $(B)/%: $(B)/obj/tests/%.o
+$(PLATFORM_PROGRAMS) $(ORACLE_PROGRAMS) $(B)/oracle/peer: $(B)/%: $(B)/obj/tests/%.o
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(BASE) -pie -o $@ $^
+
+# For scripts that want to know a list of this file.
+print-%:
+	@echo $($*)
 
 tests: unit platform oracle ## the test programs
 

@@ -26,6 +26,8 @@ export PYTHON=/usr/bin/python3 # not what else PATH may have
 WORK=$(mktemp -d)
 DAEMON_PID=
 PIDS=()
+# Sanitizers write what they find to files, which nothing else may make; leaks are ours only in the service.
+SANITIZER_OPTIONS=(ASAN_OPTIONS="log_path=$WORK/sanitizer" UBSAN_OPTIONS="log_path=$WORK/sanitizer:print_stacktrace=1")
 
 note() {
     printf '%s\n' "$*"
@@ -134,7 +136,7 @@ start_daemon() {
     ip address add $WORLD/24 dev stack0
     ip link set stack0 up
     # shellcheck disable=SC2086 # the wrapper is a command with options
-    $DAEMON_WRAPPER "$BUILD/sidestackd" --socket "$WORK/control" --netif tap:stack0 --address $STACK/24 --gateway $WORLD \
+    env "${SANITIZER_OPTIONS[@]}" $DAEMON_WRAPPER "$BUILD/sidestackd" --socket "$WORK/control" --netif tap:stack0 --address $STACK/24 --gateway $WORLD \
         --ready-fd 3 3>"$WORK/ready" 2>"$WORK/sidestackd.log" </dev/null &
     DAEMON_PID=$!
     IFS= read -r -N 1 -t 20 _ <"$WORK/ready" || fail "sidestackd did not start"
@@ -150,9 +152,6 @@ stop_daemon() {
     wait_for_exit "$pid" 30 || fail "sidestackd did not end on SIGTERM"
     wait "$pid" || status=$?
     [ $status -eq 0 ] || fail "sidestackd ended with status $status"
-    if grep -q -e 'Sanitizer' -e 'runtime error' "$WORK"/*.log; then
-        fail "a sanitizer complained"
-    fi
 }
 
 lib_begin() {
@@ -169,7 +168,8 @@ lib_begin() {
         ip -n P link set to-w up
         ip -n P link set lo up
     else
-        STACK_ENVIRONMENT=(SIDESTACK_SOCKET="$WORK/control" LD_PRELOAD="$PRELOAD${PRELOAD:+ }$LIBRARY")
+        STACK_ENVIRONMENT=("${SANITIZER_OPTIONS[@]/%/:detect_leaks=0}" SIDESTACK_SOCKET="$WORK/control"
+            LD_PRELOAD="$PRELOAD${PRELOAD:+ }$LIBRARY")
         start_daemon
     fi
 }
@@ -186,6 +186,12 @@ lib_end() {
         wait_for_exit "$pid" 5 || kill -KILL "$pid" 2>/dev/null
     done
     (stop_daemon) || status=1
+    for log in "$WORK"/sanitizer.*; do
+        [ -e "$log" ] || continue
+        printf 'FAILED: a sanitizer found something\n'
+        head -n 60 "$log"
+        status=1
+    done
     if [ $status -ne 0 ]; then
         for log in "$WORK"/*.log; do
             [ -s "$log" ] || continue
