@@ -9,7 +9,7 @@
 # service, or service and library. SIDESTACK_TEST_ON=kernel runs it without sidestack, P being tied to W by a veth pair:
 # so one sees that the test itself is right. Run a test by hand as it is: tests/apps/curl.sh.
 
-set -euo pipefail
+set -Eeuo pipefail
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 if [ -z "${SIDESTACK_TEST_ISOLATED:-}" ]; then
     exec "$TOP/tests/isolate" 600 "$0" "$@"
