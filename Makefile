@@ -9,7 +9,9 @@ VERSION    = 0.1.0
 
 # ---- What each artefact is made of ----
 
-INTERCEPT = service/control_path.c
+INTERCEPT = service/control_path.c $(addprefix intercept/, address.c connect.c control.c data_receive.c data_send.c \
+              descriptor.c export_data.c export_descriptor.c export_socket.c export_syscall.c libc.c option.c socket.c \
+              start.c state.c trace.c)
 STACK     =
 SERVICE   = $(addprefix service/, capture.c client.c connect.c control_path.c control_socket.c listener.c log.c \
               loop.c options.c pair.c relay.c request.c socket.c sockopt.c)

@@ -1,0 +1,390 @@
+/*
+ * control.c - requests to the service.
+ *
+ * A pool of connections to the control socket. Each request claims one by an atomic exchange and has it to itself
+ * until the reply is there, so there are no request numbers and no locks: another thread, or a signal handler in the
+ * middle of a request, claims another. When all are in use, a connection is made for the one request.
+ *
+ * What a connection has to survive:
+ *  - The program counts on getting the lowest free numbers, so ours are moved up, close below FD_TOP or RLIMIT_NOFILE.
+ *  - closefrom() and loops over close(): before each use fstat() must show the inode that we made. If not, the number is
+ *    the program's now, is left alone, and a new connection is made.
+ *  - exec: they are close-on-exec.
+ *  - fork: the pool belongs to the process that it was made in. The child closes its copies (a fork handler) and starts with an
+ *    empty pool. A child without that handler (vfork, _Fork, clone) sees that it is not the owner and makes a connection for each
+ *    request. No lock is held by anyone, so none can be held across fork.
+ *  - The service was restarted: a connection on which a request can't be sent is replaced, once. A request that was
+ *    sent is never repeated.
+ */
+#include "control.h"
+
+#include "descriptor.h"
+#include "libc.h"
+#include "service/control_path.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdatomic.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#define POOL_SIZE 16
+/* Our numbers begin FD_SPAN below RLIMIT_NOFILE, or below FD_TOP if that is less: the kernel's table of descriptors
+ * grows to the highest number in use. */
+#define FD_TOP 1024u
+#define FD_SPAN 32u
+/* More than this may not come with a reply; those beyond the first are closed. */
+#define RECEIVED_MAX 8
+
+/* One connection, and what it was when it was made. */
+struct connection {
+    int fd; /* owned by the slot that this is in, or by the one request; -1: none */
+    dev_t device;
+    ino_t inode;
+};
+
+enum slot_state { SLOT_FREE, SLOT_BUSY };
+
+struct slot {
+    _Atomic int state; /* enum slot_state; whoever exchanged FREE for BUSY has the connection until it is FREE again */
+    struct connection connection; /* .inode is 0: none was made yet */
+};
+
+static struct slot pool[POOL_SIZE];
+static _Atomic pid_t pool_pid; /* whose pool it is; 0 before the constructor */
+
+static struct sockaddr_un service_address; /* the family is 0 until the environment was read */
+static _Atomic bool complained;
+
+/* ---- the service ---- */
+
+/* Read the environment. Once, early: programs clear it, change user and directory. */
+static void find_service(void)
+{
+    if (control_path_from_environment(service_address.sun_path, sizeof service_address.sun_path) < 0)
+        service_address.sun_path[0] = '\0';
+    service_address.sun_family = AF_UNIX;
+}
+
+/* Say once a process why Internet sockets fail. Return: -ENETDOWN. */
+static int complain(int error)
+{
+    char *path = service_address.sun_path[0] != '\0' ? service_address.sun_path : (char *)"(no path)";
+    const char *cause = strerrordesc_np(error);
+    const char *parts[] = {"sidestack: no service at ", path, ": ", cause ? cause : "unknown error",
+                           "; Internet sockets fail until it is started (sidestackd; SIDESTACK_SOCKET=PATH or "
+                           "SIDESTACK_NAME=NAME to use another)\n"};
+    struct iovec iov[sizeof parts / sizeof *parts];
+
+    if (atomic_exchange(&complained, true) || !descriptor_is_foreign(STDERR_FILENO))
+        return -ENETDOWN;
+    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++)
+        iov[i] = (struct iovec){(char *)parts[i], strlen(parts[i])};
+    (void)!libc_writev(STDERR_FILENO, iov, sizeof parts / sizeof *parts);
+    return -ENETDOWN;
+}
+
+/* ---- connections ---- */
+
+/* Is the number still what we opened? Else it belongs to the program now. */
+static bool connection_is_ours(const struct connection *connection)
+{
+    struct stat status;
+
+    return connection->inode != 0 && fstat(connection->fd, &status) == 0 && status.st_ino == connection->inode &&
+           status.st_dev == connection->device;
+}
+
+/* Close it if it is still ours. */
+static void connection_close(struct connection *connection)
+{
+    if (connection_is_ours(connection))
+        libc_close(connection->fd);
+    *connection = (struct connection){.fd = -1};
+}
+
+/* Move fd to a high number. Return: the number it has now. */
+static int move_up(int fd)
+{
+    struct rlimit limit;
+    unsigned top = FD_TOP;
+    int high;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < top)
+        top = (unsigned)limit.rlim_cur;
+    if (top <= FD_SPAN)
+        return fd;
+    high = libc_fcntl(fd, F_DUPFD_CLOEXEC, (long)(top - FD_SPAN));
+    if (high < 0)
+        return fd;
+    libc_close(fd);
+    return high;
+}
+
+/* Return: 0 or -errno. */
+static int connection_open(struct connection *connection)
+{
+    struct stat status;
+    int fd;
+    int error;
+
+    *connection = (struct connection){.fd = -1};
+    if (service_address.sun_family == 0)
+        find_service();
+    if (service_address.sun_path[0] == '\0')
+        return complain(EINVAL);
+    fd = libc_socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        return -errno;
+    do {
+        error = libc_connect(fd, (const struct sockaddr *)&service_address, sizeof service_address) == 0 ? 0 : errno;
+    } while (error == EINTR);
+    if (error != 0) {
+        libc_close(fd);
+        return complain(error);
+    }
+    fd = move_up(fd);
+    if (fstat(fd, &status) < 0) {
+        error = errno;
+        libc_close(fd);
+        return -error;
+    }
+    *connection = (struct connection){.fd = fd, .device = status.st_dev, .inode = status.st_ino};
+    return 0;
+}
+
+/* ---- one request ---- */
+
+/* What one request uses. */
+struct request {
+    struct slot *slot; /* NULL: none was free, or the pool is not this process's */
+    struct connection *connection;
+    struct connection own; /* when slot is NULL */
+};
+
+/* Get a connection for one request, which may not be open yet. */
+static void request_begin(struct request *request)
+{
+    request->slot = NULL;
+    if (getpid() == pool_pid)
+        for (size_t i = 0; i < POOL_SIZE && request->slot == NULL; i++)
+            if (atomic_exchange(&pool[i].state, SLOT_BUSY) == SLOT_FREE)
+                request->slot = &pool[i];
+    request->own = (struct connection){.fd = -1};
+    request->connection = request->slot ? &request->slot->connection : &request->own;
+}
+
+static void request_end(struct request *request, bool keep)
+{
+    if (!keep || request->slot == NULL)
+        connection_close(request->connection);
+    if (request->slot != NULL)
+        atomic_store(&request->slot->state, SLOT_FREE);
+}
+
+/* Send the request. Return: 0 or -errno. */
+static int send_request(const struct connection *connection, const struct protocol_message *message, int fd)
+{
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control = {.header = {.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
+    struct iovec iov = {(void *)message, sizeof *message};
+    struct msghdr out = {.msg_iov = &iov, .msg_iovlen = 1};
+    ssize_t sent;
+
+    if (fd >= 0) {
+        memcpy(CMSG_DATA(&control.header), &fd, sizeof fd);
+        out.msg_control = &control;
+        out.msg_controllen = sizeof control;
+    }
+    do {
+        sent = libc_sendmsg(connection->fd, &out, MSG_NOSIGNAL);
+    } while (sent < 0 && errno == EINTR);
+    return sent < 0 ? -errno : 0;
+}
+
+/* Take the descriptors of a received message: the first is returned (or -1), all others are closed. */
+static int take_received(struct msghdr *in)
+{
+    int first = -1;
+
+    for (struct cmsghdr *header = CMSG_FIRSTHDR(in); header != NULL; header = CMSG_NXTHDR(in, header)) {
+        size_t count;
+
+        if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS)
+            continue;
+        count = (header->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+        for (size_t i = 0; i < count; i++) {
+            int fd;
+
+            memcpy(&fd, CMSG_DATA(header) + i * sizeof fd, sizeof fd);
+            if (first < 0)
+                first = fd;
+            else
+                libc_close(fd);
+        }
+    }
+    return first;
+}
+
+/* Wait for the reply. wait: a signal handler and a time limit may end it. Return: 0 (*message and *received are set), or -errno. */
+static int receive_reply(const struct connection *connection, struct protocol_message *message, int *received,
+                         bool wait)
+{
+    struct protocol_message reply;
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(RECEIVED_MAX * sizeof(int))];
+    } control;
+    struct iovec iov = {&reply, sizeof reply};
+    struct msghdr in = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    int came;
+    ssize_t length;
+    int state;
+
+    do {
+        if (wait)
+            pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &state);
+        length = libc_recvmsg(connection->fd, &in, MSG_CMSG_CLOEXEC);
+        if (wait)
+            pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    } while (length < 0 && errno == EINTR && !wait);
+    if (length < 0)
+        return errno == ECONNRESET ? -ENETDOWN : -errno;
+    if (length == 0)
+        return -ENETDOWN;
+    came = take_received(&in);
+    if (length != sizeof reply || (in.msg_flags & MSG_TRUNC) || reply.magic != PROTOCOL_MAGIC ||
+        reply.version != PROTOCOL_VERSION || reply.operation != message->operation || reply.result > 0 ||
+        reply.result < -4095 || reply.address.length > sizeof reply.address.bytes ||
+        reply.option_length > sizeof reply.option || (came >= 0 && received == NULL)) {
+        if (came >= 0)
+            libc_close(came);
+        return -EPROTO;
+    }
+    if (in.msg_flags & MSG_CTRUNC) { /* there was no number free for it */
+        if (came >= 0)
+            libc_close(came);
+        return -EMFILE;
+    }
+    *message = reply;
+    if (received != NULL)
+        *received = came;
+    return 0;
+}
+
+static void cancel_request(void *request)
+{
+    request_end(request, false);
+}
+
+/* Do the request. Return: the reply's result, or -errno of our own. */
+static int do_request(struct protocol_message *message, int fd, int *received, bool wait,
+                      const struct timeval *timeout)
+{
+    static const struct timeval forever;
+    bool is_limited = wait && (timeout->tv_sec != 0 || timeout->tv_usec != 0);
+    struct request request;
+    int error = -ENETDOWN;
+    int state;
+
+    if (received != NULL)
+        *received = -1;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    request_begin(&request);
+    for (int attempt = 0; attempt < 2; attempt++) {
+        bool is_fresh = !connection_is_ours(request.connection);
+
+        error = is_fresh ? connection_open(request.connection) : 0;
+        if (error == 0)
+            error = send_request(request.connection, message, fd);
+        /* Only an old connection can have died before the request went out. */
+        if (is_fresh || (error != -EPIPE && error != -ECONNRESET && error != -ENOTCONN))
+            break;
+        connection_close(request.connection);
+    }
+    if (error == -EPIPE || error == -ECONNRESET)
+        error = -ENETDOWN;
+    if (error == 0) {
+        if (is_limited)
+            libc_setsockopt(request.connection->fd, SOL_SOCKET, SO_RCVTIMEO, timeout, sizeof *timeout);
+        pthread_cleanup_push(cancel_request, &request);
+        error = receive_reply(request.connection, message, received, wait);
+        pthread_cleanup_pop(0);
+        if (is_limited && error == 0)
+            libc_setsockopt(request.connection->fd, SOL_SOCKET, SO_RCVTIMEO, &forever, sizeof forever);
+    }
+    /* A connection whose reply did not come, or made no sense, is of no use to the next request. */
+    request_end(&request, error == 0);
+    pthread_setcancelstate(state, &state);
+    return error < 0 ? error : message->result;
+}
+
+void control_prepare(struct protocol_message *message, enum protocol_operation operation)
+{
+    memset(message, 0, sizeof *message);
+    message->magic = PROTOCOL_MAGIC;
+    message->version = PROTOCOL_VERSION;
+    message->operation = (uint16_t)operation;
+}
+
+int control_request(struct protocol_message *message, int fd, int *received)
+{
+    int saved_errno = errno;
+    int result = do_request(message, fd, received, false, NULL);
+
+    errno = saved_errno;
+    return result;
+}
+
+int control_request_waiting(struct protocol_message *message, int fd, int *received, const struct timeval *timeout)
+{
+    int saved_errno = errno;
+    int result = do_request(message, fd, received, true, timeout);
+
+    errno = saved_errno;
+    return result;
+}
+
+int control_status(int fd, struct protocol_message *message)
+{
+    control_prepare(message, PROTOCOL_STATUS);
+    return control_request(message, fd, NULL);
+}
+
+int control_cause(int fd, int fallback)
+{
+    struct protocol_message message;
+
+    return control_status(fd, &message) == 0 && message.args[1] > 0 && message.args[1] < 4096 ? message.args[1]
+                                                                                             : fallback;
+}
+
+/* ---- processes ---- */
+
+/* In the child of fork(): what was copied is the parent's. */
+static void begin_child(void)
+{
+    int saved_errno = errno;
+
+    for (size_t i = 0; i < POOL_SIZE; i++) {
+        connection_close(&pool[i].connection);
+        atomic_store(&pool[i].state, SLOT_FREE);
+    }
+    pool_pid = getpid();
+    descriptor_start();
+    errno = saved_errno;
+}
+
+void control_start(void)
+{
+    if (service_address.sun_family == 0)
+        find_service();
+    pool_pid = getpid();
+    pthread_atfork(NULL, NULL, begin_child);
+}

@@ -1,0 +1,38 @@
+/*
+ * control.h - requests to the service.
+ */
+#ifndef SIDESTACK_CONTROL_H
+#define SIDESTACK_CONTROL_H
+
+#include "service/protocol.h"
+
+#include <stdbool.h>
+#include <sys/time.h>
+
+/* Start a request; everything else in it is zero. */
+void control_prepare(struct protocol_message *message, enum protocol_operation operation);
+
+/*
+ * Send the request in *message, with the descriptor fd riding along (-1: none), and wait for its reply, which replaces
+ * *message. received: where a descriptor that comes with the reply goes, close-on-exec (the caller owns it, -1 when none came); NULL: the
+ * operation has none. Not a cancellation point, not interrupted by signals, errno is kept.
+ * Return: the reply's result; -ENETDOWN when there is no service, -EPROTO when it answers garbage, or another -errno.
+ */
+int control_request(struct protocol_message *message, int fd, int *received);
+
+/*
+ * The same for a request whose reply takes as long as a handshake: a cancellation point, and a signal handler without
+ * SA_RESTART ends it (-EINTR). timeout: of the wait, zero for none (-EAGAIN when it ran out).
+ */
+int control_request_waiting(struct protocol_message *message, int fd, int *received, const struct timeval *timeout);
+
+/* PROTOCOL_STATUS of fd. Return: as control_request(). */
+int control_status(int fd, struct protocol_message *message);
+
+/* The errno that ended the socket fd, as the service knows it; fallback (positive) when it knows none or is gone. */
+int control_cause(int fd, int fallback);
+
+/* Read the environment, and make requests in the child of a fork work. From the constructor. */
+void control_start(void);
+
+#endif

@@ -1,0 +1,143 @@
+/*
+ * export_descriptor.c - libc's names that make, copy and close descriptors of any kind.
+ *
+ * A descriptor of ours is the kernel's, so each of these is libc's business; what is done here is to keep the table of
+ * descriptor.c right. What survives what:
+ *  - dup, dup2, dup3, F_DUPFD, SCM_RIGHTS, fork, exec, vfork, posix_spawn: everything; the socket is the pair.
+ *  - close, close_range, closefrom: the socket is gone with its last copy. Our connections to the service may be closed
+ *    as well; the next request finds out and makes another.
+ *  - exec: the table begins anew, and first sight fills it.
+ */
+#undef _FORTIFY_SOURCE
+
+#include "data.h"
+#include "descriptor.h"
+#include "export.h"
+#include "libc.h"
+#include "trace.h"
+
+#include <fcntl.h>
+#include <linux/close_range.h>
+#include <stdarg.h>
+#include <sys/prctl.h>
+#include <unistd.h>
+
+EXPORT int close(int fd)
+{
+    if (__builtin_expect(trace_is_on, 0) && !descriptor_is_foreign(fd)) {
+        descriptor_set(fd, DESCRIPTOR_UNKNOWN);
+        return (int)export_result(TRACE("close", libc_close(fd) < 0 ? -errno : 0, "%d", fd));
+    }
+    /* Before it is closed, because then another thread may get the number. */
+    descriptor_set(fd, DESCRIPTOR_UNKNOWN);
+    return libc_close(fd);
+}
+
+EXPORT_ALIAS(close) int __close(int fd);
+
+EXPORT int close_range(unsigned first, unsigned last, int flags)
+{
+    if (!(flags & (int)CLOSE_RANGE_CLOEXEC))
+        descriptor_forget_range(first, last);
+    return libc_close_range(first, last, flags);
+}
+
+EXPORT void closefrom(int first)
+{
+    descriptor_forget_range(first > 0 ? (unsigned)first : 0, DESCRIPTOR_TABLE_SIZE - 1);
+    libc_closefrom(first);
+}
+
+EXPORT int dup(int fd)
+{
+    int new_fd = libc_dup(fd);
+
+    if (new_fd >= 0)
+        descriptor_copy(fd, new_fd);
+    return new_fd;
+}
+
+EXPORT int dup2(int fd, int new_fd)
+{
+    int result = libc_dup2(fd, new_fd);
+
+    if (result >= 0)
+        descriptor_copy(fd, new_fd);
+    return result;
+}
+
+EXPORT int __dup2(int fd, int new_fd);
+EXPORT int __dup2(int fd, int new_fd)
+{
+    return dup2(fd, new_fd);
+}
+
+EXPORT int dup3(int fd, int new_fd, int flags)
+{
+    int result = libc_dup3(fd, new_fd, flags);
+
+    if (result >= 0)
+        descriptor_copy(fd, new_fd);
+    return result;
+}
+
+EXPORT int fcntl(int fd, int command, ...)
+{
+    va_list arguments;
+    long argument;
+    int result;
+
+    va_start(arguments, command);
+    argument = va_arg(arguments, long);
+    va_end(arguments);
+    result = libc_fcntl(fd, command, argument);
+    if (result >= 0 && (command == F_DUPFD || command == F_DUPFD_CLOEXEC))
+        descriptor_copy(fd, result);
+    return result;
+}
+
+EXPORT_ALIAS(fcntl) int fcntl64(int fd, int command, ...);
+EXPORT_ALIAS(fcntl) int __fcntl(int fd, int command, ...);
+
+EXPORT int pipe(int fds[2])
+{
+    int result = libc_pipe(fds);
+
+    if (result == 0) {
+        descriptor_set(fds[0], DESCRIPTOR_FOREIGN);
+        descriptor_set(fds[1], DESCRIPTOR_FOREIGN);
+    }
+    return result;
+}
+
+EXPORT int pipe2(int fds[2], int flags)
+{
+    int result = libc_pipe2(fds, flags);
+
+    if (result == 0) {
+        descriptor_set(fds[0], DESCRIPTOR_FOREIGN);
+        descriptor_set(fds[1], DESCRIPTOR_FOREIGN);
+    }
+    return result;
+}
+
+/*
+ * A sandbox is about to be put up, in which read() and write() may be all that is allowed (sshd kills its child for a
+ * send() or a getpeername()). So look at every descriptor now, and from then on write with write(). DIFFERS: SIGPIPE
+ * then also comes for a connection that was reset (tests/apps/ssh.sh needs it).
+ */
+EXPORT int prctl(int option, ...)
+{
+    unsigned long argument[4];
+    va_list arguments;
+
+    va_start(arguments, option);
+    for (int i = 0; i < 4; i++)
+        argument[i] = va_arg(arguments, unsigned long);
+    va_end(arguments);
+    if (option == PR_SET_SECCOMP) {
+        descriptor_look_at_all();
+        data_stop_asking();
+    }
+    return libc_prctl(option, argument[0], argument[1], argument[2], argument[3]);
+}

@@ -1,0 +1,151 @@
+/*
+ * option.c - getsockopt(2), setsockopt(2), ioctl(2).
+ *
+ * An option is kept either by the pair, because the kernel acts on it when the program reads and writes, or by the
+ * service, which knows the connection. pair_has() is the list of the first; all others are asked of the service, which
+ * refuses those that it does not know.
+ */
+#include "address.h"
+#include "control.h"
+#include "libc.h"
+#include "socket.h"
+#include "state.h"
+
+#include <errno.h>
+#include <linux/sockios.h>
+#include <string.h>
+
+/* Does the pair itself do what the option says? */
+static bool pair_has(int level, int name)
+{
+    if (level != SOL_SOCKET)
+        return false;
+    switch (name) {
+    case SO_RCVTIMEO_OLD:
+    case SO_RCVTIMEO_NEW:
+    case SO_SNDTIMEO_OLD:
+    case SO_SNDTIMEO_NEW:
+    case SO_PEEK_OFF:
+    case SO_RCVLOWAT: /* DIFFERS: recv() waits for that much, poll() does not (tests/oracle/rcvlowat.c) */
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* SO_ERROR: the pair knows that there is one, and that it is read once; the service knows which. */
+static int get_error(int fd)
+{
+    int error = 0;
+    socklen_t length = sizeof error;
+
+    if (libc_getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) < 0 || error == 0)
+        return 0;
+    return control_cause(fd, error);
+}
+
+int socket_getsockopt(int fd, int level, int name, void *value, socklen_t *length)
+{
+    struct protocol_message message;
+    int result;
+    socklen_t room;
+
+    if (descriptor_verify(fd) == DESCRIPTOR_FOREIGN || pair_has(level, name))
+        return STATE_RESULT(libc_getsockopt(fd, level, name, value, length));
+    if (memory_check(length, sizeof *length) < 0)
+        return -EFAULT;
+    room = *length;
+    if ((int)room < 0)
+        return -EINVAL;
+    if (level == SOL_SOCKET && name == SO_ERROR) {
+        int error;
+
+        if (room > sizeof error)
+            room = sizeof error;
+        if (memory_check(value, room) < 0)
+            return -EFAULT;
+        error = get_error(fd);
+        memcpy(value, &error, room);
+        *length = room;
+        return 0;
+    }
+    control_prepare(&message, PROTOCOL_GETSOCKOPT);
+    message.args[0] = level;
+    message.args[1] = name;
+    message.option_length = room < sizeof message.option ? room : sizeof message.option;
+    result = control_request(&message, fd, NULL);
+    if (result < 0)
+        return result;
+    if (message.option_length < room)
+        room = message.option_length;
+    if (memory_check(value, room) < 0)
+        return -EFAULT;
+    if (room > 0)
+        memcpy(value, message.option, room);
+    *length = room;
+    return 0;
+}
+
+int socket_setsockopt(int fd, int level, int name, const void *value, socklen_t length)
+{
+    struct protocol_message message;
+
+    if (descriptor_verify(fd) == DESCRIPTOR_FOREIGN || pair_has(level, name))
+        return STATE_RESULT(libc_setsockopt(fd, level, name, value, length));
+    if ((int)length < 0)
+        return -EINVAL;
+    control_prepare(&message, PROTOCOL_SETSOCKOPT);
+    message.args[0] = level;
+    message.args[1] = name;
+    message.option_length = length < sizeof message.option ? length : sizeof message.option;
+    if (memory_check(value, message.option_length) < 0)
+        return -EFAULT;
+    if (message.option_length > 0)
+        memcpy(message.option, value, message.option_length);
+    return control_request(&message, fd, NULL);
+}
+
+/* SIOCOUTQ, SIOCOUTQNSD: field of PROTOCOL_STATUS. */
+static int get_queued(int fd, int field, int *out)
+{
+    struct protocol_message message;
+    int error;
+
+    if (memory_check(out, sizeof *out) < 0)
+        return -EFAULT;
+    error = control_status(fd, &message);
+    if (error < 0)
+        return error == -ENETDOWN ? -ENOTCONN : error;
+    if (message.args[0] == PROTOCOL_STATE_LISTENING)
+        return -EINVAL;
+    *out = message.args[field];
+    return 0;
+}
+
+int socket_ioctl(int fd, unsigned long request, void *argument)
+{
+    switch (request) {
+    case SIOCINQ: /* FIONREAD */
+        if (state_find(fd) == DESCRIPTOR_LISTENING)
+            return -EINVAL;
+        break;
+    case SIOCOUTQ: /* TIOCOUTQ */
+        if (descriptor_verify(fd) == DESCRIPTOR_FOREIGN)
+            break;
+        return get_queued(fd, 2, argument);
+    case SIOCOUTQNSD:
+        if (descriptor_verify(fd) == DESCRIPTOR_FOREIGN)
+            break;
+        return get_queued(fd, 3, argument);
+    case SIOCATMARK:
+        if (descriptor_verify(fd) == DESCRIPTOR_FOREIGN)
+            break;
+        if (memory_check(argument, sizeof(int)) < 0)
+            return -EFAULT;
+        memcpy(argument, &(int){0}, sizeof(int)); /* no urgent data, no mark */
+        return 0;
+    default:
+        break;
+    }
+    return STATE_RESULT(libc_ioctl(fd, request, argument));
+}

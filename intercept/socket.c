@@ -1,0 +1,245 @@
+/*
+ * socket.c - making sockets, listening, accepting, names, shutdown.
+ */
+#include "socket.h"
+
+#include "address.h"
+#include "control.h"
+#include "libc.h"
+#include "state.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/in.h>
+#include <string.h>
+#include <unistd.h>
+
+#define TYPE_FLAGS (SOCK_NONBLOCK | SOCK_CLOEXEC)
+#define TYPE_MASK 0xf    /* the kernel's SOCK_TYPE_MASK */
+#define TYPE_COUNT 11    /* the kernel's SOCK_MAX */
+#define PROTOCOL_COUNT 263 /* the kernel's IPPROTO_MAX: 262 is MPTCP */
+
+bool socket_family_is_ours(int domain)
+{
+    return domain == AF_INET || domain == AF_INET6;
+}
+
+/* Does Linux refuse this before it looks for the family? Return: 0 or -errno. */
+static int check_type(int domain, int type, int protocol)
+{
+    if ((type & ~TYPE_MASK & ~TYPE_FLAGS) != 0 || (type & TYPE_MASK) >= TYPE_COUNT)
+        return -EINVAL;
+    if (domain == AF_INET6)
+        return -EAFNOSUPPORT; /* DIFFERS: no IPv6 yet; programs fall back to IPv4 (tests/oracle/socket.c) */
+    if (protocol < 0 || protocol >= PROTOCOL_COUNT)
+        return -EINVAL;
+    switch (type & TYPE_MASK) {
+    case SOCK_STREAM:
+        return protocol == 0 || protocol == IPPROTO_TCP ? 0 : -EPROTONOSUPPORT;
+    case SOCK_DGRAM: /* DIFFERS: no UDP yet (tests/oracle/socket.c) */
+    case SOCK_RAW:
+        return -EPROTONOSUPPORT;
+    default:
+        return -ESOCKTNOSUPPORT;
+    }
+}
+
+int socket_create(int domain, int type, int protocol)
+{
+    struct protocol_message message;
+    int error = check_type(domain, type, protocol);
+    int fd;
+
+    if (error < 0)
+        return error;
+    control_prepare(&message, PROTOCOL_SOCKET);
+    message.args[0] = domain;
+    message.args[1] = type & TYPE_MASK;
+    message.args[2] = protocol;
+    error = control_request(&message, -1, &fd);
+    if (error < 0) {
+        if (fd >= 0)
+            libc_close(fd);
+        return error;
+    }
+    if (fd < 0)
+        return -EPROTO;
+    if (!(type & SOCK_CLOEXEC))
+        libc_fcntl(fd, F_SETFD, 0);
+    if (type & SOCK_NONBLOCK)
+        libc_fcntl(fd, F_SETFL, O_NONBLOCK);
+    descriptor_set(fd, DESCRIPTOR_EARLY);
+    return fd;
+}
+
+int socket_bind(int fd, const struct sockaddr *address, socklen_t length)
+{
+    struct protocol_message message;
+    int error;
+
+    if (descriptor_verify(fd) == DESCRIPTOR_FOREIGN)
+        return STATE_RESULT(libc_bind(fd, address, length));
+    control_prepare(&message, PROTOCOL_BIND);
+    error = address_copy_in(&message.address, address, length);
+    return error < 0 ? error : control_request(&message, fd, NULL);
+}
+
+int socket_bindresvport(int fd, struct sockaddr_in *address)
+{
+    /* libc's own range: the privileged ports but for the lowest, from a place that differs from process to process. */
+    const int first = 600;
+    const int count = IPPORT_RESERVED - first;
+    struct sockaddr_in any = {.sin_family = AF_INET};
+    int error = -EADDRINUSE;
+
+    if (address == NULL)
+        address = &any;
+    else if (address->sin_family != AF_INET)
+        return -EAFNOSUPPORT;
+    for (int i = 0; i < count && error == -EADDRINUSE; i++) {
+        address->sin_port = htons((uint16_t)(first + (getpid() + i) % count));
+        error = socket_bind(fd, (const struct sockaddr *)address, sizeof *address);
+    }
+    return error;
+}
+
+int socket_listen(int fd, int backlog)
+{
+    struct protocol_message message;
+    int error;
+
+    if (descriptor_verify(fd) == DESCRIPTOR_FOREIGN)
+        return STATE_RESULT(libc_listen(fd, backlog));
+    control_prepare(&message, PROTOCOL_LISTEN);
+    message.args[0] = backlog;
+    error = control_request(&message, fd, NULL);
+    if (error == 0)
+        descriptor_set(fd, DESCRIPTOR_LISTENING);
+    return error;
+}
+
+/* The descriptor that came with an accepted connection. Return: it, or -1. */
+static int accepted_descriptor(struct msghdr *message)
+{
+    struct cmsghdr *header = CMSG_FIRSTHDR(message);
+    int fd = -1;
+
+    if (header != NULL && header->cmsg_level == SOL_SOCKET && header->cmsg_type == SCM_RIGHTS &&
+        header->cmsg_len == CMSG_LEN(sizeof fd))
+        memcpy(&fd, CMSG_DATA(header), sizeof fd);
+    return fd;
+}
+
+/*
+ * Take the next connection from a listening socket. It is one message on the pair, so waiting for it (or not), time limits, signals, and
+ * sharing the socket with other processes are the kernel's business.
+ * Return: its descriptor, and *accepted, or -errno.
+ */
+static int receive_connection(int fd, struct protocol_accepted *accepted, int flags)
+{
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE(sizeof(int))];
+    } control;
+    struct iovec iov = {accepted, sizeof *accepted};
+    struct msghdr message = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    ssize_t length = libc_recvmsg(fd, &message, flags & SOCK_CLOEXEC ? MSG_CMSG_CLOEXEC : 0);
+    int new_fd;
+
+    if (length < 0)
+        return errno == ECONNRESET ? -ENETDOWN : -errno; /* reset: the service is gone */
+    if (length == 0)
+        return -EINVAL; /* shut down, so it does not listen any more */
+    new_fd = accepted_descriptor(&message);
+    if (length == sizeof *accepted && accepted->magic == PROTOCOL_MAGIC && accepted->version == PROTOCOL_VERSION &&
+        accepted->peer.length <= sizeof accepted->peer.bytes && new_fd >= 0)
+        return new_fd;
+    if (new_fd >= 0)
+        libc_close(new_fd);
+    /* DIFFERS: when no number is free the connection is lost (reset), where Linux leaves it in the queue (tests/oracle/accept_emfile.c). */
+    return message.msg_flags & MSG_CTRUNC ? -EMFILE : -EPROTO;
+}
+
+int socket_accept(int fd, struct sockaddr *address, socklen_t *length, int flags)
+{
+    struct protocol_accepted accepted;
+    enum descriptor_kind kind = descriptor_kind(fd);
+    int error = 0;
+    int new_fd;
+
+    if (kind != DESCRIPTOR_LISTENING)
+        kind = state_find(fd);
+    if (kind == DESCRIPTOR_FOREIGN)
+        return STATE_RESULT(libc_accept4(fd, address, length, flags));
+    if ((flags & ~TYPE_FLAGS) != 0 || kind != DESCRIPTOR_LISTENING)
+        return -EINVAL;
+    new_fd = receive_connection(fd, &accepted, flags);
+    if (new_fd < 0) {
+        if (new_fd == -ENOTSOCK && descriptor_verify(fd) == DESCRIPTOR_FOREIGN)
+            return -ENOTSOCK;
+        return new_fd;
+    }
+    /* Tell the service that it was taken. If this fails the service is gone, and the new socket says so. */
+    (void)!libc_send(new_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (flags & SOCK_NONBLOCK)
+        libc_fcntl(new_fd, F_SETFL, O_NONBLOCK);
+    descriptor_set(new_fd, DESCRIPTOR_DATA);
+    if (address != NULL)
+        error = address_copy_out(&accepted.peer, address, length);
+    if (error < 0) {
+        descriptor_set(new_fd, DESCRIPTOR_UNKNOWN);
+        libc_close(new_fd);
+        return error;
+    }
+    return new_fd;
+}
+
+/* getsockname(), getpeername(). */
+static int get_name(int fd, enum protocol_operation operation, struct sockaddr *address, socklen_t *length)
+{
+    struct protocol_message message;
+    int error;
+
+    control_prepare(&message, operation);
+    error = control_request(&message, fd, NULL);
+    return error < 0 ? error : address_copy_out(&message.address, address, length);
+}
+
+int socket_getsockname(int fd, struct sockaddr *address, socklen_t *length)
+{
+    if (descriptor_verify(fd) == DESCRIPTOR_FOREIGN)
+        return STATE_RESULT(libc_getsockname(fd, address, length));
+    return get_name(fd, PROTOCOL_GETSOCKNAME, address, length);
+}
+
+int socket_getpeername(int fd, struct sockaddr *address, socklen_t *length)
+{
+    int error;
+
+    if (descriptor_verify(fd) == DESCRIPTOR_FOREIGN)
+        return STATE_RESULT(libc_getpeername(fd, address, length));
+    error = get_name(fd, PROTOCOL_GETPEERNAME, address, length);
+    return error == -ENETDOWN ? -ENOTCONN : error; /* without the service there is no peer */
+}
+
+int socket_shutdown(int fd, int how)
+{
+    struct protocol_message message;
+    enum descriptor_kind kind = state_find(fd);
+
+    /* Connecting or connected: the service sees the pair's own shutdown, in order with the data. */
+    if (kind == DESCRIPTOR_FOREIGN)
+        return STATE_RESULT(libc_shutdown(fd, how));
+    if (how < SHUT_RD || how > SHUT_RDWR)
+        return -EINVAL;
+    if (kind == DESCRIPTOR_DATA) {
+        if (control_status(fd, &message) < 0 || message.args[0] == PROTOCOL_STATE_RESET)
+            return -ENOTCONN;
+        if (message.args[0] == PROTOCOL_STATE_CONNECTED)
+            return STATE_RESULT(libc_shutdown(fd, how));
+    }
+    control_prepare(&message, PROTOCOL_SHUTDOWN);
+    message.args[0] = how;
+    return control_request(&message, fd, NULL);
+}

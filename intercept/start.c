@@ -1,0 +1,22 @@
+/*
+ * start.c - what is done when the library is loaded.
+ *
+ * Hooks may have been called before: by other libraries' constructors, or by malloc. They work then, but note nothing.
+ */
+#include "control.h"
+#include "descriptor.h"
+#include "libc.h"
+#include "trace.h"
+
+#include <errno.h>
+
+static __attribute__((constructor)) void start(void)
+{
+    int saved_errno = errno;
+
+    libc_load();
+    trace_start();
+    control_start();
+    descriptor_start();
+    errno = saved_errno;
+}
