@@ -15,7 +15,7 @@ INTERCEPT = service/control_path.c $(addprefix intercept/, address.c connect.c c
 STACK     =
 SERVICE   = $(addprefix service/, capture.c client.c connect.c control_path.c control_socket.c listener.c log.c \
               loop.c options.c pair.c relay.c request.c socket.c sockopt.c)
-TOOL      = service/control_path.c
+TOOL      = $(addprefix service/, control_path.c sidestack_check.c sidestack_run.c)
 LWIP      = $(addprefix core/, def.c inet_chksum.c init.c ip.c mem.c memp.c netif.c pbuf.c stats.c tcp.c tcp_in.c \
               tcp_out.c ipv4/etharp.c ipv4/icmp.c ipv4/ip4.c ipv4/ip4_addr.c ipv4/ip4_frag.c) netif/ethernet.c
 # The files that hold main(): no part of what the unit tests link.

@@ -1,0 +1,37 @@
+/*
+ * sidestack.c - the sidestack command.
+ */
+#include "sidestack.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static const char usage[] =
+    "usage: sidestack run [--name NAME] [--socket PATH] [--] PROGRAM [ARGUMENT...]\n"
+    "\n"
+    "Runs PROGRAM with its Internet sockets on the TCP/IP stack of a running sidestackd.\n"
+    "\n"
+    "  --name NAME    the service called NAME, instead of SIDESTACK_NAME or \"default\"\n"
+    "  --socket PATH  the service with this control socket\n"
+    "  --help         this text\n"
+    "  --version      the version\n"
+    "\n"
+    "With SIDESTACK_TRACE=1 in the environment each socket call is printed on standard error.\n";
+
+int main(int argc, char **argv)
+{
+    if (argc >= 2 && strcmp(argv[1], "--help") == 0) {
+        fputs(usage, stdout);
+        return 0;
+    }
+    if (argc >= 2 && strcmp(argv[1], "--version") == 0) {
+        puts("sidestack " SIDESTACK_VERSION);
+        return 0;
+    }
+    if (argc >= 2 && strcmp(argv[1], "run") == 0) {
+        argv[1] = (char *)"sidestack run"; /* getopt_long() begins its messages with it */
+        return sidestack_run(argc - 1, argv + 1);
+    }
+    fputs(usage, stderr);
+    return SIDESTACK_EXIT_USAGE;
+}

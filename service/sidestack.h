@@ -1,0 +1,26 @@
+/*
+ * sidestack.h - the parts of the sidestack command: one file a subcommand.
+ */
+#ifndef SIDESTACK_SIDESTACK_H
+#define SIDESTACK_SIDESTACK_H
+
+#include <stddef.h>
+
+/* Exit statuses of our own, as env(1) and nohup(1) have them. */
+#define SIDESTACK_EXIT_USAGE 125  /* we failed */
+#define SIDESTACK_EXIT_CANNOT 126 /* the program was found and can't be run so */
+#define SIDESTACK_EXIT_MISSING 127
+
+/* sidestack run: argv[0] is "run". Return: the exit status, only when the program was not started. */
+int sidestack_run(int argc, char **argv);
+
+/*
+ * Can a preload reach the program at path, an absolute or relative path? A script is judged by its interpreter.
+ * Return: 0, -ENOENT or another -errno when it can't be read, or -ENOEXEC with the reason in message.
+ */
+int sidestack_check_program(const char *path, char *message, size_t size);
+
+/* Find the file that execvp() would run. Return: 0 and path, or -ENOENT, -EACCES, -ENAMETOOLONG. */
+int sidestack_find_program(const char *name, char *path, size_t size);
+
+#endif
