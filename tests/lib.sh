@@ -11,8 +11,8 @@
 
 set -Eeuo pipefail
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-if [ -z "${SIDESTACK_TEST_ISOLATED:-}" ]; then
-    exec "$TOP/tests/isolate" 600 "$0" "$@"
+if [ -z "${SIDESTACK_ISOLATED:-}" ]; then
+    exec "$TOP/scripts/isolate" 600 "$0" "$@"
 fi
 
 WORLD=10.77.0.1
