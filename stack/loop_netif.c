@@ -1,0 +1,127 @@
+/*
+ * loop_netif.c - the loopback inside the stack: all of 127/8 and our own address.
+ *
+ * A packet that lwIP sends here is copied into receive blocks, as a frame from the wire would be, and waits in a queue
+ * until the loop delivers it; so a sender is never entered again while it sends. The queue is bounded; what does not fit
+ * is lost, as on any wire, and TCP sends it again.
+ *
+ * lwIP accepts a packet on a netif whose address is the packet's destination. While a packet is delivered the netif's
+ * address is that destination, which makes all of 127/8 ours.
+ */
+#include "loop_netif.h"
+
+#include "tcp_socket.h"
+
+#define LOOP_BYTES_MAX (8 * 1024 * 1024)
+#define LOOP_PACKETS_MAX 4096
+#define LOOP_HEADROOM 16 /* before the IP header; icmp.c answers in the same memory and prepends an Ethernet header */
+
+struct loop_packet {
+    struct loop_packet *next;
+    struct pbuf *p; /* owned */
+};
+
+static struct netif loop;
+static ip4_addr_t own;
+static struct loop_packet *head;
+static struct loop_packet **tail = &head;
+static size_t queued_bytes;
+static unsigned queued_packets;
+
+static err_t loop_init(struct netif *netif)
+{
+    netif->name[0] = 'l';
+    netif->name[1] = 'o';
+    netif->output = loop_output;
+    netif->mtu = 65535;
+    netif->flags = NETIF_FLAG_LINK_UP;
+    NETIF_SET_CHECKSUM_CTRL(netif, 0);
+    return ERR_OK;
+}
+
+void loop_open(ip4_addr_t own_address)
+{
+    ip4_addr_t address, mask, gateway;
+
+    own = own_address;
+    IP4_ADDR(&address, 127, 0, 0, 1);
+    IP4_ADDR(&mask, 255, 0, 0, 0);
+    IP4_ADDR(&gateway, 127, 0, 0, 1);
+    netif_add(&loop, &address, &mask, &gateway, NULL, loop_init, ip4_input);
+    netif_set_up(&loop);
+}
+
+void loop_close(void)
+{
+    while (head != NULL) {
+        struct loop_packet *packet = head;
+
+        head = packet->next;
+        pbuf_free(packet->p);
+        free(packet);
+    }
+    tail = &head;
+    queued_bytes = queued_packets = 0;
+    netif_remove(&loop);
+}
+
+bool loop_is_local(const ip4_addr_t *address)
+{
+    return ip4_addr_isloopback(address) || (!ip4_addr_isany_val(own) && ip4_addr_eq(address, &own));
+}
+
+/* lwIP asks for a route. Return: the loopback, or NULL for lwIP's own rules. */
+struct netif *loop_route(const ip4_addr_t *source, const ip4_addr_t *destination)
+{
+    (void)source;
+    return loop_is_local(destination) ? &loop : NULL;
+}
+
+err_t loop_output(struct netif *netif, struct pbuf *p, const ip4_addr_t *destination)
+{
+    struct loop_packet *packet;
+
+    (void)netif;
+    (void)destination;
+    if (queued_bytes + p->tot_len > LOOP_BYTES_MAX || queued_packets >= LOOP_PACKETS_MAX)
+        return ERR_OK;
+    packet = malloc(sizeof *packet);
+    if (packet == NULL)
+        return ERR_OK;
+    packet->next = NULL;
+    packet->p = receive_block_copy(p, LOOP_HEADROOM);
+    if (packet->p == NULL) {
+        free(packet);
+        return ERR_OK;
+    }
+    *tail = packet;
+    tail = &packet->next;
+    queued_bytes += p->tot_len;
+    queued_packets++;
+    return ERR_OK;
+}
+
+bool loop_pending(void)
+{
+    return head != NULL;
+}
+
+void loop_deliver(unsigned max)
+{
+    while (head != NULL && max-- > 0) {
+        struct loop_packet *packet = head;
+        struct pbuf *p = packet->p;
+
+        head = packet->next;
+        if (head == NULL)
+            tail = &head;
+        queued_bytes -= p->tot_len;
+        queued_packets--;
+        free(packet);
+        ip4_addr_copy(*ip_2_ip4(&loop.ip_addr), ((const struct ip_hdr *)p->payload)->dest);
+        if (loop.input(p, &loop) != ERR_OK)
+            pbuf_free(p);
+        tcp_listen_replay();
+        IP4_ADDR(ip_2_ip4(&loop.ip_addr), 127, 0, 0, 1);
+    }
+}

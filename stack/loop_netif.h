@@ -1,0 +1,25 @@
+/* loop_netif.h - the stack's own loopback. */
+#ifndef SIDESTACK_LOOP_NETIF_H
+#define SIDESTACK_LOOP_NETIF_H
+
+#include "lwip_api.h"
+
+/* Make the loopback. own_address: ours on the wire, which loops too (0.0.0.0: none). */
+void loop_open(ip4_addr_t own_address);
+
+/* Drop what waits and remove the loopback. */
+void loop_close(void);
+
+/* Does traffic to this address stay inside? */
+bool loop_is_local(const ip4_addr_t *address);
+
+/* Send a packet round: a copy of it will be input by loop_deliver(). */
+err_t loop_output(struct netif *netif, struct pbuf *p, const ip4_addr_t *destination);
+
+/* Is a packet waiting? */
+bool loop_pending(void);
+
+/* Input at most max packets that wait. */
+void loop_deliver(unsigned max);
+
+#endif

@@ -1,0 +1,100 @@
+/*
+ * lwipopts.h - how lwIP is built into sidestack.
+ *
+ * Read by every file of lwIP and by the stack driver. One thread, no operating system layer: the service's loop calls
+ * in, and stack.c drives the timers.
+ */
+#ifndef SIDESTACK_LWIPOPTS_H
+#define SIDESTACK_LWIPOPTS_H
+
+/* Structure: one thread, raw callbacks. */
+#define NO_SYS 1
+#define LWIP_NETCONN 0
+#define LWIP_SOCKET 0
+#define SYS_LIGHTWEIGHT_PROT 0
+#define LWIP_TIMERS 0 /* stack_timers.c calls what is due */
+#define LWIP_STATS 1
+#define LWIP_STATS_LARGE 1
+#define LWIP_STATS_DISPLAY 0
+#define MEM_STATS 0
+#define MEMP_STATS 0
+
+/* Memory comes from the C library: what bounds it is the queue of each socket, not a pool. */
+#define MEM_LIBC_MALLOC 1
+#define MEMP_MEM_MALLOC 1
+#define MEM_ALIGNMENT 8
+#define LWIP_SUPPORT_CUSTOM_PBUF 1
+#define PBUF_POOL_FREE_OOSEQ 0 /* no pbuf pool, so it can't run dry */
+
+/* Protocols. */
+#define LWIP_IPV4 1
+#define LWIP_IPV6 0
+#define LWIP_ARP 1
+#define LWIP_ETHERNET 1
+#define LWIP_ICMP 1
+#define LWIP_RAW 0
+#define LWIP_UDP 0
+#define LWIP_TCP 1
+#define LWIP_DHCP 0
+#define LWIP_IGMP 0
+#define IP_FORWARD 0
+#define IP_OPTIONS_ALLOWED 1
+#define IP_DEFAULT_TTL 64 /* as Linux */
+#define IP_REASSEMBLY 1
+#define IP_REASS_MAX_PBUFS 128
+#define IP_FRAG 1
+
+/* ARP: several packets may wait for an answer, as on Linux (unres_qlen). */
+#define ARP_TABLE_SIZE 64
+#define ARP_QUEUEING 1
+#define ARP_QUEUE_LEN 32
+#define ETHARP_TRUST_IP_MAC 0
+#define ETHARP_SUPPORT_STATIC_ENTRIES 0
+
+/* Checksums: each frame says whether its sum is already known good, each wire whether it fills them in. */
+#define LWIP_CHECKSUM_CTRL_PER_NETIF 1
+
+/* Loopback is a netif of our own (loop_netif.c). */
+#define LWIP_HAVE_LOOPIF 1
+#define LWIP_NETIF_LOOPBACK 0
+
+/*
+ * TCP. TCP_MSS is the loopback's (65535 - 40); on a wire the MTU limits it. lwIP's sanity checks are for pools and for
+ * the sequential API's low-water mark; neither is used, and they don't allow for an MSS above 16 KB.
+ */
+#define LWIP_DISABLE_TCP_SANITY_CHECKS 1
+#define TCP_MSS 65495
+#define TCP_CALCULATE_EFF_SEND_MSS 1
+#define LWIP_WND_SCALE 1
+#define TCP_RCV_SCALE 7
+#define TCP_WND (4 * 1024 * 1024)
+#define TCP_WND_UPDATE_THRESHOLD (256 * 1024) /* tcp_receive.c opens a small window sooner */
+#define TCP_SND_BUF (4 * 1024 * 1024)         /* lwIP's own limit; tcp_send.c keeps what it hands over below it */
+#define TCP_SND_QUEUELEN 16384                /* pbufs; 4 MiB of segments of 536 bytes need 15 650 */
+#define TCP_OVERSIZE 0                        /* sent data is referenced */
+#define TCP_QUEUE_OOSEQ 1
+#define TCP_OOSEQ_MAX_BYTES (2 * 1024 * 1024)
+#define TCP_OOSEQ_MAX_PBUFS 1500
+#define LWIP_TCP_SACK_OUT 1
+#define LWIP_TCP_TIMESTAMPS 0
+#define LWIP_TCP_KEEPALIVE 1
+#define SO_REUSE 1
+#define TCP_LISTEN_BACKLOG 0 /* its counter is 8 bits wide; lwip_hooks.h asks the owner of the listening socket */
+#define LWIP_TCP_PCB_NUM_EXT_ARGS 1
+
+/*
+ * Timers: fast 50 ms (delayed ACKs), slow 100 ms. When to give up is decided in tcp_timer.c, so lwIP's own counts are set
+ * out of reach. init.c refuses more than 12, for a table that tcp.c has long indexed with a bound of its own; a name that
+ * is no macro (arch/cc.h) is 0 to the preprocessor.
+ */
+#define TCP_TMR_INTERVAL 50
+#define TCP_MSL 30000UL
+#define LWIP_TCP_RTO_TIME 1000 /* RFC 6298 2.1 */
+#define TCP_SYNMAXRTX port_retries_max
+#define TCP_MAXRTX port_retries_max
+
+/* The hooks. That for routes must be known before lwip/ip4.h is read. */
+#define LWIP_HOOK_IP4_ROUTE_SRC(source, destination) loop_route(source, destination)
+#define LWIP_HOOK_FILENAME "lwip_hooks.h"
+
+#endif

@@ -1,0 +1,120 @@
+/*
+ * tcp_bind.c - which addresses and ports are taken: Linux's rules, over a table of our own.
+ *
+ * lwIP's check knows one kind of reuse; so every control block is given SOF_REUSEADDR, which makes lwIP let everything
+ * pass, and the rules are kept here (Linux: inet_csk_bind_conflict). Two sockets conflict when their ports are equal and
+ * their addresses are, or one is the wildcard, unless
+ *   - both have SO_REUSEADDR and neither listens, or
+ *   - both have SO_REUSEPORT.
+ * Connections, accepted ones and those in TIME-WAIT, count like any socket.
+ */
+#include <errno.h>
+
+#include "port.h"
+#include "tcp_socket.h"
+#include "wire_netif.h"
+
+#define PORT_BUCKETS 4096
+#define LOCAL_PORT_FIRST 32768 /* net.ipv4.ip_local_port_range */
+#define LOCAL_PORT_LAST 60999
+
+static struct stack_tcp *port_table[PORT_BUCKETS]; /* by local port, linked by port_next */
+
+/* Is the address ours, so that a socket may be bound to it? */
+bool tcp_bind_is_ours(const ip4_addr_t *address)
+{
+    ip4_addr_t own = wire_netif_address();
+
+    return ip4_addr_isany_val(*address) || ip4_addr_isloopback(address) ||
+           (!ip4_addr_isany_val(own) && ip4_addr_eq(address, &own));
+}
+
+static bool port_is_free(uint16_t port)
+{
+    for (const struct stack_tcp *other = port_table[port % PORT_BUCKETS]; other != NULL; other = other->port_next)
+        if (other->local_port == port)
+            return false;
+    return true;
+}
+
+bool tcp_bind_conflicts(const struct stack_tcp *tcp, const ip4_addr_t *address, uint16_t port)
+{
+    for (const struct stack_tcp *other = port_table[port % PORT_BUCKETS]; other != NULL; other = other->port_next) {
+        if (other == tcp || other->local_port != port)
+            continue;
+        if (!ip4_addr_isany_val(*address) && !ip4_addr_isany_val(other->local) && !ip4_addr_eq(address, &other->local))
+            continue;
+        if (tcp->options[STACK_TCP_REUSEADDR] && other->options[STACK_TCP_REUSEADDR] &&
+            other->role != TCP_ROLE_LISTENING)
+            continue;
+        if (tcp->options[STACK_TCP_REUSEPORT] && other->options[STACK_TCP_REUSEPORT])
+            continue;
+        return true;
+    }
+    return false;
+}
+
+/* Return: a port that no socket uses, from a random start; 0 when there is none. */
+uint16_t tcp_bind_choose_port(void)
+{
+    unsigned count = LOCAL_PORT_LAST - LOCAL_PORT_FIRST + 1;
+    unsigned start = port_random() % count;
+
+    for (unsigned i = 0; i < count; i++) {
+        uint16_t port = (uint16_t)(LOCAL_PORT_FIRST + (start + i) % count);
+
+        if (port_is_free(port))
+            return port;
+    }
+    return 0;
+}
+
+/* The socket has this address and port from now on. */
+void tcp_bind_enter(struct stack_tcp *tcp, ip4_addr_t address, uint16_t port)
+{
+    struct stack_tcp **bucket = &port_table[port % PORT_BUCKETS];
+
+    tcp_bind_remove(tcp);
+    tcp->local = address;
+    tcp->local_port = port;
+    tcp->port_next = *bucket;
+    *bucket = tcp;
+    tcp->in_port_table = true;
+}
+
+/* The socket's port is free again. */
+void tcp_bind_remove(struct stack_tcp *tcp)
+{
+    struct stack_tcp **at;
+
+    if (!tcp->in_port_table)
+        return;
+    for (at = &port_table[tcp->local_port % PORT_BUCKETS]; *at != tcp; at = &(*at)->port_next)
+        ;
+    *at = tcp->port_next;
+    tcp->in_port_table = false;
+}
+
+int stack_tcp_bind(struct stack_tcp *tcp, const union stack_address *address)
+{
+    ip4_addr_t local = {address->in.sin_addr.s_addr};
+    uint16_t port = ntohs(address->in.sin_port);
+
+    if (address->sa.sa_family != AF_INET)
+        return -EAFNOSUPPORT;
+    if (tcp->bound || (tcp->role != TCP_ROLE_NEW && tcp->role != TCP_ROLE_FAILED))
+        return -EINVAL;
+    if (!tcp_bind_is_ours(&local))
+        return -EADDRNOTAVAIL;
+    if (port == 0) {
+        port = tcp_bind_choose_port();
+        if (port == 0)
+            return -EADDRINUSE;
+    } else if (tcp_bind_conflicts(tcp, &local, port)) {
+        return -EADDRINUSE;
+    }
+    tcp_bind_enter(tcp, local, port);
+    tcp->bound_address = local;
+    tcp->bound = true;
+    return 0;
+}

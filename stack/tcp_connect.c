@@ -1,0 +1,127 @@
+/* tcp_connect.c - beginning a connection. */
+#include <errno.h>
+
+#include "loop_netif.h"
+#include "port.h"
+#include "tcp_socket.h"
+#include "wire_netif.h"
+
+/* lwIP: the handshake is complete. */
+static err_t tcp_connect_on_connected(void *arg, struct tcp_pcb *pcb, err_t error)
+{
+    struct stack_tcp *tcp = arg;
+
+    (void)pcb;
+    (void)error; /* always ERR_OK */
+    tcp_socket_enter(tcp);
+    tcp->role = TCP_ROLE_CONNECTED;
+    if (tcp->retransmitted == 0)
+        tcp_info_add_rtt(tcp, port_now_us - tcp->connect_us);
+    tcp_send_start(tcp);
+    if (tcp->events != NULL && tcp->events->connected != NULL)
+        tcp->events->connected(tcp->owner);
+    return tcp_socket_leave(tcp);
+}
+
+/* Where does a connection to peer come from? Return: 0 and *local, or -errno. */
+static int tcp_connect_choose_local(const struct stack_tcp *tcp, const ip4_addr_t *peer, ip4_addr_t *local)
+{
+    ip4_addr_t own = wire_netif_address();
+    ip4_addr_t next_hop;
+
+    *local = tcp->bound ? tcp->bound_address : (ip4_addr_t){0};
+    if (loop_is_local(peer)) {
+        if (ip4_addr_isany_val(*local)) {
+            if (ip4_addr_isloopback(peer))
+                IP4_ADDR(local, 127, 0, 0, 1);
+            else
+                *local = own;
+        }
+        return 0;
+    }
+    if (ip4_addr_ismulticast(peer) || ip4_addr_get_u32(peer) == IPADDR_BROADCAST || !wire_netif_next_hop(peer, &next_hop))
+        return -ENETUNREACH;
+    if (ip4_addr_isloopback(local))
+        return -EINVAL; /* as Linux: no way leads from there to the wire */
+    if (ip4_addr_isany_val(*local))
+        *local = own;
+    return 0;
+}
+
+/* Undo what a connect did that did not begin. Return: error. */
+static int tcp_connect_undo(struct stack_tcp *tcp, int error)
+{
+    tcp->role = TCP_ROLE_NEW;
+    tcp_bind_remove(tcp);
+    tcp->local = (ip4_addr_t){0};
+    if (tcp->bound)
+        tcp_bind_enter(tcp, tcp->bound_address, tcp->local_port);
+    else
+        tcp->local_port = 0;
+    return error;
+}
+
+int stack_tcp_connect(struct stack_tcp *tcp, const union stack_address *address)
+{
+    ip4_addr_t peer = {address->in.sin_addr.s_addr};
+    ip4_addr_t local;
+    uint16_t port;
+    struct tcp_pcb *pcb;
+    int error;
+
+    if (address->sa.sa_family != AF_INET)
+        return -EAFNOSUPPORT;
+    if (tcp->role != TCP_ROLE_NEW && tcp->role != TCP_ROLE_FAILED)
+        return -EISCONN;
+    if (ip4_addr_isany_val(peer)) { /* Linux: the address that it is bound to, or the loopback */
+        peer = tcp->bound ? tcp->bound_address : peer;
+        if (ip4_addr_isany_val(peer))
+            IP4_ADDR(&peer, 127, 0, 0, 1);
+    }
+    error = tcp_connect_choose_local(tcp, &peer, &local);
+    if (error < 0)
+        return error;
+    port = tcp->bound ? tcp->local_port : tcp_bind_choose_port();
+    if (port == 0)
+        return -EADDRNOTAVAIL;
+    pcb = tcp_new();
+    if (pcb == NULL)
+        return -ENOMEM;
+    tcp_send_release(tcp);
+    tcp_receive_release(tcp);
+    tcp->shut = tcp->fin_handed = tcp->received_fin = tcp->finished = false;
+    tcp->connect_us = port_now_us;
+    tcp->unresolved_us = tcp->retransmitting_us = tcp->cork_us = tcp->rtt_start_us = 0;
+    tcp->retransmitted = tcp->rtt_us = tcp->rttvar_us = 0;
+    tcp_bind_enter(tcp, local, port);
+    tcp->peer = peer;
+    tcp->peer_port = ntohs(address->in.sin_port);
+    tcp->role = TCP_ROLE_CONNECTING;
+    tcp->pcb = pcb;
+    tcp_option_apply_all(tcp);
+    tcp->pcb = NULL;
+    ip_set_option(pcb, SOF_REUSEADDR); /* tcp_bind.c has checked */
+    if (tcp_bind(pcb, &local, port) != ERR_OK) {
+        tcp_close(pcb);
+        return tcp_connect_undo(tcp, -EADDRINUSE);
+    }
+    tcp_socket_attach(tcp, pcb);
+    tcp_socket_set_callbacks(tcp);
+    switch (tcp_connect(pcb, &peer, tcp->peer_port, tcp_connect_on_connected)) {
+    case ERR_OK:
+        return 0;
+    case ERR_USE:
+        error = -EADDRNOTAVAIL; /* the same pair of addresses and ports exists */
+        break;
+    case ERR_RTE:
+        error = -ENETUNREACH;
+        break;
+    default:
+        error = -ENOMEM;
+        break;
+    }
+    tcp_socket_detach(tcp);
+    tcp_err(pcb, NULL);
+    tcp_close(pcb);
+    return tcp_connect_undo(tcp, error);
+}

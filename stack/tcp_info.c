@@ -1,0 +1,82 @@
+/* tcp_info.c - the figures of a connection in Linux's struct tcp_info. */
+#include <string.h>
+
+#include "port.h"
+#include "tcp_socket.h"
+#include "wire_netif.h"
+
+/* Take a measured round trip into account: RFC 6298 2. */
+void tcp_info_add_rtt(struct stack_tcp *tcp, uint64_t sample_us)
+{
+    uint32_t sample = (uint32_t)LWIP_MIN(LWIP_MAX(sample_us, 1u), 60000000u);
+
+    if (tcp->rtt_us == 0) {
+        tcp->rtt_us = sample;
+        tcp->rttvar_us = sample / 2;
+    } else {
+        uint32_t difference = sample > tcp->rtt_us ? sample - tcp->rtt_us : tcp->rtt_us - sample;
+
+        tcp->rttvar_us = (uint32_t)((3ull * tcp->rttvar_us + difference) / 4);
+        tcp->rtt_us = (uint32_t)((7ull * tcp->rtt_us + sample) / 8);
+    }
+}
+
+/* Return: the state in Linux's numbers (include/net/tcp_states.h). */
+static uint8_t tcp_info_state(const struct stack_tcp *tcp)
+{
+    static const uint8_t states[] = {
+        [CLOSED] = TCP_CLOSE,           [LISTEN] = TCP_LISTEN,         [SYN_SENT] = TCP_SYN_SENT,
+        [SYN_RCVD] = TCP_SYN_RECV,      [ESTABLISHED] = TCP_ESTABLISHED, [FIN_WAIT_1] = TCP_FIN_WAIT1,
+        [FIN_WAIT_2] = TCP_FIN_WAIT2,   [CLOSE_WAIT] = TCP_CLOSE_WAIT, [CLOSING] = TCP_CLOSING,
+        [LAST_ACK] = TCP_LAST_ACK,      [TIME_WAIT] = TCP_CLOSE, /* on Linux the socket has let go of it by then */
+    };
+
+    return tcp->pcb != NULL ? states[tcp->pcb->state] : TCP_CLOSE;
+}
+
+static uint32_t count_segments(const struct tcp_seg *segment)
+{
+    uint32_t count = 0;
+
+    for (; segment != NULL; segment = segment->next)
+        count++;
+    return count;
+}
+
+void stack_tcp_get_info(const struct stack_tcp *tcp, struct tcp_info *info)
+{
+    const struct tcp_pcb *pcb = tcp->pcb;
+
+    memset(info, 0, sizeof *info);
+    info->tcpi_state = tcp_info_state(tcp);
+    info->tcpi_total_retrans = tcp->retransmitted;
+    info->tcpi_rtt = tcp->rtt_us;
+    info->tcpi_rttvar = tcp->rttvar_us;
+    if (pcb == NULL || pcb->state == LISTEN)
+        return;
+    info->tcpi_ca_state = (pcb->flags & TF_RTO) != 0 ? TCP_CA_Loss : (pcb->flags & TF_INFR) != 0 ? TCP_CA_Recovery : TCP_CA_Open;
+    info->tcpi_retransmits = pcb->nrtx;
+    info->tcpi_probes = pcb->persist_probe;
+    info->tcpi_backoff = pcb->persist_backoff > 0 ? pcb->persist_backoff : pcb->nrtx;
+    if ((pcb->flags & TF_SACK) != 0)
+        info->tcpi_options |= TCPI_OPT_SACK;
+    if ((pcb->flags & TF_WND_SCALE) != 0) {
+        info->tcpi_options |= TCPI_OPT_WSCALE;
+        info->tcpi_snd_wscale = pcb->snd_scale & 15;
+        info->tcpi_rcv_wscale = pcb->rcv_scale & 15;
+    }
+    info->tcpi_rto = (uint32_t)LWIP_MAX(pcb->rto, 0) * TCP_SLOW_INTERVAL * 1000;
+    info->tcpi_ato = TCP_FAST_INTERVAL * 1000;
+    info->tcpi_snd_mss = pcb->mss;
+    info->tcpi_rcv_mss = pcb->mss;
+    info->tcpi_unacked = count_segments(pcb->unacked);
+    info->tcpi_retrans = pcb->nrtx;
+    info->tcpi_last_data_sent = tcp->sent_us != 0 ? (uint32_t)((port_now_us - tcp->sent_us) / 1000) : 0;
+    info->tcpi_last_data_recv = tcp->received_us != 0 ? (uint32_t)((port_now_us - tcp->received_us) / 1000) : 0;
+    info->tcpi_pmtu = ip4_addr_isloopback(&tcp->peer) ? 65535 : wire_netif_mtu();
+    info->tcpi_advmss = info->tcpi_pmtu - 40;
+    info->tcpi_rcv_ssthresh = pcb->rcv_ann_wnd;
+    info->tcpi_snd_ssthresh = pcb->ssthresh / LWIP_MAX(pcb->mss, 1);
+    info->tcpi_snd_cwnd = LWIP_MAX(pcb->cwnd / LWIP_MAX(pcb->mss, 1), 1);
+    info->tcpi_rcv_space = TCP_WND_MAX(pcb);
+}

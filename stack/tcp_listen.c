@@ -1,0 +1,190 @@
+/*
+ * tcp_listen.c - listening sockets and the connections that come to them.
+ *
+ * A SYN is dropped when the owner says that it can't take one more (may_accept), or when too many handshakes are under
+ * way; the peer tries again. So is the last segment of the handshake: as on Linux, the connection is then not established
+ * yet, and our SYN-ACK is sent again.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "loop_netif.h"
+#include "port.h"
+#include "tcp_socket.h"
+
+#define INCOMING_MAX 1024 /* handshakes under way, per listening socket */
+
+static struct {
+    struct pbuf *p; /* owned; NULL: none */
+    struct netif *netif;
+} replay;
+
+/* lwIP got a SYN and has made a control block. */
+err_t tcp_listen_passive_open(u8_t id, struct tcp_pcb_listen *listener, struct tcp_pcb *pcb)
+{
+    struct stack_tcp *parent = tcp_ext_arg_get((struct tcp_pcb *)listener, id);
+    struct stack_tcp *tcp = tcp_socket_new();
+
+    if (tcp == NULL)
+        return ERR_MEM;
+    memcpy(tcp->options, parent->options, sizeof tcp->options);
+    tcp->role = TCP_ROLE_INCOMING;
+    tcp->listener = parent;
+    parent->incoming++;
+    tcp->peer = *ip_2_ip4(&pcb->remote_ip);
+    tcp->peer_port = pcb->remote_port;
+    tcp->connect_us = port_now_us;
+    tcp_bind_enter(tcp, *ip_2_ip4(&pcb->local_ip), pcb->local_port);
+    tcp_socket_attach(tcp, pcb);
+    tcp_arg(pcb, parent); /* for the accept callback */
+    tcp_option_apply_all(tcp);
+    return ERR_OK;
+}
+
+/* An incoming connection is complete or gone; or a listening socket ends. */
+void tcp_listen_forget(struct stack_tcp *tcp)
+{
+    if (tcp->listener != NULL) {
+        tcp->listener->incoming--;
+        tcp->listener = NULL;
+    }
+    if (tcp->incoming > 0)
+        for (struct stack_tcp *other = tcp_sockets; other != NULL; other = other->all_next)
+            if (other->listener == tcp)
+                other->listener = NULL;
+    tcp->incoming = 0;
+}
+
+/* lwIP: a handshake is complete. */
+static err_t tcp_listen_on_accept(void *arg, struct tcp_pcb *pcb, err_t error)
+{
+    struct stack_tcp *parent = arg;
+    struct stack_tcp *tcp;
+    err_t result;
+
+    if (error != ERR_OK || pcb == NULL)
+        return ERR_VAL; /* out of memory; the peer tries again */
+    tcp = tcp_ext_arg_get(pcb, 0);
+    tcp_listen_forget(tcp);
+    tcp->role = TCP_ROLE_CONNECTED;
+    if (tcp->retransmitted == 0)
+        tcp_info_add_rtt(tcp, port_now_us - tcp->connect_us);
+    tcp_socket_set_callbacks(tcp);
+    tcp_send_start(tcp);
+    tcp_socket_enter(parent);
+    tcp_socket_enter(tcp);
+    if (parent->owned && parent->events != NULL && parent->events->accepted != NULL)
+        parent->events->accepted(parent->owner, tcp);
+    if (!tcp->owned && !tcp->close_pending)
+        tcp->abort_pending = true;
+    if (!tcp->owned)
+        tcp_err(pcb, NULL);
+    tcp_socket_leave(parent);
+    result = tcp_socket_leave(tcp);
+    return result;
+}
+
+/* A connection in TIME-WAIT gets a SYN beyond its window: the peer begins a new one with the same ports (RFC 1122
+ * 4.2.2.13). The old one goes, and the packet is input again. Return: has it gone? */
+static bool recycle_time_wait(struct tcp_pcb *pcb, struct tcp_hdr *header, struct pbuf *p)
+{
+    u16_t back = (u16_t)((u8_t *)p->payload - (u8_t *)(uintptr_t)ip4_current_header());
+
+    if (replay.p != NULL || !TCP_SEQ_GT(header->seqno, pcb->rcv_nxt) || p->next != NULL)
+        return false;
+    header->src = lwip_htons(header->src);
+    header->dest = lwip_htons(header->dest);
+    header->seqno = lwip_htonl(header->seqno);
+    header->ackno = lwip_htonl(header->ackno);
+    header->wnd = lwip_htons(header->wnd);
+    if (pbuf_add_header_force(p, back) != 0)
+        return false;
+    pbuf_ref(p);
+    replay.p = p;
+    replay.netif = ip_current_input_netif();
+    tcp_abort(pcb); /* sends nothing in this state */
+    return true;
+}
+
+void tcp_listen_replay(void)
+{
+    struct pbuf *p = replay.p;
+
+    if (p == NULL)
+        return;
+    replay.p = NULL;
+    if (replay.netif == NULL || replay.netif->input(p, replay.netif) != ERR_OK)
+        pbuf_free(p);
+}
+
+err_t tcp_socket_filter(struct tcp_pcb *pcb, struct tcp_hdr *header, struct pbuf *p)
+{
+    const struct stack_tcp *tcp = tcp_ext_arg_get(pcb, 0);
+    const struct stack_tcp *listener;
+    u16_t flags = TCPH_FLAGS(header) & (TCP_SYN | TCP_ACK | TCP_RST);
+
+    if (pcb->state == ESTABLISHED || tcp == NULL)
+        return ERR_OK;
+    if (pcb->state == TIME_WAIT && flags == TCP_SYN)
+        return recycle_time_wait(pcb, header, p) ? ERR_ABRT : ERR_OK;
+    if (pcb->state == LISTEN && flags == TCP_SYN && tcp->incoming >= INCOMING_MAX)
+        return ERR_MEM;
+    if (pcb->state == LISTEN && flags == TCP_SYN)
+        listener = tcp;
+    else if (pcb->state == SYN_RCVD && flags == TCP_ACK)
+        listener = tcp->listener;
+    else
+        return ERR_OK;
+    if (listener != NULL && listener->may_accept != NULL && !listener->may_accept(listener->owner))
+        return ERR_MEM;
+    return ERR_OK;
+}
+
+int stack_tcp_listen(struct stack_tcp *tcp, stack_tcp_may_accept *may_accept)
+{
+    struct tcp_pcb *pcb, *listening;
+    ip4_addr_t any = {0};
+    err_t error;
+
+    if (tcp->role == TCP_ROLE_LISTENING) {
+        tcp->may_accept = may_accept;
+        return 0;
+    }
+    if (tcp->role != TCP_ROLE_NEW && tcp->role != TCP_ROLE_FAILED)
+        return -EINVAL;
+    if (!tcp->bound) {
+        uint16_t port = tcp_bind_choose_port();
+
+        if (port == 0)
+            return -EADDRINUSE;
+        tcp_bind_enter(tcp, any, port);
+        tcp->bound_address = any;
+        tcp->bound = true;
+    } else {
+        /* A failed connect may have left the address that it came from. */
+        tcp_bind_enter(tcp, tcp->bound_address, tcp->local_port);
+        if (tcp_bind_conflicts(tcp, &tcp->local, tcp->local_port))
+            return -EADDRINUSE;
+    }
+    pcb = tcp_new();
+    if (pcb == NULL)
+        return -ENOMEM;
+    tcp->pcb = pcb;
+    tcp_option_apply_all(tcp);
+    tcp->pcb = NULL;
+    ip_set_option(pcb, SOF_REUSEADDR);
+    error = tcp_bind(pcb, &tcp->local, tcp->local_port);
+    ip_reset_option(pcb, SOF_REUSEADDR); /* else lwIP refuses a second listener, which SO_REUSEPORT allows */
+    listening = error == ERR_OK ? tcp_listen_with_backlog_and_err(pcb, 0, &error) : NULL;
+    if (listening == NULL) {
+        tcp_close(pcb);
+        return error == ERR_MEM ? -ENOMEM : -EADDRINUSE;
+    }
+    ip_set_option(listening, SOF_REUSEADDR); /* its children inherit it */
+    tcp_socket_attach(tcp, listening);
+    tcp_arg(listening, tcp);
+    tcp_accept(listening, tcp_listen_on_accept);
+    tcp->may_accept = may_accept;
+    tcp->role = TCP_ROLE_LISTENING;
+    return 0;
+}

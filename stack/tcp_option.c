@@ -1,0 +1,89 @@
+/* tcp_option.c - the options of a socket, kept in the socket and applied to lwIP's control block when there is one. */
+#include <errno.h>
+
+#include "tcp_socket.h"
+
+/* Linux's defaults: tcp(7), ip(7). */
+static const int defaults[STACK_TCP_OPTION_COUNT] = {
+    [STACK_TCP_KEEPIDLE] = 7200, [STACK_TCP_KEEPINTVL] = 75, [STACK_TCP_KEEPCNT] = 9,
+    [STACK_TCP_SYNCNT] = 6,      [STACK_IP_TTL] = 64,
+};
+
+void tcp_option_set_defaults(struct stack_tcp *tcp)
+{
+    for (int i = 0; i < STACK_TCP_OPTION_COUNT; i++)
+        tcp->options[i] = defaults[i];
+}
+
+/* Tell the control block about one option. */
+static void tcp_option_apply(struct stack_tcp *tcp, enum stack_tcp_option option)
+{
+    struct tcp_pcb *pcb = tcp->pcb;
+    int value = tcp->options[option];
+
+    switch (option) {
+    case STACK_IP_TTL:
+        pcb->ttl = (u8_t)value;
+        return;
+    case STACK_IP_TOS:
+        pcb->tos = (u8_t)value;
+        return;
+    case STACK_TCP_KEEPALIVE:
+        if (value)
+            ip_set_option(pcb, SOF_KEEPALIVE);
+        else
+            ip_reset_option(pcb, SOF_KEEPALIVE);
+        return;
+    default:
+        break;
+    }
+    if (pcb->state == LISTEN) /* a smaller structure; what follows goes to its children */
+        return;
+    switch (option) {
+    case STACK_TCP_KEEPIDLE:
+        pcb->keep_idle = (u32_t)value * 1000;
+        break;
+    case STACK_TCP_KEEPINTVL:
+        pcb->keep_intvl = (u32_t)value * 1000;
+        break;
+    case STACK_TCP_KEEPCNT:
+        pcb->keep_cnt = (u32_t)value;
+        break;
+    case STACK_TCP_NODELAY:
+        if (value)
+            tcp_nagle_disable(pcb);
+        else
+            tcp_nagle_enable(pcb);
+        break;
+    default:
+        break; /* looked at where it matters */
+    }
+}
+
+void tcp_option_apply_all(struct stack_tcp *tcp)
+{
+    for (int i = 0; i < STACK_TCP_OPTION_COUNT; i++)
+        tcp_option_apply(tcp, (enum stack_tcp_option)i);
+}
+
+int stack_tcp_set_option(struct stack_tcp *tcp, enum stack_tcp_option option, int value)
+{
+    if ((unsigned)option >= STACK_TCP_OPTION_COUNT)
+        return -ENOPROTOOPT;
+    tcp->options[option] = value;
+    if (tcp->pcb == NULL)
+        return 0;
+    tcp_option_apply(tcp, option);
+    if (option == STACK_TCP_MAXSEG && value > 0 && tcp->role == TCP_ROLE_CONNECTED && tcp->pcb->mss > value)
+        tcp->pcb->mss = (u16_t)value;
+    tcp_timer_wake();
+    /* What was held back may go now. */
+    if ((option == STACK_TCP_CORK && !value) || (option == STACK_TCP_NODELAY && value))
+        tcp_send_push(tcp, false);
+    return 0;
+}
+
+int stack_tcp_get_option(const struct stack_tcp *tcp, enum stack_tcp_option option)
+{
+    return (unsigned)option < STACK_TCP_OPTION_COUNT ? tcp->options[option] : -ENOPROTOOPT;
+}

@@ -1,0 +1,336 @@
+/*
+ * tcp_send.c - the send queue of a connection.
+ *
+ * The queue is a list of chunks that the owner fills (reserve, commit). lwIP gets references to them (tcp_write() without
+ * copying), and a chunk is released when all of it is acknowledged, so a socket that has nothing to send holds nothing.
+ *
+ * tcp_write() and tcp_output() walk lwIP's lists of segments; so lwIP gets only what the windows let it send soon
+ * (send_allowance), the rest waits here without a cost. What is handed over ends on a segment's boundary unless it is all
+ * that there is: otherwise a short segment would be sent in the middle of a stream.
+ *
+ * gather.c may hold references to chunks: it is flushed before one is released.
+ */
+#include <errno.h>
+#include <stddef.h>
+
+#include "gather.h"
+#include "port.h"
+#include "tcp_socket.h"
+
+#define SEND_QUEUE_MAX (2 * 1024 * 1024) /* bytes, committed and not acknowledged */
+#define SEND_AHEAD (128 * 1024)          /* bytes that lwIP has beyond the window; two segments of the loopback */
+#define INITIAL_WINDOW_SEGMENTS 10       /* RFC 6928 */
+#define CORK_US 200000                   /* tcp(7), TCP_CORK */
+
+/* Take the queue's first chunk from it and free it. */
+static void send_queue_drop_head(struct send_queue *queue)
+{
+    struct send_chunk *chunk = queue->head;
+
+    queue->head = chunk->next;
+    if (queue->tail == chunk)
+        queue->tail = NULL;
+    if (queue->filling == chunk)
+        queue->filling = chunk->next;
+    if (queue->handing == chunk)
+        queue->handing = chunk->next;
+    queue->memory -= block_sizes[chunk->class];
+    tcp_counters.transmit_bytes -= block_sizes[chunk->class];
+    block_put(chunk->class, chunk);
+}
+
+/* Drop what is queued: the connection is gone. */
+void tcp_send_release(struct stack_tcp *tcp)
+{
+    struct send_queue *queue = &tcp->send;
+
+    if (queue->head != NULL)
+        gather_flush();
+    while (queue->head != NULL)
+        send_queue_drop_head(queue);
+    queue->queued = queue->unhanded = 0;
+    queue->segment_fill = 0;
+}
+
+/* Append an empty chunk for about want bytes. Return: false when out of memory. */
+static bool send_queue_grow(struct send_queue *queue, size_t want)
+{
+    const size_t header = offsetof(struct send_chunk, data);
+    enum block_class which = want + header <= block_sizes[BLOCK_SMALL]    ? BLOCK_SMALL
+                             : want + header <= block_sizes[BLOCK_MEDIUM] ? BLOCK_MEDIUM
+                                                                          : BLOCK_LARGE;
+    struct send_chunk *chunk = block_get(which);
+
+    if (chunk == NULL)
+        return false;
+    *chunk = (struct send_chunk){.capacity = (uint32_t)(block_sizes[which] - header), .class = (uint8_t)which};
+    if (queue->tail != NULL)
+        queue->tail->next = chunk;
+    else
+        queue->head = chunk;
+    queue->tail = chunk;
+    if (queue->filling == NULL)
+        queue->filling = chunk;
+    queue->memory += block_sizes[which];
+    tcp_counters.transmit_bytes += block_sizes[which];
+    return true;
+}
+
+/* Nothing is queued: free what was reserved and not used, too. */
+static void send_queue_rest(struct send_queue *queue)
+{
+    while (queue->queued == 0 && queue->head != NULL)
+        send_queue_drop_head(queue);
+}
+
+static bool tcp_send_is_open(const struct stack_tcp *tcp)
+{
+    return tcp->pcb != NULL && tcp->role == TCP_ROLE_CONNECTED && !tcp->shut;
+}
+
+size_t stack_tcp_send_room(const struct stack_tcp *tcp)
+{
+    if (!tcp_send_is_open(tcp) || tcp->send.queued >= SEND_QUEUE_MAX)
+        return 0;
+    return SEND_QUEUE_MAX - tcp->send.queued;
+}
+
+int stack_tcp_send_reserve(struct stack_tcp *tcp, size_t want, struct iovec iov[STACK_TCP_IOV])
+{
+    struct send_queue *queue = &tcp->send;
+    struct send_chunk *chunk = queue->filling;
+    int count = 0;
+
+    want = LWIP_MIN(want, stack_tcp_send_room(tcp));
+    while (want > 0 && count < STACK_TCP_IOV) {
+        size_t room;
+
+        if (chunk == NULL) {
+            if (!send_queue_grow(queue, want))
+                break;
+            chunk = queue->tail;
+        }
+        room = LWIP_MIN(chunk->capacity - chunk->filled, want);
+        if (room > 0)
+            iov[count++] = (struct iovec){chunk->data + chunk->filled, room};
+        want -= room;
+        chunk = chunk->next;
+    }
+    return count;
+}
+
+int stack_tcp_send_commit(struct stack_tcp *tcp, size_t length, bool more)
+{
+    struct send_queue *queue = &tcp->send;
+
+    if (!tcp_send_is_open(tcp))
+        return -EPIPE;
+    queue->queued += length;
+    queue->unhanded += length;
+    while (length > 0) {
+        struct send_chunk *chunk = queue->filling;
+        uint32_t n = (uint32_t)LWIP_MIN(chunk->capacity - chunk->filled, length);
+
+        if (n > 0 && queue->handing == NULL)
+            queue->handing = chunk;
+        chunk->filled += n;
+        length -= n;
+        if (chunk->filled == chunk->capacity)
+            queue->filling = chunk->next;
+    }
+    send_queue_rest(queue);
+    tcp_send_push(tcp, more);
+    return 0;
+}
+
+int stack_tcp_shutdown_send(struct stack_tcp *tcp)
+{
+    if (tcp->pcb == NULL || tcp->role != TCP_ROLE_CONNECTED)
+        return -ENOTCONN;
+    if (!tcp->shut) {
+        tcp->shut = true;
+        tcp_send_push(tcp, false);
+    }
+    return 0;
+}
+
+size_t stack_tcp_send_queued(const struct stack_tcp *tcp)
+{
+    return tcp->send.queued;
+}
+
+size_t stack_tcp_send_unsent(const struct stack_tcp *tcp)
+{
+    const struct tcp_pcb *pcb = tcp->pcb;
+    size_t unsent = tcp->send.unhanded;
+
+    if (pcb != NULL && tcp->role == TCP_ROLE_CONNECTED && pcb->unsent != NULL)
+        unsent += pcb->snd_lbb - pcb->snd_nxt - (tcp->fin_handed && pcb->snd_lbb != pcb->snd_nxt ? 1 : 0);
+    return LWIP_MIN(unsent, tcp->send.queued);
+}
+
+/* The connection is established: what lwIP knows only now. */
+void tcp_send_start(struct stack_tcp *tcp)
+{
+    struct tcp_pcb *pcb = tcp->pcb;
+    int maximum = tcp->options[STACK_TCP_MAXSEG];
+
+    if (maximum > 0 && pcb->mss > maximum)
+        pcb->mss = (u16_t)maximum;
+    pcb->snd_buf = TCP_SND_BUF;
+    tcp->initial_window = true;
+}
+
+/* Return: how many more bytes lwIP may have now. */
+static size_t send_allowance(const struct stack_tcp *tcp, size_t segment)
+{
+    const struct tcp_pcb *pcb = tcp->pcb;
+    size_t window = LWIP_MIN(pcb->cwnd, pcb->snd_wnd);
+    size_t has = pcb->snd_lbb - pcb->lastack;
+    size_t fill = pcb->unsent != NULL ? tcp->send.segment_fill : 0;
+    size_t left = tcp->send.unhanded;
+    size_t allowed = window + SEND_AHEAD > has ? window + SEND_AHEAD - has : 0;
+
+    allowed = LWIP_MIN(allowed, pcb->snd_buf);
+    if (allowed < left || (tcp->options[STACK_TCP_CORK] && !tcp->shut &&
+                           (tcp->cork_us == 0 || port_now_us - tcp->cork_us < CORK_US))) {
+        size_t odd;
+
+        allowed = LWIP_MIN(allowed, left);
+        odd = (fill + allowed) % segment;
+        allowed -= LWIP_MIN(odd, allowed);
+    }
+    return LWIP_MIN(allowed, left);
+}
+
+/* FIN, when the owner wants it and all data has been handed over. */
+void tcp_send_finish(struct stack_tcp *tcp)
+{
+    struct tcp_pcb *pcb = tcp->pcb;
+    err_t error;
+
+    if (!tcp->shut || tcp->fin_handed || tcp->send.unhanded > 0)
+        return;
+    if (tcp->owned) {
+        error = tcp_shutdown(pcb, 0, 1);
+    } else {
+        /* Nothing that was received is unread (tcp_socket_end): lwIP must not think so. */
+        pcb->rcv_wnd = TCP_WND_MAX(pcb);
+        error = tcp_close(pcb);
+    }
+    tcp->fin_handed = error == ERR_OK;
+}
+
+void tcp_send_push(struct stack_tcp *tcp, bool more)
+{
+    struct send_queue *queue = &tcp->send;
+    struct tcp_pcb *pcb = tcp->pcb;
+    size_t segment, allowed;
+
+    if (pcb == NULL || tcp->role != TCP_ROLE_CONNECTED || tcp->fin_handed ||
+        (pcb->state != ESTABLISHED && pcb->state != CLOSE_WAIT))
+        return;
+    tcp_timer_wake();
+    if (tcp->initial_window && tcp_input_pcb != pcb) {
+        pcb->cwnd = LWIP_MAX(pcb->cwnd, (tcpwnd_size_t)INITIAL_WINDOW_SEGMENTS * pcb->mss);
+        tcp->initial_window = false;
+    }
+    segment = LWIP_MIN(pcb->mss, TCPWND_MIN16(pcb->snd_wnd_max / 2)); /* as tcp_write() */
+    if (segment == 0)
+        segment = pcb->mss;
+    allowed = send_allowance(tcp, segment);
+    while (allowed > 0) {
+        struct send_chunk *chunk = queue->handing;
+        u16_t n = (u16_t)LWIP_MIN(LWIP_MIN(chunk->filled - chunk->handed, allowed), 0xffff);
+        bool last = n == queue->unhanded && !more;
+        size_t fill = pcb->unsent != NULL ? queue->segment_fill : 0;
+
+        if (tcp_write(pcb, chunk->data + chunk->handed, n, last ? 0 : TCP_WRITE_FLAG_MORE) != ERR_OK)
+            break; /* the queue of segments is full, or no memory: on_sent or the timer goes on */
+        chunk->handed += n;
+        allowed -= n;
+        queue->unhanded -= n;
+        queue->segment_fill = (uint32_t)((fill + n) % segment);
+        if (chunk->handed == chunk->filled)
+            queue->handing = chunk->next != NULL && chunk->next->filled > 0 ? chunk->next : NULL;
+    }
+    if (queue->unhanded == 0 || !tcp->options[STACK_TCP_CORK])
+        tcp->cork_us = 0;
+    else if (tcp->cork_us == 0)
+        tcp->cork_us = port_now_us;
+    if (tcp->rtt_start_us == 0 && pcb->nrtx == 0 && pcb->unsent != NULL) {
+        tcp->rtt_start_us = port_now_us;
+        tcp->rtt_sequence = pcb->snd_nxt;
+    }
+    tcp->sent_us = port_now_us;
+    tcp_send_finish(tcp);
+    if (tcp->pcb != NULL)
+        tcp_output(tcp->pcb);
+}
+
+/* lwIP: the peer acknowledged length bytes. */
+err_t tcp_send_on_sent(void *arg, struct tcp_pcb *pcb, u16_t length)
+{
+    struct stack_tcp *tcp = arg;
+    struct send_queue *queue = &tcp->send;
+
+    tcp_socket_enter(tcp);
+    tcp->retransmitting_us = 0;
+    if ((pcb->flags & TF_RXCLOSED) != 0)
+        pcb->tmr = tcp_ticks; /* lwIP ends a closed connection that makes no progress, and does not count this as such */
+    if (tcp->rtt_start_us != 0 && TCP_SEQ_GT(pcb->lastack, tcp->rtt_sequence)) {
+        tcp_info_add_rtt(tcp, port_now_us - tcp->rtt_start_us);
+        tcp->rtt_start_us = 0;
+    }
+    queue->queued -= length;
+    while (length > 0) {
+        struct send_chunk *chunk = queue->head;
+        u16_t n = (u16_t)LWIP_MIN(chunk->handed - chunk->acked, length);
+
+        chunk->acked += n;
+        length = (u16_t)(length - n);
+        if (chunk->acked < chunk->filled)
+            break;
+        gather_flush();
+        send_queue_drop_head(queue);
+    }
+    send_queue_rest(queue);
+    tcp_send_push(tcp, false);
+    if (tcp->owned && tcp->events != NULL && tcp->events->sent != NULL)
+        tcp->events->sent(tcp->owner);
+    return tcp_socket_leave(tcp);
+}
+
+/* lwIP writes a segment of a connection (pcb NULL: of none): count what was sent before, and say our own MSS. */
+u32_t *tcp_socket_on_segment(struct pbuf *p, struct tcp_hdr *header, const struct tcp_pcb *pcb, u32_t *options)
+{
+    struct stack_tcp *tcp;
+    u16_t flags;
+    bool again;
+
+    if (pcb == NULL || pcb->state == LISTEN)
+        return options;
+    tcp = tcp_ext_arg_get(pcb, 0);
+    if (tcp == NULL)
+        return options;
+    flags = TCPH_FLAGS(header);
+    if ((flags & TCP_SYN) != 0) {
+        int maximum = tcp->options[STACK_TCP_MAXSEG];
+        u8_t *option = (u8_t *)(header + 1);
+
+        again = pcb->nrtx > 0;
+        if (maximum > 0 && option[0] == LWIP_TCP_OPT_MSS && (option[2] << 8 | option[3]) > maximum) {
+            option[2] = (u8_t)(maximum >> 8);
+            option[3] = (u8_t)maximum;
+        }
+    } else {
+        again = TCP_SEQ_LT(lwip_ntohl(header->seqno), pcb->snd_nxt) &&
+                (p->tot_len > TCPH_HDRLEN_BYTES(header) || (flags & TCP_FIN) != 0);
+    }
+    if (again) {
+        tcp->retransmitted++;
+        tcp_counters.tcp_segments_retransmitted++;
+        tcp->rtt_start_us = 0; /* Karn: it can't be known which copy was acknowledged */
+    }
+    return options;
+}

@@ -1,0 +1,331 @@
+/*
+ * wire_netif.c - Ethernet frames between a wire and lwIP.
+ *
+ * Receiving. One read takes the frame into a small block (a whole frame of MTU 1500) and, if it is a super-segment, on
+ * into medium ones; blocks that the frame did not reach serve the next read. The Ethernet header is taken off here, so an
+ * IP packet of 65 535 bytes fits lwIP's 16-bit lengths. Nothing in a frame is believed before it was compared with the
+ * number of bytes that were read; what is left (IP, TCP) lwIP checks the same way.
+ *
+ * Checksums. The virtio header says for each frame whether its TCP checksum is known good (DATA_VALID), or not computed
+ * because it never left this machine (NEEDS_CSUM); then lwIP is told not to verify it. The IP header's is always verified.
+ *
+ * Sending. lwIP gives segments to gather.c, but for one case: while a neighbour's address is unknown, ARP queues the
+ * packet, and the send queue's memory behind it may be released meanwhile (an acknowledgement of an earlier copy); so
+ * ARP gets a copy.
+ */
+#include "wire_netif.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "netif/ethernet.h"
+
+#include "gather.h"
+#include "port.h"
+#include "tcp_socket.h"
+
+#define ETHERNET_SIZE 14
+#define FRAME_OFFSET 2  /* in the first block: puts the IP header on a multiple of 4 */
+#define BLOCKS_MAX 5    /* 1 small and 4 medium ones: 14 + 65 535 bytes and some */
+#define IP_PACKET_MAX 65535
+#define TICK_US 1000000u /* ARP_TMR_INTERVAL and IP_TMR_INTERVAL */
+#define ARP_PENDING_US (6 * TICK_US) /* lwIP asks for 5 s (ARP_MAXPENDING) */
+#define REASSEMBLY_US (17 * TICK_US) /* lwIP waits for 15 s (IP_REASS_MAXAGE) */
+#define CATCH_UP_MAX 400 /* ticks; entries live for 300 (ARP_MAXAGE) */
+
+struct wire_netif_counters wire_netif_counters;
+
+static struct netif netif;
+static struct wire *wire;                               /* borrowed; the stack's */
+static struct receive_block *waiting_blocks[BLOCKS_MAX]; /* owned; for the next read */
+static uint64_t tick_us;                                 /* when the timers ran last */
+static uint64_t busy_until_us;                           /* until then they must run in time */
+
+/* Let the timers of one second run for a while. */
+static void wire_netif_keep_ticking(uint64_t duration_us)
+{
+    if (busy_until_us < port_now_us + duration_us)
+        busy_until_us = port_now_us + duration_us;
+}
+
+bool wire_netif_next_hop(const ip4_addr_t *destination, ip4_addr_t *next_hop)
+{
+    if (ip4_addr_isany_val(*netif_ip4_addr(&netif)))
+        return false;
+    if (ip4_addr_net_eq(destination, netif_ip4_addr(&netif), netif_ip4_netmask(&netif)) ||
+        ip4_addr_islinklocal(destination))
+        *next_hop = *destination;
+    else if (ip4_addr_isany_val(*netif_ip4_gw(&netif)))
+        return false;
+    else
+        *next_hop = *netif_ip4_gw(&netif);
+    return true;
+}
+
+bool wire_netif_is_resolved(const ip4_addr_t *next_hop)
+{
+    struct eth_addr *ethernet;
+    const ip4_addr_t *found;
+
+    return etharp_find_addr(&netif, next_hop, &ethernet, &found) >= 0;
+}
+
+/* What lwIP computes and verifies by itself: the IP header's sum is filled in by gather.c, TCP's by the wire if it can, and
+ * not verified again when the frame says so. */
+static u16_t wire_netif_checksum_flags(bool trusted)
+{
+    unsigned flags = NETIF_CHECKSUM_ENABLE_ALL & ~NETIF_CHECKSUM_GEN_IP;
+
+    if ((wire->features & WIRE_CHECKSUM) != 0)
+        flags &= ~NETIF_CHECKSUM_GEN_TCP;
+    if (trusted)
+        flags &= ~NETIF_CHECKSUM_CHECK_TCP;
+    return (u16_t)flags;
+}
+
+/* lwIP sends an IP packet. */
+static err_t wire_netif_output(struct netif *to, struct pbuf *p, const ip4_addr_t *destination)
+{
+    ip4_addr_t next_hop;
+    struct pbuf *copy;
+    err_t error;
+
+    if (ip4_addr_isbroadcast(destination, to) || ip4_addr_ismulticast(destination) ||
+        !wire_netif_next_hop(destination, &next_hop) || wire_netif_is_resolved(&next_hop))
+        return etharp_output(to, p, destination);
+    wire_netif_keep_ticking(ARP_PENDING_US);
+    copy = pbuf_clone(PBUF_LINK, PBUF_RAM, p);
+    if (copy == NULL)
+        return ERR_MEM;
+    error = etharp_output(to, copy, destination);
+    pbuf_free(copy);
+    return error;
+}
+
+/* lwIP sends a frame. */
+static err_t wire_netif_link_output(struct netif *to, struct pbuf *p)
+{
+    (void)to;
+    gather_frame(p);
+    return ERR_OK;
+}
+
+static err_t wire_netif_init(struct netif *it)
+{
+    const struct stack_config *config = it->state;
+
+    it->name[0] = 't';
+    it->name[1] = 'p';
+    it->output = wire_netif_output;
+    it->linkoutput = wire_netif_link_output;
+    it->mtu = config->mtu;
+    it->hwaddr_len = 6;
+    memcpy(it->hwaddr, config->mac, 6);
+    NETIF_SET_CHECKSUM_CTRL(it, wire_netif_checksum_flags(false));
+    it->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET | NETIF_FLAG_LINK_UP;
+    return ERR_OK;
+}
+
+int wire_netif_open(const struct stack_config *config)
+{
+    ip4_addr_t address = {config->address.s_addr};
+    ip4_addr_t gateway = {config->gateway.s_addr};
+    ip4_addr_t mask = {config->prefix_bits == 0 ? 0 : htonl(~0u << (32 - config->prefix_bits))};
+
+    wire = config->wire;
+    memset(&wire_netif_counters, 0, sizeof wire_netif_counters);
+    busy_until_us = 0;
+    tick_us = port_now_us;
+    gather_open(wire);
+    if (netif_add(&netif, &address, &mask, &gateway, (void *)(uintptr_t)config, wire_netif_init, ip4_input) == NULL)
+        return -ENOMEM;
+    netif.state = NULL;
+    netif_set_default(&netif);
+    netif_set_up(&netif); /* announces our address */
+    gather_flush();
+    return 0;
+}
+
+void wire_netif_close(void)
+{
+    gather_flush();
+    netif_remove(&netif);
+    for (int i = 0; i < BLOCKS_MAX; i++)
+        if (waiting_blocks[i] != NULL)
+            receive_block_put(waiting_blocks[i]);
+    memset(waiting_blocks, 0, sizeof waiting_blocks);
+    for (int i = 0; i <= IP_REASS_MAXAGE; i++) /* reassembly has no other way to let go */
+        ip_reass_tmr();
+    memset(&netif, 0, sizeof netif);
+}
+
+ip4_addr_t wire_netif_address(void)
+{
+    return *netif_ip4_addr(&netif);
+}
+
+uint16_t wire_netif_mtu(void)
+{
+    return netif.mtu;
+}
+
+/* Does the virtio header tell a story that fits the frame? */
+static bool virtio_header_is_sane(const struct virtio_net_hdr *header, const uint8_t *frame, size_t size)
+{
+    if ((header->flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) != 0 &&
+        (size_t)header->csum_start + header->csum_offset + 2 > size)
+        return false;
+    switch (header->gso_type & ~VIRTIO_NET_HDR_GSO_ECN) {
+    case VIRTIO_NET_HDR_GSO_NONE:
+        return true;
+    case VIRTIO_NET_HDR_GSO_TCPV4:
+        return header->gso_size != 0 && frame[12] == 8 && frame[13] == 0 && size > ETHERNET_SIZE + IP_HLEN + TCP_HLEN &&
+               frame[ETHERNET_SIZE + 9] == IP_PROTO_TCP;
+    default:
+        return false;
+    }
+}
+
+/* An IP packet of ours, its Ethernet header still there. Takes p. Return: false when it was dropped here. */
+static bool input_ip(const struct virtio_net_hdr *header, struct pbuf *p)
+{
+    const uint8_t *ip = (const uint8_t *)p->payload + ETHERNET_SIZE;
+    bool trusted = (header->flags & (VIRTIO_NET_HDR_F_NEEDS_CSUM | VIRTIO_NET_HDR_F_DATA_VALID)) != 0;
+    ip4_addr_t source;
+
+    if (p->len < ETHERNET_SIZE + IP_HLEN) {
+        pbuf_free(p);
+        return false;
+    }
+    memcpy(&source.addr, ip + 12, 4);
+    if (ip4_addr_isloopback(&source) || ip4_addr_eq(&source, netif_ip4_addr(&netif)) || ip[16] == 127) {
+        pbuf_free(p); /* nobody out there has these addresses */
+        return false;
+    }
+    if ((ip[6] & 0x3f) != 0 || ip[7] != 0) { /* a fragment: the sum is that of the whole */
+        trusted = false;
+        wire_netif_keep_ticking(REASSEMBLY_US);
+    }
+    NETIF_SET_CHECKSUM_CTRL(&netif, wire_netif_checksum_flags(trusted));
+    pbuf_remove_header(p, ETHERNET_SIZE);
+    ip4_input(p, &netif);
+    tcp_listen_replay();
+    return true;
+}
+
+/* One frame came. Takes p, all of the frame but for its Ethernet header's share in tot_len. */
+static void input_frame(const struct virtio_net_hdr *header, struct pbuf *p, size_t size)
+{
+    static const uint8_t broadcast[6] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+    const uint8_t *frame = p->payload;
+    unsigned type = (unsigned)frame[12] << 8 | frame[13];
+
+    if ((memcmp(frame, netif.hwaddr, 6) != 0 && memcmp(frame, broadcast, 6) != 0) ||
+        !virtio_header_is_sane(header, frame, size))
+        goto drop;
+    if (type == ETHTYPE_IP) {
+        if (!input_ip(header, p))
+            wire_netif_counters.dropped++;
+        return;
+    }
+    if (type == ETHTYPE_ARP && p->next == NULL) {
+        pbuf_remove_header(p, ETHERNET_SIZE);
+        etharp_input(p, &netif);
+        return;
+    }
+drop:
+    wire_netif_counters.dropped++;
+    pbuf_free(p);
+}
+
+/* Have all blocks of a read in place. Return: false when memory is short. */
+static bool fill_waiting_blocks(struct iovec iov[BLOCKS_MAX])
+{
+    for (int i = 0; i < BLOCKS_MAX; i++) {
+        struct receive_block *block = waiting_blocks[i];
+
+        if (block == NULL) {
+            block = waiting_blocks[i] = receive_block_get(i == 0 ? BLOCK_SMALL : BLOCK_MEDIUM);
+            if (block == NULL)
+                return false;
+        }
+        iov[i] = (struct iovec){block->data, block->capacity};
+    }
+    iov[0].iov_base = waiting_blocks[0]->data + FRAME_OFFSET;
+    iov[0].iov_len -= FRAME_OFFSET;
+    return true;
+}
+
+/* Chain the blocks that size bytes were read into. Return: the first pbuf; the blocks are its. */
+static struct pbuf *take_frame(size_t size)
+{
+    size_t left = size;
+    struct pbuf *first = receive_block_pbuf(waiting_blocks[0]);
+    struct pbuf *last = NULL;
+
+    for (int i = 0; i < BLOCKS_MAX && left > 0; i++) {
+        struct receive_block *block = waiting_blocks[i];
+        struct pbuf *p = receive_block_pbuf(block);
+        size_t offset = i == 0 ? FRAME_OFFSET : 0;
+
+        waiting_blocks[i] = NULL;
+        p->payload = block->data + offset;
+        p->len = (u16_t)LWIP_MIN(left, block->capacity - offset);
+        /* The first is counted with the Ethernet header, which may exceed 16 bits: it is taken off before lwIP looks, and
+         * pbuf_remove_header() subtracts modulo 65 536. */
+        p->tot_len = (u16_t)left;
+        left -= p->len;
+        if (last != NULL)
+            last->next = p;
+        last = p;
+    }
+    return first;
+}
+
+int wire_netif_receive(unsigned max)
+{
+    struct virtio_net_hdr header;
+    struct iovec iov[BLOCKS_MAX];
+    unsigned count;
+
+    for (count = 0; count < max; count++) {
+        ssize_t size;
+
+        if (!fill_waiting_blocks(iov))
+            return (int)count;
+        size = wire->operations->read_frame(wire, &header, iov, BLOCKS_MAX);
+        if (size < 0)
+            return (int)size;
+        if (size == 0)
+            break;
+        wire_netif_counters.frames++;
+        wire_netif_counters.bytes += (uint64_t)size;
+        if (wire->watch != NULL)
+            wire->watch(wire->watch_context, false, iov, BLOCKS_MAX, (size_t)size);
+        if (size < ETHERNET_SIZE || size > ETHERNET_SIZE + IP_PACKET_MAX)
+            wire_netif_counters.dropped++;
+        else
+            input_frame(&header, take_frame((size_t)size), (size_t)size);
+    }
+    return (int)count;
+}
+
+void wire_netif_run_timers(void)
+{
+    for (int i = 0; i < CATCH_UP_MAX && tick_us + TICK_US <= port_now_us; i++) {
+        tick_us += TICK_US;
+        etharp_tmr();
+        ip_reass_tmr();
+    }
+    if (tick_us + TICK_US <= port_now_us)
+        tick_us = port_now_us;
+}
+
+int wire_netif_timer_ms(void)
+{
+    uint64_t next = tick_us + TICK_US;
+
+    if (port_now_us >= busy_until_us)
+        return -1;
+    return next <= port_now_us ? 0 : (int)((next - port_now_us + 999) / 1000);
+}

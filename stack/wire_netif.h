@@ -1,0 +1,39 @@
+/* wire_netif.h - Ethernet between a wire and lwIP. */
+#ifndef SIDESTACK_WIRE_NETIF_H
+#define SIDESTACK_WIRE_NETIF_H
+
+#include "lwip_api.h"
+#include "wire.h"
+
+/* Make the netif on the wire (borrowed). Return: 0 or -ENOMEM. */
+int wire_netif_open(const struct stack_config *config);
+
+/* Remove the netif; the wire stays open. */
+void wire_netif_close(void);
+
+/* Read and process at most max frames. Return: how many, or -errno when the wire is broken. */
+int wire_netif_receive(unsigned max);
+
+/* Our address on the wire; 0.0.0.0: none. */
+ip4_addr_t wire_netif_address(void);
+
+/* Which neighbour does a packet for destination go to? Return: false when there is no route. */
+bool wire_netif_next_hop(const ip4_addr_t *destination, ip4_addr_t *next_hop);
+
+/* Is the neighbour's Ethernet address known? */
+bool wire_netif_is_resolved(const ip4_addr_t *next_hop);
+
+uint16_t wire_netif_mtu(void);
+
+/* ARP and reassembly have timers of one second: run what is due. */
+void wire_netif_run_timers(void);
+
+/* Return: milliseconds until the next of them matters; -1: none does. */
+int wire_netif_timer_ms(void);
+
+struct wire_netif_counters {
+    uint64_t frames, bytes, dropped;
+};
+extern struct wire_netif_counters wire_netif_counters;
+
+#endif

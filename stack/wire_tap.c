@@ -1,0 +1,189 @@
+/* wire_tap.c - a wire that is a TAP device, with offloads when the kernel gives them. */
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/if.h>
+#include <linux/if_tun.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "wire.h"
+
+#define IOV_MAX_FRAME 128 /* pieces of one frame, the virtio header included */
+
+struct tap {
+    struct wire wire; /* first: operations get it */
+    int fd;           /* owned; closed in tap_close() */
+};
+
+static struct tap *tap_of(struct wire *wire)
+{
+    return (struct tap *)wire;
+}
+
+static ssize_t tap_read_frame(struct wire *wire, struct virtio_net_hdr *header, const struct iovec *iov, int count)
+{
+    struct iovec all[IOV_MAX_FRAME];
+    ssize_t n;
+
+    if (count >= IOV_MAX_FRAME)
+        return -EINVAL;
+    all[0] = (struct iovec){header, sizeof *header};
+    memcpy(all + 1, iov, (size_t)count * sizeof *iov);
+    do
+        n = readv(tap_of(wire)->fd, all, count + 1);
+    while (n < 0 && errno == EINTR);
+    if (n < 0)
+        return errno == EAGAIN ? 0 : -errno;
+    if (n <= (ssize_t)sizeof *header)
+        return -EIO; /* the device always writes a header, and no frame is empty */
+    return n - (ssize_t)sizeof *header;
+}
+
+static int tap_write_frame(struct wire *wire, const struct virtio_net_hdr *header, const struct iovec *iov, int count)
+{
+    struct iovec all[IOV_MAX_FRAME];
+    ssize_t n;
+
+    if (count >= IOV_MAX_FRAME)
+        return -EINVAL;
+    all[0] = (struct iovec){(void *)(uintptr_t)header, sizeof *header};
+    memcpy(all + 1, iov, (size_t)count * sizeof *iov);
+    do
+        n = writev(tap_of(wire)->fd, all, count + 1);
+    while (n < 0 && errno == EINTR);
+    return n < 0 ? -errno : 0;
+}
+
+static void tap_close(struct wire *wire)
+{
+    close(tap_of(wire)->fd);
+    free(tap_of(wire));
+}
+
+static const struct wire_operations tap_operations = {tap_read_frame, tap_write_frame, tap_close};
+
+/* Set the MTU of a new device, check that of an old one, and bring it up. Return: 0 or -errno and *message. */
+static int tap_set_up_device(const struct ifreq *device, uint16_t mtu, bool is_new, const char **message)
+{
+    struct ifreq request = {0};
+    int error = 0;
+    int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+    *message = "a socket for the device's settings";
+    if (fd < 0)
+        return -errno;
+    memcpy(request.ifr_name, device->ifr_name, IFNAMSIZ);
+    if (is_new) {
+        *message = "setting the MTU";
+        request.ifr_mtu = mtu;
+        if (ioctl(fd, SIOCSIFMTU, &request) < 0)
+            error = -errno;
+    } else {
+        *message = "the device's MTU is smaller";
+        if (ioctl(fd, SIOCGIFMTU, &request) < 0)
+            error = -errno;
+        else if (request.ifr_mtu < mtu)
+            error = -EMSGSIZE;
+    }
+    if (error < 0)
+        goto out;
+    *message = "bringing the device up";
+    if (ioctl(fd, SIOCGIFFLAGS, &request) < 0) {
+        error = -errno;
+        goto out;
+    }
+    if ((request.ifr_flags & IFF_UP) == 0) {
+        request.ifr_flags |= IFF_UP;
+        if (ioctl(fd, SIOCSIFFLAGS, &request) < 0)
+            error = -errno;
+    }
+out:
+    close(fd);
+    return error;
+}
+
+/* Ask for checksum and segmentation offload, the most that the kernel gives. Return: WIRE_* features. */
+static unsigned tap_set_offload(int fd)
+{
+    static const struct {
+        unsigned long flags;
+        unsigned features;
+    } steps[] = {
+        {TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6, WIRE_CHECKSUM | WIRE_TSO4 | WIRE_TSO6},
+        {TUN_F_CSUM | TUN_F_TSO4, WIRE_CHECKSUM | WIRE_TSO4},
+        {TUN_F_CSUM, WIRE_CHECKSUM},
+    };
+
+    for (size_t i = 0; i < sizeof steps / sizeof *steps; i++)
+        if (ioctl(fd, TUNSETOFFLOAD, steps[i].flags) == 0)
+            return steps[i].features;
+    return 0;
+}
+
+int wire_open_tap(const char *ifname, uint16_t mtu, bool offload, struct wire **wire, const char **message)
+{
+    struct ifreq request = {0};
+    struct tap *tap = NULL;
+    bool is_new;
+    int header_size = sizeof(struct virtio_net_hdr);
+    int error;
+    int fd = -1;
+
+    *message = "the device's name";
+    if (*ifname == '\0' || strlen(ifname) >= IFNAMSIZ)
+        return -EINVAL;
+    *message = "opening /dev/net/tun";
+    fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    if (fd < 0)
+        return -errno;
+    memcpy(request.ifr_name, ifname, strlen(ifname));
+    {
+        struct ifreq look = request;
+        int probe = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+
+        *message = "looking for the device";
+        if (probe < 0) {
+            error = -errno;
+            goto out;
+        }
+        is_new = ioctl(probe, SIOCGIFFLAGS, &look) < 0;
+        close(probe);
+    }
+    request.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
+    *message = "attaching to the device";
+    if (ioctl(fd, TUNSETIFF, &request) < 0) {
+        error = -errno;
+        goto out;
+    }
+    *message = "the size of the offload header";
+    if (ioctl(fd, TUNSETVNETHDRSZ, &header_size) < 0) {
+        error = -errno;
+        goto out;
+    }
+    *message = "memory";
+    tap = calloc(1, sizeof *tap);
+    if (tap == NULL) {
+        error = -ENOMEM;
+        goto out;
+    }
+    /* A persistent device may have been left with offloads that we don't want: say so in either case. */
+    if (offload)
+        tap->wire.features = tap_set_offload(fd);
+    else
+        (void)ioctl(fd, TUNSETOFFLOAD, 0ul);
+    error = tap_set_up_device(&request, mtu, is_new, message);
+    if (error < 0)
+        goto out;
+    tap->wire.operations = &tap_operations;
+    tap->wire.fd = tap->fd = fd;
+    *wire = &tap->wire;
+    *message = NULL;
+    return 0;
+out:
+    free(tap);
+    close(fd);
+    return error;
+}
