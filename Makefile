@@ -109,10 +109,10 @@ UNIT_PROGRAMS = $(addprefix $(B)/unit/,$(UNIT_TESTS))
 
 unit: $(UNIT_PROGRAMS)
 $(B)/libunit.a: $(call objects,$(UNIT_HELPERS))
-$(B)/unit/test_stack%: $(B)/libstack.a $(B)/liblwip.a
-$(B)/unit/test_service%: $(B)/libservice.a $(B)/libstack.a $(B)/liblwip.a
-$(B)/unit/test_intercept%: $(B)/libintercept.a
-$(B)/unit/test_tool%: $(B)/libtool.a
+$(filter $(B)/unit/test_stack%,$(UNIT_PROGRAMS)): $(B)/libstack.a $(B)/liblwip.a
+$(filter $(B)/unit/test_service%,$(UNIT_PROGRAMS)): $(B)/libservice.a $(B)/libstack.a $(B)/liblwip.a
+$(filter $(B)/unit/test_intercept%,$(UNIT_PROGRAMS)): $(B)/libintercept.a
+$(filter $(B)/unit/test_tool%,$(UNIT_PROGRAMS)): $(B)/libtool.a
 $(UNIT_PROGRAMS): $(B)/unit/%: $(B)/obj/tests/unit/%.o $(B)/libunit.a
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)

@@ -33,8 +33,12 @@ note() {
     printf '%s\n' "$*"
 }
 
-fail() {
+complain() {
     printf 'FAILED: %s\n' "$*" >&2
+}
+
+fail() {
+    complain "$@"
     exit 1
 }
 
@@ -143,15 +147,25 @@ start_daemon() {
     rm "$WORK/ready"
 }
 
-# Ask the service to end: it must do so by itself, with exit status 0, and a sanitizer must have had nothing to say.
+# Ask the service to end: it must do so by itself and with exit status 0. Return: 1 when it did not.
 stop_daemon() {
     local pid=$DAEMON_PID status=0
     [ -n "$pid" ] || return 0
     DAEMON_PID=
-    kill "$pid" 2>/dev/null || fail "sidestackd died during the test"
-    wait_for_exit "$pid" 30 || fail "sidestackd did not end on SIGTERM"
+    if ! kill "$pid" 2>/dev/null; then
+        wait "$pid" || status=$?
+        complain "sidestackd died during the test, with status $status"
+        return 1
+    fi
+    if ! wait_for_exit "$pid" 30; then
+        complain "sidestackd did not end on SIGTERM"
+        return 1
+    fi
     wait "$pid" || status=$?
-    [ $status -eq 0 ] || fail "sidestackd ended with status $status"
+    if [ $status -ne 0 ]; then
+        complain "sidestackd ended with status $status"
+        return 1
+    fi
 }
 
 lib_begin() {
@@ -185,10 +199,10 @@ lib_end() {
     for pid in "${PIDS[@]}"; do
         wait_for_exit "$pid" 5 || kill -KILL "$pid" 2>/dev/null
     done
-    (stop_daemon) || status=1
+    stop_daemon || status=1
     for log in "$WORK"/sanitizer.*; do
         [ -e "$log" ] || continue
-        printf 'FAILED: a sanitizer found something\n'
+        complain "a sanitizer found something"
         head -n 60 "$log"
         status=1
     done
