@@ -1,8 +1,8 @@
 /*
  * export_syscall.c - libc's syscall(), through which some programs call sockets by number (libuv, glib).
  *
- * It is declared with seven plain parameters, not as variadic as in <unistd.h>, so that a call that is not for us is a
- * jump: vfork() and clone() by number return twice, which a frame of ours on the stack would not survive.
+ * It is defined with seven plain parameters, not as variadic as <unistd.h> has it: the calling conventions of Linux
+ * allow that, and it needs no list of which number has how many.
  */
 #undef _FORTIFY_SOURCE
 
