@@ -152,11 +152,23 @@ static void run_bind_connected(void)
     CALL(oracle_bind(fd, oracle_subject_address(0)));
 }
 
+/* A port that is free on every address. */
+static int find_free_port(void)
+{
+    int fd = oracle_socket(), port;
+
+    if (oracle_bind(fd, oracle_address("any", 0)) < 0)
+        oracle_die("bind");
+    port = oracle_local_port(fd);
+    close(fd);
+    return port;
+}
+
 /* A second socket on the port of a first one: does bind() work, and does listen()? */
 static void try_same_port(const char *first_role, const char *second_role, int option_first, int option_second,
                           bool first_listens)
 {
-    int first = oracle_socket(), second = oracle_socket(), port;
+    int first = oracle_socket(), second = oracle_socket(), port = find_free_port();
 
     oracle_say("%s, then %s; options %d, %d; the first one %s", first_role, second_role, option_first, option_second,
                first_listens ? "listens" : "is bound");
@@ -164,9 +176,8 @@ static void try_same_port(const char *first_role, const char *second_role, int o
         set_reuse(first, option_first);
     if (option_second != 0)
         set_reuse(second, option_second);
-    if (oracle_bind(first, oracle_address(first_role, 0)) < 0)
+    if (oracle_bind(first, oracle_address(first_role, port)) < 0)
         oracle_die("bind");
-    port = oracle_local_port(first);
     if (first_listens && listen(first, 5) < 0)
         oracle_die("listen");
     if (CALL(oracle_bind(second, oracle_address(second_role, port))) < 0) {

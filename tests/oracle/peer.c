@@ -20,7 +20,9 @@
  *   oob C                     send one urgent byte
  *   port C                    the port at the other end
  *   signal PID N              kill(PID, N)
+ *   signal-then PID N COMMAND the same, then wait until it sleeps again, and do COMMAND
  *   when-blocked TID COMMAND  wait until the thread sleeps in a call, then do COMMAND
+ *   nothing                   do nothing
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -257,15 +259,23 @@ static long run_command(char *command)
 {
     char name[32] = "";
     long a = 0, b = 0;
-    int fields, skip = 0;
+    int fields, skip = 0, skip_both = 0;
 
     for (char *at = strchr(command, '@'); at != NULL; at = NULL)
         *at = ' ';
-    fields = sscanf(command, "%31s %ld %n%ld", name, &a, &skip, &b);
+    fields = sscanf(command, "%31s %ld %n%ld %n", name, &a, &skip, &b, &skip_both);
     if (strcmp(name, "when-blocked") == 0) {
         wait_blocked(a);
         return run_command(command + skip);
     }
+    if (strcmp(name, "signal-then") == 0) {
+        if (kill((pid_t)a, (int)b) < 0)
+            return -errno;
+        wait_blocked(a);
+        return run_command(command + skip_both);
+    }
+    if (strcmp(name, "nothing") == 0)
+        return 0;
     if (strcmp(name, "listen") == 0)
         return do_listen((int)a, (int)b);
     if (strcmp(name, "signal") == 0)
