@@ -236,7 +236,7 @@ int loop_run(int signals, int control)
     return error < 0 ? error : wire_error;
 }
 
-void loop_close(void)
+void loop_teardown(void)
 {
     if (epoll_fd >= 0)
         close(epoll_fd);

@@ -31,6 +31,6 @@ int loop_turn(void);
 int loop_run(int signals, int control);
 
 /* Close the epoll instance. */
-void loop_close(void);
+void loop_teardown(void);
 
 #endif

@@ -29,6 +29,13 @@
 /* Above the smallest SO_SNDBUF (4608) once the kernel's own overhead is added, in one page: measured on 6.18. */
 #define FILLER_BYTES 3072
 
+/*
+ * What setsockopt() is given for SO_SNDBUF of both ends; the kernel doubles it, and no privilege is needed up to net.core.wmem_max.
+ * An end is writable while what is queued is at most a quarter of it, and the message that the stale byte belongs to counts whole: up to 64 KiB when it
+ * came from sendfile() or splice() (16 pages, the kernel's fs/splice.c). With the default (half of this) such a program would wait for ever.
+ */
+#define SEND_BUFFER 212992
+
 static char instance[17]; /* hexadecimal, so that two services never give the same name */
 
 int pair_setup(void)
@@ -54,6 +61,11 @@ static int bind_name(int fd, char kind, uint64_t id)
     return 0;
 }
 
+static int set_send_buffer(int fd, int size)
+{
+    return setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size) < 0 ? -errno : 0;
+}
+
 int pair_make(struct pair *pair, char kind, uint64_t id)
 {
     int fds[2];
@@ -66,6 +78,10 @@ int pair_make(struct pair *pair, char kind, uint64_t id)
     }
     *pair = (struct pair){.service_fd = fds[0], .program_fd = fds[1]};
     error = bind_name(pair->service_fd, kind, id);
+    if (error == 0)
+        error = set_send_buffer(pair->service_fd, SEND_BUFFER);
+    if (error == 0)
+        error = set_send_buffer(pair->program_fd, SEND_BUFFER);
     if (error == 0 && fstat(pair->program_fd, &status) < 0)
         error = -errno;
     if (error < 0)
@@ -87,37 +103,22 @@ void pair_close(struct pair *pair)
 int pair_hold(const struct pair *pair)
 {
     static const char filler[FILLER_BYTES];
-    int smallest = 0;
+    int error = set_send_buffer(pair->program_fd, 0);
 
-    if (setsockopt(pair->program_fd, SOL_SOCKET, SO_SNDBUF, &smallest, sizeof smallest) < 0)
-        return -errno;
+    if (error < 0)
+        return error;
     if (send(pair->program_fd, filler, sizeof filler, MSG_DONTWAIT | MSG_NOSIGNAL) != sizeof filler)
         return -errno;
     return 0;
 }
 
-/* The kernel's default for new pairs (net.core.wmem_default), read from one once. Return: what setsockopt() wants. */
-static int default_send_buffer(int any_unshrunk_fd)
-{
-    static int half;
-    int value;
-    socklen_t length = sizeof value;
-
-    if (half == 0 && getsockopt(any_unshrunk_fd, SOL_SOCKET, SO_SNDBUF, &value, &length) == 0)
-        half = value / 2; /* the kernel doubles what is set */
-    return half;
-}
-
 int pair_release(int service_fd, int program_fd)
 {
     char drained[FILLER_BYTES - 1];
-    int send_buffer = default_send_buffer(service_fd);
 
     if (recv(service_fd, drained, sizeof drained, MSG_DONTWAIT) != sizeof drained)
         return -EPROTO; /* the filler is ours alone until now */
-    if (setsockopt(program_fd, SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof send_buffer) < 0)
-        return -errno;
-    return 0;
+    return set_send_buffer(program_fd, SEND_BUFFER);
 }
 
 int pair_put_stale_byte(const struct pair *pair)

@@ -176,7 +176,7 @@ out_capture:
 out_loop:
     if (signal_fd >= 0)
         close(signal_fd);
-    loop_close();
+    loop_teardown();
     return error;
 }
 

@@ -63,7 +63,7 @@ void service_teardown(void)
     socket_sweep();
     ck_assert_uint_eq(socket_count(), 0);
     stack_close();
-    loop_close();
+    loop_teardown();
     ck_assert_int_eq(count_descriptors(), descriptors_before);
 }
 
