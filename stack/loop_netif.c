@@ -39,7 +39,7 @@ static err_t loop_init(struct netif *netif)
     return ERR_OK;
 }
 
-void loop_open(ip4_addr_t own_address)
+void loop_netif_open(ip4_addr_t own_address)
 {
     ip4_addr_t address, mask, gateway;
 
@@ -51,7 +51,7 @@ void loop_open(ip4_addr_t own_address)
     netif_set_up(&loop);
 }
 
-void loop_close(void)
+void loop_netif_close(void)
 {
     while (head != NULL) {
         struct loop_packet *packet = head;

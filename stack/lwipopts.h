@@ -55,7 +55,7 @@
 #define LWIP_CHECKSUM_CTRL_PER_NETIF 1
 
 /* Loopback is a netif of our own (loop_netif.c). */
-#define LWIP_HAVE_LOOPIF 1
+#define LWIP_HAVE_LOOPIF 0
 #define LWIP_NETIF_LOOPBACK 0
 
 /*

@@ -37,10 +37,10 @@ int stack_open(const struct stack_config *config)
     wire = config->wire;
     tcp_socket_open_all();
     tcp_timer_open();
-    loop_open(own);
+    loop_netif_open(own);
     error = wire_netif_open(config);
     if (error < 0) {
-        loop_close();
+        loop_netif_close();
         wire = NULL;
         goto out_wire;
     }
@@ -57,7 +57,7 @@ void stack_close(void)
         return;
     tcp_socket_close_all();
     gather_flush();
-    loop_close();
+    loop_netif_close();
     wire_netif_close();
     wire->operations->close(wire);
     wire = NULL;

@@ -1,0 +1,504 @@
+/* stack_fixture.c - a wire of memory, a crafted peer, and owners of sockets that write down what they are told. */
+#include "stack_fixture.h"
+
+#include <arpa/inet.h>
+#include <check.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "stack/wire.h"
+
+#define FRAMES_MAX 8192
+#define ETHERNET_SIZE 14
+#define IP_SIZE 20
+#define TCP_AT (ETHERNET_SIZE + IP_SIZE)
+
+static const uint8_t stack_mac[6] = {2, 0, 0, 0, 0, 2};
+static const uint8_t peer_mac[6] = {2, 0, 0, 0, 0, 1};
+
+struct queue {
+    struct frame *frames[FRAMES_MAX]; /* owned */
+    size_t first, count;
+};
+
+static struct queue to_stack, from_stack;
+static struct frame *taken; /* owned; the last that wire_take() gave */
+static struct wire wire;
+static uint64_t now_us;
+
+static void queue_put(struct queue *queue, struct frame *frame)
+{
+    ck_assert_uint_lt(queue->count, FRAMES_MAX);
+    queue->frames[(queue->first + queue->count++) % FRAMES_MAX] = frame;
+}
+
+static struct frame *queue_take(struct queue *queue)
+{
+    struct frame *frame;
+
+    if (queue->count == 0)
+        return NULL;
+    frame = queue->frames[queue->first];
+    queue->first = (queue->first + 1) % FRAMES_MAX;
+    queue->count--;
+    return frame;
+}
+
+static ssize_t memory_read(struct wire *it, struct virtio_net_hdr *header, const struct iovec *iov, int count)
+{
+    struct frame *frame = queue_take(&to_stack);
+    size_t at = 0;
+
+    (void)it;
+    if (frame == NULL)
+        return 0;
+    *header = frame->header;
+    for (int i = 0; i < count && at < frame->size; i++) {
+        size_t n = frame->size - at < iov[i].iov_len ? frame->size - at : iov[i].iov_len;
+
+        memcpy(iov[i].iov_base, frame->bytes + at, n);
+        at += n;
+    }
+    free(frame);
+    return (ssize_t)at;
+}
+
+static int memory_write(struct wire *it, const struct virtio_net_hdr *header, const struct iovec *iov, int count)
+{
+    struct frame *frame = malloc(sizeof *frame);
+
+    (void)it;
+    ck_assert_ptr_nonnull(frame);
+    frame->header = *header;
+    frame->size = 0;
+    for (int i = 0; i < count; i++) {
+        ck_assert_uint_le(frame->size + iov[i].iov_len, sizeof frame->bytes);
+        memcpy(frame->bytes + frame->size, iov[i].iov_base, iov[i].iov_len);
+        frame->size += iov[i].iov_len;
+    }
+    queue_put(&from_stack, frame);
+    return 0;
+}
+
+static void memory_close(struct wire *it)
+{
+    struct frame *frame;
+
+    (void)it;
+    wire_drop_all();
+    while ((frame = queue_take(&to_stack)) != NULL)
+        free(frame);
+    free(taken);
+    taken = NULL;
+}
+
+static const struct wire_operations memory_operations = {memory_read, memory_write, memory_close};
+
+void stack_setup(unsigned wire_features)
+{
+    struct stack_config config = {.wire = &wire, .prefix_bits = 24, .mtu = 1500};
+
+    wire = (struct wire){.operations = &memory_operations, .fd = -1, .features = wire_features};
+    inet_pton(AF_INET, STACK_IP, &config.address);
+    inet_pton(AF_INET, "10.1.0.254", &config.gateway);
+    memcpy(config.mac, stack_mac, 6);
+    now_us += 1000000;
+    stack_set_clock(now_us);
+    ck_assert_int_eq(stack_open(&config), 0);
+    wire_drop_all(); /* it may have announced itself */
+}
+
+void stack_setup_plain(void)
+{
+    stack_setup(0);
+}
+
+void stack_setup_offload(void)
+{
+    stack_setup(WIRE_CHECKSUM | WIRE_TSO4);
+}
+
+void stack_teardown(void)
+{
+    struct stack_counters counters;
+
+    stack_close();
+    stack_get_counters(&counters);
+    ck_assert_uint_eq(counters.sockets, 0);
+    ck_assert_uint_eq(counters.transmit_bytes, 0);
+    ck_assert_uint_eq(counters.receive_bytes, 0);
+}
+
+uint64_t stack_time_us(void)
+{
+    return now_us;
+}
+
+void stack_turn(void)
+{
+    do {
+        while (stack_receive(64) > 0)
+            ;
+        if (stack_timer_ms() == 0)
+            stack_run_timers();
+        stack_flush();
+    } while (to_stack.count > 0 || stack_timer_ms() == 0);
+}
+
+void stack_advance(unsigned milliseconds)
+{
+    uint64_t end = now_us + (uint64_t)milliseconds * 1000;
+
+    stack_turn();
+    for (;;) {
+        int timer_ms = stack_timer_ms();
+
+        if (timer_ms < 0 || now_us + (uint64_t)timer_ms * 1000 > end)
+            break;
+        now_us += (uint64_t)timer_ms * 1000;
+        stack_set_clock(now_us);
+        stack_turn();
+    }
+    now_us = end;
+    stack_set_clock(now_us);
+    stack_turn();
+}
+
+void wire_put(const struct virtio_net_hdr *header, const void *bytes, size_t size)
+{
+    struct frame *frame = calloc(1, sizeof *frame);
+
+    ck_assert_ptr_nonnull(frame);
+    ck_assert_uint_le(size, sizeof frame->bytes);
+    if (header != NULL)
+        frame->header = *header;
+    frame->size = size;
+    memcpy(frame->bytes, bytes, size);
+    queue_put(&to_stack, frame);
+}
+
+const struct frame *wire_take(void)
+{
+    free(taken);
+    taken = queue_take(&from_stack);
+    return taken;
+}
+
+size_t wire_count(void)
+{
+    return from_stack.count;
+}
+
+void wire_drop_all(void)
+{
+    struct frame *frame;
+
+    while ((frame = queue_take(&from_stack)) != NULL)
+        free(frame);
+}
+
+void peer_resolve(void)
+{
+    uint8_t arp[42] = {[12] = 8, [13] = 6, [15] = 1, [16] = 8, [18] = 6, [19] = 4, [21] = 2}; /* a reply */
+
+    memcpy(arp, stack_mac, 6);
+    memcpy(arp + 6, peer_mac, 6);
+    memcpy(arp + 22, peer_mac, 6);
+    inet_pton(AF_INET, PEER_IP, arp + 28);
+    memcpy(arp + 32, stack_mac, 6);
+    inet_pton(AF_INET, STACK_IP, arp + 38);
+    wire_put(NULL, arp, sizeof arp);
+    stack_turn();
+}
+
+static uint32_t add_sum(uint32_t sum, const uint8_t *bytes, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        sum += i % 2 == 0 ? (uint32_t)bytes[i] << 8 : bytes[i];
+    while (sum >> 16 != 0)
+        sum = (sum & 0xffff) + (sum >> 16);
+    return sum;
+}
+
+/* Return: the sum over pseudo header and, if whole, segment; 0xffff when it is good. */
+static uint32_t tcp_sum(const uint8_t *ip, const uint8_t *tcp, size_t size, bool whole)
+{
+    uint8_t pseudo[4] = {0, 6, (uint8_t)(size >> 8), (uint8_t)size};
+    uint32_t sum = add_sum(add_sum(0, ip + 12, 8), pseudo, 4);
+
+    return whole ? add_sum(sum, tcp, size) : sum;
+}
+
+static void write_16(uint8_t *at, uint32_t value)
+{
+    at[0] = (uint8_t)(value >> 8);
+    at[1] = (uint8_t)value;
+}
+
+static void write_32(uint8_t *at, uint32_t value)
+{
+    write_16(at, value >> 16);
+    write_16(at + 2, value);
+}
+
+static uint32_t read_16(const uint8_t *at)
+{
+    return (uint32_t)at[0] << 8 | at[1];
+}
+
+static uint32_t read_32(const uint8_t *at)
+{
+    return read_16(at) << 16 | read_16(at + 2);
+}
+
+void peer_send(const struct segment *segment)
+{
+    static uint8_t frame[66000];
+    size_t header_size = 20 + (segment->option_size + 3) / 4 * 4;
+    size_t tcp_size = header_size + segment->size;
+    uint8_t *ip = frame + ETHERNET_SIZE;
+    uint8_t *tcp = frame + TCP_AT;
+
+    memset(frame, 0, TCP_AT + 60);
+    memcpy(frame, stack_mac, 6);
+    memcpy(frame + 6, peer_mac, 6);
+    write_16(frame + 12, 0x800);
+    ip[0] = 0x45;
+    write_16(ip + 2, (uint32_t)(IP_SIZE + tcp_size));
+    ip[8] = 64;
+    ip[9] = 6;
+    inet_pton(AF_INET, PEER_IP, ip + 12);
+    inet_pton(AF_INET, STACK_IP, ip + 16);
+    write_16(ip + 10, ~add_sum(0, ip, IP_SIZE) & 0xffff);
+    write_16(tcp, segment->source_port);
+    write_16(tcp + 2, segment->port);
+    write_32(tcp + 4, segment->sequence);
+    write_32(tcp + 8, segment->acknowledgement);
+    tcp[12] = (uint8_t)(header_size / 4 << 4);
+    tcp[13] = segment->flags;
+    write_16(tcp + 14, segment->window);
+    memcpy(tcp + 20, segment->options, segment->option_size);
+    if (segment->size > 0)
+        memcpy(tcp + header_size, segment->data, segment->size);
+    if ((segment->header.flags & (VIRTIO_NET_HDR_F_NEEDS_CSUM | VIRTIO_NET_HDR_F_DATA_VALID)) == 0)
+        write_16(tcp + 16, ~tcp_sum(ip, tcp, tcp_size, true) & 0xffff);
+    wire_put(&segment->header, frame, TCP_AT + tcp_size);
+    stack_turn();
+}
+
+struct segment peer_take(void)
+{
+    const struct frame *frame = wire_take();
+    struct segment segment = {0};
+    const uint8_t *ip, *tcp;
+    size_t header_size, tcp_size;
+
+    ck_assert_msg(frame != NULL, "a segment was expected");
+    ip = frame->bytes + ETHERNET_SIZE;
+    tcp = frame->bytes + TCP_AT;
+    ck_assert_uint_ge(frame->size, TCP_AT + 20);
+    ck_assert_uint_eq(read_16(frame->bytes + 12), 0x800);
+    ck_assert_mem_eq(frame->bytes, peer_mac, 6);
+    ck_assert_mem_eq(frame->bytes + 6, stack_mac, 6);
+    ck_assert_uint_eq(ip[0], 0x45);
+    ck_assert_uint_eq(ip[9], 6);
+    ck_assert_uint_eq(read_16(ip + 2), frame->size - ETHERNET_SIZE);
+    ck_assert_uint_eq(add_sum(0, ip, IP_SIZE), 0xffff);
+    tcp_size = frame->size - TCP_AT;
+    header_size = (size_t)(tcp[12] >> 4) * 4;
+    ck_assert_uint_le(header_size, tcp_size);
+    segment.source_port = (uint16_t)read_16(tcp);
+    segment.port = (uint16_t)read_16(tcp + 2);
+    segment.sequence = read_32(tcp + 4);
+    segment.acknowledgement = read_32(tcp + 8);
+    segment.flags = tcp[13];
+    segment.window = (uint16_t)read_16(tcp + 14);
+    segment.option_size = header_size - 20;
+    memcpy(segment.options, tcp + 20, segment.option_size);
+    segment.data = tcp + header_size;
+    segment.size = tcp_size - header_size;
+    segment.header = frame->header;
+    if ((frame->header.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) != 0)
+        segment.checksum_good = frame->header.csum_start == TCP_AT && frame->header.csum_offset == 16 &&
+                                read_16(tcp + 16) == tcp_sum(ip, tcp, tcp_size, false);
+    else
+        segment.checksum_good = tcp_sum(ip, tcp, tcp_size, true) == 0xffff;
+    return segment;
+}
+
+void peer_say(struct peer *peer, uint8_t flags, const void *data, size_t size)
+{
+    peer_send(&(struct segment){.source_port = peer->port, .port = peer->stack_port, .sequence = peer->sequence,
+                                .acknowledgement = (flags & TH_ACK) != 0 ? peer->expected : 0, .flags = flags,
+                                .window = peer->window, .data = data, .size = size});
+    peer->sequence += (uint32_t)size + ((flags & (TH_SYN | TH_FIN)) != 0 ? 1 : 0);
+}
+
+static void on_connected(void *owner)
+{
+    struct told *told = owner;
+
+    told->connected++;
+    if (told->close_connected)
+        stack_tcp_close(told->tcp);
+}
+
+static void on_accepted(void *owner, struct stack_tcp *child)
+{
+    struct told *told = owner;
+
+    told->accepted++;
+    if (told->refuse)
+        return;
+    if (told->child_told != NULL)
+        told->child_told->tcp = child;
+    stack_tcp_adopt(child, &told_events, told->child_told);
+    told->child = child;
+    if (told->abort_accepted)
+        stack_tcp_abort(child);
+}
+
+static void on_received(void *owner)
+{
+    struct told *told = owner;
+
+    told->received++;
+    if (told->close_received)
+        stack_tcp_close(told->tcp);
+    else if (told->abort_received)
+        stack_tcp_abort(told->tcp);
+    else if (told->echo) {
+        char bytes[4096];
+        size_t size;
+
+        while ((size = receive_bytes(told->tcp, bytes, sizeof bytes)) > 0)
+            send_bytes(told->tcp, bytes, size);
+    }
+}
+
+static void on_sent(void *owner)
+{
+    ((struct told *)owner)->sent++;
+}
+
+static void on_failed(void *owner, int error)
+{
+    struct told *told = owner;
+
+    told->failed++;
+    told->error = error;
+}
+
+const struct stack_tcp_events told_events = {on_connected, on_accepted, on_received, on_sent, on_failed};
+
+union stack_address address_of(const char *ip, uint16_t port)
+{
+    union stack_address address = {.in = {.sin_family = AF_INET, .sin_port = htons(port)}};
+
+    ck_assert_int_eq(inet_pton(AF_INET, ip, &address.in.sin_addr), 1);
+    return address;
+}
+
+void connect_to_peer(struct told *told, struct peer *peer)
+{
+    union stack_address address = address_of(PEER_IP, 80);
+    struct segment syn;
+
+    peer_resolve();
+    told->tcp = stack_tcp_open(&told_events, told);
+    ck_assert_ptr_nonnull(told->tcp);
+    ck_assert_int_eq(stack_tcp_connect(told->tcp, &address), 0);
+    stack_turn();
+    syn = peer_take();
+    ck_assert_uint_eq(syn.flags, TH_SYN);
+    *peer = (struct peer){.port = 80, .stack_port = syn.source_port, .sequence = 1000, .expected = syn.sequence + 1,
+                          .window = 0xffff};
+    peer_send(&(struct segment){.source_port = 80, .port = peer->stack_port, .sequence = 1000,
+                                .acknowledgement = peer->expected, .flags = TH_SYN | TH_ACK, .window = 0xffff,
+                                .options = {2, 4, 1460 >> 8, 1460 & 255, 1, 3, 3, 7, 4, 2, 1, 1}, .option_size = 12});
+    peer->sequence++;
+    ck_assert_uint_eq(told->connected, 1);
+    if (told->close_connected)
+        return;
+    ck_assert_uint_eq(peer_take().flags, TH_ACK);
+}
+
+void accept_from_peer(struct told *listener, struct told *child, struct peer *peer)
+{
+    union stack_address address = address_of("0.0.0.0", 7);
+    struct segment answer;
+
+    peer_resolve();
+    listener->child_told = child;
+    if (listener->tcp == NULL) {
+        listener->tcp = stack_tcp_open(&told_events, listener);
+        ck_assert_int_eq(stack_tcp_bind(listener->tcp, &address), 0);
+        ck_assert_int_eq(stack_tcp_listen(listener->tcp, NULL), 0);
+    }
+    *peer = (struct peer){.port = 40000, .stack_port = 7, .sequence = 5000, .window = 0xffff};
+    peer_send(&(struct segment){.source_port = 40000, .port = 7, .sequence = 5000, .flags = TH_SYN, .window = 0xffff,
+                                .options = {2, 4, 1460 >> 8, 1460 & 255, 1, 3, 3, 7, 4, 2, 1, 1}, .option_size = 12});
+    answer = peer_take();
+    ck_assert_uint_eq(answer.flags, TH_SYN | TH_ACK);
+    peer->sequence++;
+    peer->expected = answer.sequence + 1;
+    ck_assert_uint_eq(listener->accepted, 0);
+    peer_say(peer, TH_ACK, NULL, 0);
+    ck_assert_uint_eq(listener->accepted, 1);
+}
+
+void send_bytes(struct stack_tcp *tcp, const void *bytes, size_t size)
+{
+    const uint8_t *from = bytes;
+
+    while (size > 0) {
+        struct iovec iov[STACK_TCP_IOV];
+        int pieces = stack_tcp_send_reserve(tcp, size, iov);
+        size_t copied = 0;
+
+        ck_assert_int_gt(pieces, 0);
+        for (int i = 0; i < pieces; i++) {
+            memcpy(iov[i].iov_base, from + copied, iov[i].iov_len);
+            copied += iov[i].iov_len;
+        }
+        ck_assert_uint_le(copied, size);
+        from += copied;
+        size -= copied;
+        ck_assert_int_eq(stack_tcp_send_commit(tcp, copied, size > 0), 0);
+    }
+}
+
+size_t receive_bytes(struct stack_tcp *tcp, void *bytes, size_t size)
+{
+    struct iovec iov[64];
+    size_t total = 0;
+
+    while (total < size) {
+        int pieces = stack_tcp_receive_peek(tcp, iov, 64);
+        size_t copied = 0;
+
+        for (int i = 0; i < pieces && total + copied < size; i++) {
+            size_t n = iov[i].iov_len < size - total - copied ? iov[i].iov_len : size - total - copied;
+
+            memcpy((uint8_t *)bytes + total + copied, iov[i].iov_base, n);
+            copied += n;
+        }
+        if (copied == 0)
+            break;
+        stack_tcp_receive_consume(tcp, copied);
+        total += copied;
+    }
+    return total;
+}
+
+uint8_t pattern_byte(size_t at)
+{
+    return (uint8_t)(at * 31 + at / 251 + at / 65521);
+}
+
+void pattern_fill(void *bytes, size_t at, size_t size)
+{
+    for (size_t i = 0; i < size; i++)
+        ((uint8_t *)bytes)[i] = pattern_byte(at + i);
+}
