@@ -49,8 +49,8 @@ void service_setup(void)
     inet_pton(AF_INET, "10.9.8.7", &config.address);
     descriptors_before = count_descriptors();
     ck_assert_int_eq(pair_setup(), 0);
-    ck_assert_int_eq(stack_open(&config), 0);
     ck_assert_int_eq(loop_setup(), 0);
+    ck_assert_int_eq(stack_open(&config), 0);
     socket_setup(SOCKETS_MAX);
     client_setup(SOCKETS_MAX);
 }
