@@ -197,7 +197,7 @@ static bool stop_is_complete(void)
     if (state != LOOP_STOPPING)
         return false;
     stack_get_counters(&counters);
-    return (counters.sockets == 0 && socket_count() == 0) || now_us >= stop_deadline_us;
+    return (counters.sockets_unfinished == 0 && socket_count() == 0) || now_us >= stop_deadline_us;
 }
 
 int loop_turn(void)

@@ -106,6 +106,7 @@ void stack_flush(void)
 void stack_get_counters(struct stack_counters *counters)
 {
     *counters = tcp_counters;
+    counters->sockets_unfinished = tcp_socket_count_unfinished();
     counters->frames_in = wire_netif_counters.frames;
     counters->bytes_in = wire_netif_counters.bytes;
     counters->frames_in_dropped = wire_netif_counters.dropped + lwip_stats.ip.drop + lwip_stats.tcp.drop;

@@ -48,9 +48,10 @@ struct stack_counters {
     size_t transmit_bytes; /* memory that holds data not yet acknowledged, all sockets */
     size_t receive_bytes;  /* memory that holds data not yet consumed, all sockets */
     size_t sockets;        /* struct stack_tcp that exist, those on their way out included */
+    size_t sockets_unfinished; /* of these, all that still have something to send or to hear: not those in TIME-WAIT */
 };
 
-/* Start the stack. Return: 0 or -errno. */
+/* Start the stack; the clock must be set. Return: 0 or -errno. */
 int stack_open(const struct stack_config *config);
 
 /* Abort every connection, free everything, close the wire. */

@@ -78,6 +78,16 @@ void tcp_socket_close_all(void)
     }
 }
 
+size_t tcp_socket_count_unfinished(void)
+{
+    size_t count = 0;
+
+    for (const struct stack_tcp *tcp = tcp_sockets; tcp != NULL; tcp = tcp->all_next)
+        if (tcp->owned || (tcp->pcb != NULL && tcp->pcb->state != TIME_WAIT))
+            count++;
+    return count;
+}
+
 struct stack_tcp *tcp_socket_new(void)
 {
     struct stack_tcp *tcp = calloc(1, sizeof *tcp);

@@ -96,6 +96,7 @@ extern struct stack_counters tcp_counters; /* the fields about TCP */
 int tcp_socket_open_all(void);
 void tcp_socket_close_all(void);
 struct stack_tcp *tcp_socket_new(void);
+size_t tcp_socket_count_unfinished(void);
 void tcp_socket_attach(struct stack_tcp *tcp, struct tcp_pcb *pcb);
 void tcp_socket_detach(struct stack_tcp *tcp);
 void tcp_socket_enter(struct stack_tcp *tcp);
