@@ -130,7 +130,7 @@ platform: $(PLATFORM_PROGRAMS)
 $(PLATFORM_PROGRAMS): $(call objects,$(PLATFORM_HELPERS))
 oracle: $(ORACLE_PROGRAMS) $(B)/oracle/peer
 $(ORACLE_PROGRAMS): $(call objects,$(ORACLE_HELPERS))
-$(PLATFORM_PROGRAMS) $(ORACLE_PROGRAMS) $(B)/oracle/peer: $(B)/%: $(B)/obj/tests/%.o
+$(PLATFORM_PROGRAMS) $(ORACLE_PROGRAMS) $(B)/oracle/peer $(B)/bench/traffic: $(B)/%: $(B)/obj/tests/%.o
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(BASE) -pie -o $@ $^
@@ -139,7 +139,7 @@ $(PLATFORM_PROGRAMS) $(ORACLE_PROGRAMS) $(B)/oracle/peer: $(B)/%: $(B)/obj/tests
 print-%:
 	@echo $($*)
 
-tests: unit platform oracle ## the test programs
+tests: unit platform oracle $(B)/bench/traffic ## the test programs
 
 # The order is: packages, every build, then the tests.
 check: ## everything, from the packages on; JOBS=N tests at a time (2)
@@ -156,7 +156,7 @@ demo: ## an unmodified curl and nginx on a stack of their own, with a summary
 
 bench: ## throughput and round trip against the kernel's; QUICK=1: a short run
 	scripts/install-packages
-	$(MAKE) -j$(CORES) all
+	$(MAKE) -j$(CORES) all $(B)/bench/traffic
 	tests/bench/run
 
 # ---- Installing ----

@@ -1,0 +1,130 @@
+"""settings - two places to run a program in: on the kernel's stack and on sidestack's, with the same addresses.
+
+    kernel:    namespace "subject" --- veth --- namespace "world"
+    sidestack: no network, preload --- sidestackd --- TAP in a namespace "world"
+
+A world drops what is sent to 192.0.2.1, and answers 192.0.2.2 with an ICMP error. Needs root. Used by tests/oracle and
+tests/bench.
+"""
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+
+ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+BUILD = os.environ.get("SIDESTACK_TEST_BUILD", os.path.join(ROOT, "build"))
+
+WORLD_ADDRESS, SUBJECT_ADDRESS, PREFIX = "10.99.0.1", "10.99.0.2", 24
+ADDRESSES = {
+    "ORACLE_PEER_ADDRESS": WORLD_ADDRESS,
+    "ORACLE_SUBJECT_ADDRESS": SUBJECT_ADDRESS,
+    "ORACLE_SILENT_ADDRESS": "192.0.2.1",
+    "ORACLE_UNREACHABLE_ADDRESS": "192.0.2.2",
+    "ORACLE_ABSENT_ADDRESS": "10.99.0.77",
+}
+
+
+def run(*command):
+    subprocess.run(command, check=True, stdin=subprocess.DEVNULL)
+
+
+def ip(*arguments):
+    run("ip", *arguments)
+
+
+class Setting:
+    """Namespaces, and how a subject is started in them."""
+
+    def __init__(self, name):
+        self.name = name
+        self.namespaces = []
+        self.environment = dict(os.environ, **ADDRESSES)
+        self.environment.pop("LD_PRELOAD", None)
+
+    def add_namespace(self, role):
+        namespace = f"sidestack-{os.getpid()}-{self.name}-{role}"
+        ip("netns", "add", namespace)
+        self.namespaces.append(namespace)
+        return namespace
+
+    def prepare_world(self):
+        ip("-n", self.world, "link", "set", "lo", "up")
+        ip("-n", self.world, "route", "add", "blackhole", "192.0.2.1/32")
+        ip("-n", self.world, "route", "add", "unreachable", "192.0.2.2/32")
+        run("ip", "netns", "exec", self.world, "sysctl", "-q", "net.ipv4.ip_forward=1", "net.ipv4.icmp_ratelimit=0",
+            "net.ipv4.icmp_msgs_per_sec=100000", "net.ipv6.conf.all.disable_ipv6=1")
+
+    def enter(self, namespace, *command):
+        return ["nsenter", "--net=/run/netns/" + namespace, "--", *command]
+
+    def close(self):
+        for namespace in self.namespaces:
+            subprocess.run(["ip", "netns", "delete", namespace], stdin=subprocess.DEVNULL)
+
+
+class Kernel(Setting):
+    """Two namespaces and a veth pair."""
+    preload = []
+
+    def __init__(self):
+        super().__init__("kernel")
+
+    def open(self):
+        self.world = self.add_namespace("world")
+        self.subject = self.add_namespace("subject")
+        ip("-n", self.world, "link", "add", "veth0", "type", "veth", "peer", "name", "veth0", "netns", self.subject)
+        ip("-n", self.subject, "link", "set", "lo", "up")
+        for namespace, address in ((self.world, WORLD_ADDRESS), (self.subject, SUBJECT_ADDRESS)):
+            ip("-n", namespace, "address", "add", f"{address}/{PREFIX}", "dev", "veth0")
+            ip("-n", namespace, "link", "set", "veth0", "up")
+        ip("-n", self.subject, "route", "add", "default", "via", WORLD_ADDRESS)
+        self.prepare_world()
+
+
+class Sidestack(Setting):
+    """A namespace without any network for the programs, and one with the TAP's far end for the peers."""
+
+    def __init__(self, log_path):
+        super().__init__("sidestack")
+        self.log_path = log_path
+        self.service = None
+        self.directory = None
+
+    def open(self):
+        self.world = self.add_namespace("world")
+        self.subject = self.add_namespace("subject")
+        self.directory = tempfile.mkdtemp(prefix="sidestack-")
+        path = os.path.join(self.directory, "service.sock")
+        self.preload = ["SIDESTACK_SOCKET=" + path, "LD_PRELOAD=" + os.path.join(BUILD, "libintercept.so")]
+        ip("-n", self.world, "tuntap", "add", "dev", "tap0", "mode", "tap")
+        ip("-n", self.world, "address", "add", f"{WORLD_ADDRESS}/{PREFIX}", "dev", "tap0")
+        ip("-n", self.world, "link", "set", "tap0", "up")
+        self.prepare_world()
+        ready, ready_end = os.pipe()
+        os.makedirs(os.path.dirname(self.log_path), exist_ok=True)
+        log = open(self.log_path, "wb")
+        self.service = subprocess.Popen(
+            self.enter(self.world, os.path.join(BUILD, "sidestackd"), "--netif", "tap:tap0", "--address",
+                       f"{SUBJECT_ADDRESS}/{PREFIX}", "--gateway", WORLD_ADDRESS, "--socket", path, "--ready-fd",
+                       str(ready_end)),
+            pass_fds=[ready_end], env=self.environment, stdin=subprocess.DEVNULL, stderr=log)
+        log.close()
+        os.close(ready_end)
+        with open(ready, "rb") as ready_file:
+            if not ready_file.read(1):
+                sys.exit(f"sidestackd did not start; see {self.log_path}")
+
+    def close(self):
+        if self.service is not None:
+            self.service.terminate()
+            try:
+                status = self.service.wait(10)
+            except subprocess.TimeoutExpired:
+                self.service.kill()
+                status = self.service.wait()
+            if status != 0:
+                print(f"sidestackd ended with status {status}; see {self.log_path}")
+        if self.directory is not None:
+            shutil.rmtree(self.directory, ignore_errors=True)
+        super().close()
