@@ -1,0 +1,338 @@
+/* test_stack_close.c - ends: half closes, closes, resets, and what is left of them. */
+#include <arpa/inet.h>
+#include <check.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "stack_fixture.h"
+
+static struct told told;
+static struct peer peer;
+static uint8_t data[1024 * 1024], got[1024 * 1024];
+
+static size_t sockets_now(void)
+{
+    struct stack_counters counters;
+
+    stack_get_counters(&counters);
+    return counters.sockets;
+}
+
+static uint8_t state_now(void)
+{
+    struct tcp_info info;
+
+    stack_tcp_get_info(told.tcp, &info);
+    return info.tcpi_state;
+}
+
+/* Take what the stack sent; acknowledge data and FIN. Return: the flags of all segments, or-ed. */
+static uint8_t take_all(size_t *size)
+{
+    uint8_t flags = 0;
+
+    stack_turn();
+    while (wire_count() > 0) {
+        struct segment segment = peer_take();
+
+        flags |= segment.flags;
+        if (size != NULL)
+            *size += segment.size;
+        if (segment.sequence == peer.expected)
+            peer.expected += (uint32_t)segment.size + ((segment.flags & TH_FIN) != 0 ? 1 : 0);
+    }
+    return flags;
+}
+
+START_TEST(we_half_close_and_go_on_receiving)
+{
+    ck_assert_int_eq(stack_tcp_shutdown_send(told.tcp), 0);
+    ck_assert_uint_eq(take_all(NULL) & TH_FIN, TH_FIN);
+    ck_assert_int_eq(stack_tcp_send_commit(told.tcp, 0, false), -EPIPE);
+    peer_say(&peer, TH_ACK, NULL, 0);
+    ck_assert_uint_eq(state_now(), TCP_FIN_WAIT2);
+    stack_advance(100000); /* a half-closed connection has no time limit */
+    for (int i = 0; i < 100; i++)
+        peer_say(&peer, TH_ACK | TH_PUSH, data, 1000);
+    ck_assert_uint_eq(receive_bytes(told.tcp, got, sizeof got), 100000);
+    peer_say(&peer, TH_FIN | TH_ACK, NULL, 0);
+    ck_assert(stack_tcp_receive_ended(told.tcp));
+    ck_assert_uint_eq(told.failed, 0);
+    ck_assert_uint_eq(take_all(NULL), TH_ACK);
+    stack_tcp_close(told.tcp);
+    ck_assert_uint_eq(sockets_now(), 1); /* TIME-WAIT */
+    stack_advance(62000);
+    ck_assert_uint_eq(sockets_now(), 0);
+}
+END_TEST
+
+START_TEST(peer_half_closes_and_goes_on_receiving)
+{
+    size_t size = 0;
+
+    peer_say(&peer, TH_FIN | TH_ACK | TH_PUSH, "bye", 3);
+    ck_assert(stack_tcp_receive_ended(told.tcp));
+    ck_assert_uint_eq(stack_tcp_receive_queued(told.tcp), 3);
+    ck_assert_uint_eq(state_now(), TCP_CLOSE_WAIT);
+    ck_assert_uint_eq(receive_bytes(told.tcp, got, sizeof got), 3);
+    send_bytes(told.tcp, data, 5000);
+    for (int i = 0; i < 10; i++) {
+        take_all(&size);
+        peer_say(&peer, TH_ACK, NULL, 0);
+    }
+    ck_assert_uint_eq(size, 5000);
+    ck_assert_int_eq(stack_tcp_shutdown_send(told.tcp), 0);
+    ck_assert_uint_eq(take_all(NULL) & TH_FIN, TH_FIN);
+    peer_say(&peer, TH_ACK, NULL, 0);
+    ck_assert_uint_eq(told.failed, 0); /* an orderly end is no error */
+    ck_assert_uint_eq(state_now(), TCP_CLOSE);
+    stack_tcp_close(told.tcp);
+    ck_assert_uint_eq(sockets_now(), 0);
+}
+END_TEST
+
+START_TEST(data_queued_before_close_is_still_sent)
+{
+    size_t size = 0;
+    uint8_t flags = 0;
+
+    send_bytes(told.tcp, data, sizeof data);
+    stack_tcp_close(told.tcp);
+    for (int i = 0; i < 2000 && (flags & TH_FIN) == 0; i++) {
+        flags = take_all(&size);
+        peer_say(&peer, TH_ACK, NULL, 0);
+    }
+    ck_assert_uint_eq(size, sizeof data);
+    ck_assert_uint_eq(flags & (TH_FIN | TH_RST), TH_FIN);
+    peer_say(&peer, TH_FIN | TH_ACK, NULL, 0);
+    ck_assert_uint_eq(take_all(NULL), TH_ACK);
+    stack_advance(62000);
+    ck_assert_uint_eq(sockets_now(), 0);
+    ck_assert_uint_eq(told.received, 0);
+}
+END_TEST
+
+START_TEST(slow_reader_gets_all_of_it_after_close)
+{
+    size_t size = 0;
+    uint8_t flags = 0;
+
+    peer_say(&peer, TH_FIN | TH_ACK, NULL, 0); /* LAST-ACK is the state with a time limit in lwIP */
+    peer.window = 20; /* 2560 bytes */
+    send_bytes(told.tcp, data, 100000);
+    stack_tcp_close(told.tcp);
+    for (int i = 0; i < 200 && (flags & TH_FIN) == 0; i++) {
+        flags = take_all(&size);
+        stack_advance(2500);
+        flags |= take_all(NULL); /* what was sent again meanwhile */
+        peer_say(&peer, TH_ACK, NULL, 0);
+    }
+    ck_assert_uint_ge(size, 100000);
+    ck_assert_uint_eq(flags & (TH_FIN | TH_RST), TH_FIN);
+}
+END_TEST
+
+START_TEST(close_with_unread_data_resets)
+{
+    peer_say(&peer, TH_ACK | TH_PUSH, "unread", 6);
+    take_all(NULL);
+    stack_tcp_close(told.tcp);
+    ck_assert_uint_eq(take_all(NULL) & (TH_RST | TH_FIN), TH_RST);
+    ck_assert_uint_eq(sockets_now(), 0);
+}
+END_TEST
+
+START_TEST(close_after_all_was_read_does_not_reset)
+{
+    peer_say(&peer, TH_ACK | TH_PUSH, "read", 4);
+    ck_assert_uint_eq(receive_bytes(told.tcp, got, sizeof got), 4);
+    stack_tcp_close(told.tcp);
+    ck_assert_uint_eq(take_all(NULL) & (TH_RST | TH_FIN), TH_FIN);
+}
+END_TEST
+
+START_TEST(close_after_fin_with_unread_data_resets)
+{
+    peer_say(&peer, TH_ACK | TH_FIN, "unread", 6);
+    take_all(NULL);
+    stack_tcp_close(told.tcp);
+    ck_assert_uint_eq(take_all(NULL) & (TH_RST | TH_FIN), TH_RST);
+    ck_assert_uint_eq(sockets_now(), 0);
+}
+END_TEST
+
+START_TEST(data_after_close_resets)
+{
+    stack_tcp_close(told.tcp);
+    take_all(NULL);
+    peer_say(&peer, TH_ACK | TH_PUSH, "late", 4);
+    ck_assert_uint_eq(take_all(NULL) & TH_RST, TH_RST);
+    ck_assert_uint_eq(sockets_now(), 0);
+}
+END_TEST
+
+START_TEST(abort_resets_and_drops)
+{
+    send_bytes(told.tcp, data, 100000);
+    stack_tcp_abort(told.tcp);
+    ck_assert_uint_eq(take_all(NULL) & TH_RST, TH_RST);
+    ck_assert_uint_eq(sockets_now(), 0);
+}
+END_TEST
+
+START_TEST(reset_is_reported_and_received_data_stays)
+{
+    send_bytes(told.tcp, data, 100000);
+    peer_say(&peer, TH_ACK | TH_PUSH, "last words", 10);
+    take_all(NULL);
+    peer_say(&peer, TH_RST, NULL, 0);
+    ck_assert_uint_eq(told.failed, 1);
+    ck_assert_int_eq(told.error, ECONNRESET);
+    ck_assert_uint_eq(receive_bytes(told.tcp, got, sizeof got), 10);
+    ck_assert_uint_eq(stack_tcp_send_room(told.tcp), 0);
+    ck_assert_uint_eq(stack_tcp_send_queued(told.tcp), 0);
+    ck_assert_uint_eq(state_now(), TCP_CLOSE);
+    stack_tcp_close(told.tcp);
+    ck_assert_uint_eq(sockets_now(), 0);
+}
+END_TEST
+
+START_TEST(reset_after_fin_is_a_broken_pipe)
+{
+    peer_say(&peer, TH_FIN | TH_ACK, NULL, 0);
+    peer_say(&peer, TH_RST | TH_ACK, NULL, 0);
+    ck_assert_uint_eq(told.failed, 1);
+    ck_assert_int_eq(told.error, EPIPE);
+    stack_tcp_close(told.tcp);
+}
+END_TEST
+
+START_TEST(blind_reset_is_challenged)
+{
+    peer.sequence += 100;
+    peer_say(&peer, TH_RST, NULL, 0);
+    ck_assert_uint_eq(told.failed, 0);
+    ck_assert_uint_eq(take_all(NULL), TH_ACK);
+    stack_tcp_abort(told.tcp);
+}
+END_TEST
+
+START_TEST(reset_after_close_ends_quietly)
+{
+    send_bytes(told.tcp, data, 100000);
+    stack_tcp_close(told.tcp);
+    take_all(NULL);
+    peer_say(&peer, TH_RST, NULL, 0);
+    ck_assert_uint_eq(told.failed, 0);
+    ck_assert_uint_eq(sockets_now(), 0);
+}
+END_TEST
+
+START_TEST(close_inside_received)
+{
+    told.close_received = true;
+    peer_say(&peer, TH_ACK | TH_FIN, NULL, 0);
+    ck_assert_uint_eq(told.received, 1);
+    ck_assert_uint_eq(take_all(NULL) & (TH_FIN | TH_RST), TH_FIN);
+    peer_say(&peer, TH_ACK, NULL, 0);
+    ck_assert_uint_eq(sockets_now(), 0);
+}
+END_TEST
+
+START_TEST(close_inside_received_with_unread_data)
+{
+    told.close_received = true;
+    peer_say(&peer, TH_ACK | TH_PUSH, "data", 4);
+    ck_assert_uint_eq(take_all(NULL) & (TH_FIN | TH_RST), TH_RST);
+    ck_assert_uint_eq(sockets_now(), 0);
+}
+END_TEST
+
+START_TEST(abort_inside_received)
+{
+    told.abort_received = true;
+    peer_say(&peer, TH_ACK | TH_PUSH | TH_FIN, "data", 4);
+    ck_assert_uint_eq(told.received, 1);
+    ck_assert_uint_eq(take_all(NULL) & (TH_FIN | TH_RST), TH_RST);
+    ck_assert_uint_eq(sockets_now(), 0);
+}
+END_TEST
+
+START_TEST(both_close_at_once)
+{
+    stack_tcp_close(told.tcp);
+    stack_turn();
+    peer_say(&peer, TH_FIN | TH_ACK, NULL, 0); /* does not acknowledge our FIN */
+    take_all(NULL);
+    peer_say(&peer, TH_ACK, NULL, 0);
+    ck_assert_uint_eq(sockets_now(), 1);
+    stack_advance(62000);
+    ck_assert_uint_eq(sockets_now(), 0);
+    ck_assert_uint_eq(wire_count(), 0);
+}
+END_TEST
+
+START_TEST(orphan_whose_peer_is_silent_goes_away)
+{
+    send_bytes(told.tcp, data, 1000);
+    stack_tcp_close(told.tcp);
+    stack_advance(1000000);
+    ck_assert_uint_eq(sockets_now(), 0);
+}
+END_TEST
+
+START_TEST(closing_the_stack_resets_what_is_open)
+{
+    struct stack_counters counters;
+
+    send_bytes(told.tcp, data, 100000);
+    peer_say(&peer, TH_ACK | TH_PUSH, "unread", 6);
+    stack_close();
+    stack_get_counters(&counters);
+    ck_assert_uint_eq(counters.sockets, 0);
+}
+END_TEST
+
+static void setup(void)
+{
+    told = (struct told){0};
+    stack_setup_offload();
+    connect_to_peer(&told, &peer);
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("stack close");
+    TCase *tcase = tcase_create("close");
+    SRunner *runner = srunner_create(suite);
+    int failed;
+
+    tcase_set_timeout(tcase, 60);
+    tcase_add_checked_fixture(tcase, setup, stack_teardown);
+    tcase_add_test(tcase, we_half_close_and_go_on_receiving);
+    tcase_add_test(tcase, peer_half_closes_and_goes_on_receiving);
+    tcase_add_test(tcase, data_queued_before_close_is_still_sent);
+    tcase_add_test(tcase, slow_reader_gets_all_of_it_after_close);
+    tcase_add_test(tcase, close_with_unread_data_resets);
+    tcase_add_test(tcase, close_after_all_was_read_does_not_reset);
+    tcase_add_test(tcase, close_after_fin_with_unread_data_resets);
+    tcase_add_test(tcase, data_after_close_resets);
+    tcase_add_test(tcase, abort_resets_and_drops);
+    tcase_add_test(tcase, reset_is_reported_and_received_data_stays);
+    tcase_add_test(tcase, reset_after_fin_is_a_broken_pipe);
+    tcase_add_test(tcase, blind_reset_is_challenged);
+    tcase_add_test(tcase, reset_after_close_ends_quietly);
+    tcase_add_test(tcase, close_inside_received);
+    tcase_add_test(tcase, close_inside_received_with_unread_data);
+    tcase_add_test(tcase, abort_inside_received);
+    tcase_add_test(tcase, both_close_at_once);
+    tcase_add_test(tcase, orphan_whose_peer_is_silent_goes_away);
+    tcase_add_test(tcase, closing_the_stack_resets_what_is_open);
+    suite_add_tcase(suite, tcase);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}

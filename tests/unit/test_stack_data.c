@@ -1,0 +1,583 @@
+/* test_stack_data.c - data both ways: bytes, windows, bounds, loss. */
+#include <arpa/inet.h>
+#include <check.h>
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "stack_fixture.h"
+
+#define MEGA (1024u * 1024u)
+
+static struct told told;
+static struct peer peer;
+static uint8_t data[6 * MEGA], got[6 * MEGA];
+
+static struct stack_counters counters_now(void)
+{
+    struct stack_counters counters;
+
+    stack_get_counters(&counters);
+    return counters;
+}
+
+/* Take all that the stack sent, in order, at most size bytes; acknowledge if asked. Return: bytes. */
+static size_t take_data(uint8_t *bytes, size_t size, bool acknowledge)
+{
+    size_t total = 0;
+
+    for (;;) {
+        stack_turn();
+        if (wire_count() == 0)
+            return total;
+        while (wire_count() > 0) {
+            struct segment segment = peer_take();
+
+            ck_assert(segment.checksum_good);
+            if (segment.size == 0 || (int32_t)(segment.sequence - peer.expected) < 0) /* sent again */
+                continue;
+            ck_assert_uint_eq(segment.sequence, peer.expected);
+            ck_assert_uint_le(total + segment.size, size);
+            memcpy(bytes + total, segment.data, segment.size);
+            total += segment.size;
+            peer.expected += (uint32_t)segment.size;
+            if ((segment.flags & TH_FIN) != 0)
+                peer.expected++;
+        }
+        if (!acknowledge)
+            return total;
+        peer_say(&peer, TH_ACK, NULL, 0);
+    }
+}
+
+START_TEST(bytes_arrive_as_they_were_sent)
+{
+    pattern_fill(data, 0, 100000);
+    send_bytes(told.tcp, data, 100000);
+    ck_assert_uint_eq(stack_tcp_send_queued(told.tcp), 100000);
+    ck_assert_uint_eq(take_data(got, sizeof got, true), 100000);
+    ck_assert_mem_eq(got, data, 100000);
+    ck_assert_uint_eq(stack_tcp_send_queued(told.tcp), 0);
+    ck_assert_uint_eq(stack_tcp_send_unsent(told.tcp), 0);
+    ck_assert_uint_gt(told.sent, 0);
+    ck_assert_uint_eq(counters_now().transmit_bytes, 0); /* an idle socket holds nothing */
+}
+END_TEST
+
+START_TEST(small_writes_of_odd_sizes_arrive_in_order)
+{
+    size_t sent = 0, taken = 0;
+
+    pattern_fill(data, 0, 50000);
+    for (size_t n = 1; sent + n <= 50000; n = n * 7 % 1009 + 1) {
+        send_bytes(told.tcp, data + sent, n);
+        sent += n;
+        if (n % 3 == 0)
+            taken += take_data(got + taken, sizeof got - taken, true);
+    }
+    taken += take_data(got + taken, sizeof got - taken, true);
+    ck_assert_uint_eq(taken, sent);
+    ck_assert_mem_eq(got, data, sent);
+    ck_assert_uint_eq(counters_now().transmit_bytes, 0);
+}
+END_TEST
+
+START_TEST(reservation_may_be_larger_than_what_is_committed)
+{
+    struct iovec iov[STACK_TCP_IOV];
+
+    for (int i = 0; i < 10; i++) {
+        ck_assert_int_gt(stack_tcp_send_reserve(told.tcp, 500000, iov), 1);
+        memcpy(iov[0].iov_base, "0123456789", 10);
+        ck_assert_int_eq(stack_tcp_send_commit(told.tcp, i % 2 == 0 ? 10 : 0, false), 0);
+    }
+    ck_assert_uint_eq(take_data(got, sizeof got, true), 50);
+    ck_assert_mem_eq(got, "01234567890123456789", 20);
+    ck_assert_int_gt(stack_tcp_send_reserve(told.tcp, 500000, iov), 1);
+    ck_assert_int_eq(stack_tcp_send_commit(told.tcp, 0, false), 0);
+    ck_assert_uint_eq(counters_now().transmit_bytes, 0);
+}
+END_TEST
+
+START_TEST(send_queue_is_bounded)
+{
+    size_t total = 0, room;
+    struct iovec iov[STACK_TCP_IOV];
+
+    while ((room = stack_tcp_send_room(told.tcp)) > 0) {
+        size_t n = room < 40000 ? room : 40000;
+
+        pattern_fill(data, total, n);
+        send_bytes(told.tcp, data, n);
+        total += n;
+        ck_assert_uint_le(total, 4 * MEGA);
+    }
+    ck_assert_int_eq(stack_tcp_send_reserve(told.tcp, 1, iov), 0);
+    ck_assert_uint_le(counters_now().transmit_bytes, total + total / 4);
+    ck_assert_uint_eq(take_data(got, sizeof got, true), total);
+    for (size_t i = 0; i < total; i++)
+        ck_assert_uint_eq(got[i], pattern_byte(i));
+    ck_assert_uint_gt(stack_tcp_send_room(told.tcp), 0);
+    ck_assert_uint_eq(counters_now().transmit_bytes, 0);
+}
+END_TEST
+
+START_TEST(segments_are_full_in_the_middle_of_a_stream)
+{
+    size_t total = 0;
+
+    stack_tcp_set_option(told.tcp, STACK_TCP_NODELAY, 1);
+    pattern_fill(data, 0, MEGA);
+    send_bytes(told.tcp, data, MEGA);
+    while (total < MEGA) {
+        stack_turn();
+        ck_assert_uint_gt(wire_count(), 0);
+        while (wire_count() > 0) {
+            struct segment segment = peer_take();
+
+            if (total + segment.size < MEGA)
+                ck_assert_uint_eq(segment.size % 1460, 0);
+            total += segment.size;
+            peer.expected += (uint32_t)segment.size;
+        }
+        peer_say(&peer, TH_ACK, NULL, 0);
+    }
+}
+END_TEST
+
+START_TEST(push_marks_the_end_of_what_was_written)
+{
+    struct segment segment;
+
+    stack_tcp_set_option(told.tcp, STACK_TCP_NODELAY, 1);
+    send_bytes(told.tcp, data, 1460);
+    stack_flush();
+    ck_assert_uint_eq(peer_take().flags, TH_ACK | TH_PUSH);
+    for (int i = 0; i < 2; i++) {
+        struct iovec iov[STACK_TCP_IOV];
+
+        ck_assert_int_gt(stack_tcp_send_reserve(told.tcp, 1460, iov), 0);
+        ck_assert_int_eq(stack_tcp_send_commit(told.tcp, 1460, i == 0), 0);
+        stack_flush();
+        segment = peer_take();
+        ck_assert_uint_eq(segment.flags & TH_PUSH, i == 0 ? 0 : TH_PUSH);
+    }
+}
+END_TEST
+
+START_TEST(nagle_holds_small_segments_and_nodelay_does_not)
+{
+    send_bytes(told.tcp, "a", 1);
+    send_bytes(told.tcp, "b", 1);
+    send_bytes(told.tcp, "c", 1);
+    stack_flush();
+    ck_assert_uint_eq(wire_count(), 1);
+    ck_assert_uint_eq(take_data(got, 1, false), 1);
+    peer_say(&peer, TH_ACK, NULL, 0);
+    ck_assert_uint_eq(take_data(got, 2, true), 2);
+    stack_tcp_set_option(told.tcp, STACK_TCP_NODELAY, 1);
+    send_bytes(told.tcp, "a", 1);
+    stack_flush();
+    send_bytes(told.tcp, "b", 1);
+    stack_flush();
+    ck_assert_uint_eq(wire_count(), 2);
+}
+END_TEST
+
+START_TEST(cork_holds_what_does_not_fill_a_segment)
+{
+    stack_tcp_set_option(told.tcp, STACK_TCP_CORK, 1);
+    stack_tcp_set_option(told.tcp, STACK_TCP_NODELAY, 1);
+    send_bytes(told.tcp, data, 2000);
+    ck_assert_uint_eq(take_data(got, sizeof got, true), 1460);
+    ck_assert_uint_eq(stack_tcp_send_unsent(told.tcp), 540);
+    stack_tcp_set_option(told.tcp, STACK_TCP_CORK, 0);
+    ck_assert_uint_eq(take_data(got, sizeof got, true), 540);
+    stack_tcp_set_option(told.tcp, STACK_TCP_CORK, 1);
+    send_bytes(told.tcp, data, 10);
+    stack_turn();
+    ck_assert_uint_eq(wire_count(), 0);
+    stack_advance(400);
+    ck_assert_uint_eq(take_data(got, sizeof got, true), 10);
+}
+END_TEST
+
+START_TEST(lost_segment_is_sent_again)
+{
+    struct segment first, again;
+
+    send_bytes(told.tcp, "lost", 4);
+    stack_flush();
+    first = peer_take();
+    stack_advance(1500);
+    ck_assert_uint_eq(wire_count(), 1);
+    again = peer_take();
+    ck_assert_uint_eq(again.sequence, first.sequence);
+    ck_assert_uint_eq(again.size, 4);
+    ck_assert_mem_eq(again.data, "lost", 4);
+    ck_assert(again.checksum_good);
+    ck_assert_uint_eq(counters_now().tcp_segments_retransmitted, 1);
+    peer.expected += 4;
+    peer_say(&peer, TH_ACK, NULL, 0);
+    ck_assert_uint_eq(stack_tcp_send_queued(told.tcp), 0);
+}
+END_TEST
+
+START_TEST(three_duplicate_acknowledgements_bring_the_segment_at_once)
+{
+    struct segment again;
+
+    stack_tcp_set_option(told.tcp, STACK_TCP_NODELAY, 1);
+    pattern_fill(data, 0, 7300);
+    send_bytes(told.tcp, data, 7300);
+    stack_flush();
+    wire_drop_all();
+    for (int i = 0; i < 4; i++) /* the first is the first with a scaled window: an update, no duplicate */
+        peer_say(&peer, TH_ACK, NULL, 0);
+    ck_assert_uint_ge(wire_count(), 1);
+    again = peer_take();
+    ck_assert_uint_eq(again.sequence, peer.expected);
+    ck_assert_mem_eq(again.data, data, 1460);
+}
+END_TEST
+
+START_TEST(peer_that_is_gone_times_out)
+{
+    stack_tcp_set_option(told.tcp, STACK_TCP_USER_TIMEOUT, 5000);
+    send_bytes(told.tcp, "x", 1);
+    stack_advance(4000);
+    ck_assert_uint_eq(told.failed, 0);
+    stack_advance(4000);
+    ck_assert_uint_eq(told.failed, 1);
+    ck_assert_int_eq(told.error, ETIMEDOUT);
+    ck_assert_int_eq(stack_tcp_send_commit(told.tcp, 0, false), -EPIPE);
+    ck_assert_uint_eq(counters_now().transmit_bytes, 0);
+}
+END_TEST
+
+START_TEST(without_a_limit_it_takes_a_quarter_of_an_hour)
+{
+    send_bytes(told.tcp, "x", 1);
+    stack_advance(900000);
+    ck_assert_uint_eq(told.failed, 0);
+    stack_advance(60000);
+    ck_assert_uint_eq(told.failed, 1);
+    ck_assert_int_eq(told.error, ETIMEDOUT);
+}
+END_TEST
+
+START_TEST(keep_alive_finds_a_dead_peer)
+{
+    stack_tcp_set_option(told.tcp, STACK_TCP_KEEPALIVE, 1);
+    stack_tcp_set_option(told.tcp, STACK_TCP_KEEPIDLE, 10);
+    stack_tcp_set_option(told.tcp, STACK_TCP_KEEPINTVL, 2);
+    stack_tcp_set_option(told.tcp, STACK_TCP_KEEPCNT, 3);
+    stack_advance(9000);
+    ck_assert_uint_eq(wire_count(), 0);
+    stack_advance(9000);
+    ck_assert_uint_eq(told.failed, 1);
+    ck_assert_int_eq(told.error, ETIMEDOUT);
+    ck_assert_uint_eq(wire_count(), 4); /* 3 probes and the reset */
+}
+END_TEST
+
+START_TEST(keep_alive_is_content_with_answers)
+{
+    stack_tcp_set_option(told.tcp, STACK_TCP_KEEPALIVE, 1);
+    stack_tcp_set_option(told.tcp, STACK_TCP_KEEPIDLE, 10);
+    for (int i = 0; i < 10; i++) {
+        stack_advance(12000);
+        ck_assert_uint_gt(wire_count(), 0);
+        wire_drop_all();
+        peer_say(&peer, TH_ACK, NULL, 0);
+    }
+    ck_assert_uint_eq(told.failed, 0);
+}
+END_TEST
+
+START_TEST(received_bytes_are_what_was_sent)
+{
+    size_t total = 0;
+
+    pattern_fill(data, 0, 200000);
+    for (size_t n = 1; total + n <= 200000; n = n * 7 % 1451 + 1) {
+        peer_say(&peer, TH_ACK | TH_PUSH, data + total, n);
+        total += n;
+    }
+    ck_assert_uint_eq(stack_tcp_receive_queued(told.tcp), total);
+    /* Small pieces share blocks: memory stays near the bytes. */
+    ck_assert_uint_le(counters_now().receive_bytes, total + total / 2 + 16384);
+    ck_assert_uint_eq(receive_bytes(told.tcp, got, sizeof got), total);
+    ck_assert_mem_eq(got, data, total);
+    ck_assert_uint_eq(counters_now().receive_bytes, 0);
+}
+END_TEST
+
+START_TEST(tiny_segments_do_not_pin_much_memory)
+{
+    for (int i = 0; i < 3000; i++) {
+        peer_say(&peer, TH_ACK | TH_PUSH, "x", 1);
+        wire_drop_all();
+    }
+    ck_assert_uint_eq(stack_tcp_receive_queued(told.tcp), 3000);
+    ck_assert_uint_le(counters_now().receive_bytes, 8192);
+    receive_bytes(told.tcp, got, sizeof got);
+}
+END_TEST
+
+START_TEST(acknowledgement_is_delayed_but_not_for_long)
+{
+    peer_say(&peer, TH_ACK | TH_PUSH, "abc", 3);
+    receive_bytes(told.tcp, got, 3);
+    stack_turn();
+    ck_assert_uint_eq(wire_count(), 0);
+    stack_advance(60);
+    ck_assert_uint_eq(wire_count(), 1);
+    ck_assert_uint_eq(peer_take().acknowledgement, peer.sequence);
+    peer_say(&peer, TH_ACK, data, 1460);
+    peer_say(&peer, TH_ACK, data, 1460);
+    stack_turn();
+    ck_assert_uint_eq(wire_count(), 1); /* every second segment at once */
+}
+END_TEST
+
+START_TEST(out_of_order_data_waits_for_the_gap)
+{
+    struct segment late = {.source_port = 80, .port = peer.stack_port, .sequence = peer.sequence + 3,
+                           .acknowledgement = peer.expected, .flags = TH_ACK, .window = 0xffff, .data = "def", .size = 3};
+    struct segment answer;
+
+    peer_send(&late);
+    ck_assert_uint_eq(told.received, 0);
+    answer = peer_take();
+    ck_assert_uint_eq(answer.acknowledgement, peer.sequence);
+    ck_assert_uint_eq(answer.option_size, 12); /* SACK of 3 bytes */
+    ck_assert_uint_eq(answer.options[3], 10);
+    peer_say(&peer, TH_ACK, "abc", 3);
+    ck_assert_uint_eq(receive_bytes(told.tcp, got, sizeof got), 6);
+    ck_assert_mem_eq(got, "abcdef", 6);
+    ck_assert_uint_eq(counters_now().receive_bytes, 0);
+}
+END_TEST
+
+START_TEST(overlaps_and_repeats_are_trimmed)
+{
+    struct segment segment = {.source_port = 80, .port = peer.stack_port, .sequence = peer.sequence,
+                              .acknowledgement = peer.expected, .flags = TH_ACK, .window = 0xffff, .data = "abcd", .size = 4};
+
+    peer_send(&segment);
+    peer_send(&segment);
+    segment.sequence += 2;
+    segment.data = "cdef";
+    peer_send(&segment);
+    ck_assert_uint_eq(receive_bytes(told.tcp, got, sizeof got), 6);
+    ck_assert_mem_eq(got, "abcdef", 6);
+}
+END_TEST
+
+/* The window closes with what is not consumed, to zero, and opens on consumption. */
+START_TEST(window_follows_the_queue)
+{
+    size_t total = 0;
+    uint32_t window = 0xffffffff;
+    struct segment segment = {0};
+
+    pattern_fill(data, 0, sizeof data);
+    while (window > 1460 && total < sizeof data - 65536) {
+        size_t n = window < 60000 ? window : 60000;
+
+        segment = (struct segment){.source_port = 80, .port = peer.stack_port, .sequence = peer.sequence,
+                                   .acknowledgement = peer.expected, .flags = TH_ACK, .window = 0xffff, .data = data + total,
+                                   .size = n};
+        segment.header = (struct virtio_net_hdr){.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
+                                                 .gso_type = VIRTIO_NET_HDR_GSO_TCPV4, .csum_start = 34,
+                                                 .csum_offset = 16, .gso_size = 1460, .hdr_len = 54};
+        peer_send(&segment);
+        peer.sequence += (uint32_t)n;
+        total += n;
+        stack_advance(60);
+        while (wire_count() > 0) {
+            segment = peer_take();
+            window = (uint32_t)segment.window << 7;
+            ck_assert_uint_eq(segment.acknowledgement, peer.sequence);
+        }
+    }
+    ck_assert_uint_ge(total, 4 * MEGA - 2920);
+    ck_assert_uint_eq(stack_tcp_receive_queued(told.tcp), total);
+    ck_assert_uint_le(counters_now().receive_bytes, total + total / 4);
+    ck_assert_uint_eq(receive_bytes(told.tcp, got, 100000), 100000);
+    stack_turn();
+    ck_assert_uint_gt(wire_count(), 0);
+    while (wire_count() > 0)
+        segment = peer_take();
+    ck_assert_uint_ge((uint32_t)segment.window << 7, 50000);
+    ck_assert_uint_eq(receive_bytes(told.tcp, got + 100000, sizeof got), total - 100000);
+    ck_assert_mem_eq(got, data, total);
+    ck_assert_uint_eq(counters_now().receive_bytes, 0);
+}
+END_TEST
+
+START_TEST(data_beyond_the_window_is_not_taken)
+{
+    struct segment segment = {.source_port = 80, .port = peer.stack_port, .sequence = peer.sequence + 5 * MEGA,
+                              .acknowledgement = peer.expected, .flags = TH_ACK, .window = 0xffff, .data = data, .size = 1000};
+
+    peer_send(&segment);
+    ck_assert_uint_eq(told.received, 0);
+    ck_assert_uint_eq(peer_take().acknowledgement, peer.sequence);
+}
+END_TEST
+
+START_TEST(zero_window_of_the_peer_is_probed)
+{
+    peer.window = 0;
+    peer_say(&peer, TH_ACK, NULL, 0);
+    wire_drop_all();
+    send_bytes(told.tcp, "hello", 5);
+    stack_turn();
+    ck_assert_uint_eq(wire_count(), 0);
+    stack_advance(1000);
+    ck_assert_uint_ge(wire_count(), 1);
+    ck_assert_uint_le(peer_take().size, 1);
+    wire_drop_all();
+    peer.window = 1000;
+    peer_say(&peer, TH_ACK, NULL, 0);
+    ck_assert_uint_eq(take_data(got, sizeof got, true), 5);
+    ck_assert_mem_eq(got, "hello", 5);
+}
+END_TEST
+
+START_TEST(small_window_of_the_peer_is_obeyed)
+{
+    peer.window = 2; /* 256 bytes */
+    peer_say(&peer, TH_ACK, NULL, 0);
+    pattern_fill(data, 0, 10000);
+    send_bytes(told.tcp, data, 10000);
+    for (size_t total = 0; total < 10000;) {
+        size_t n;
+
+        stack_advance(300);
+        n = take_data(got + total, sizeof got - total, false);
+        ck_assert_uint_le(n, 256);
+        total += n;
+        peer_say(&peer, TH_ACK, NULL, 0);
+    }
+    ck_assert_mem_eq(got, data, 10000);
+}
+END_TEST
+
+START_TEST(figures_are_true)
+{
+    struct tcp_info info;
+
+    stack_tcp_set_option(told.tcp, STACK_TCP_NODELAY, 1);
+    send_bytes(told.tcp, data, 4380);
+    stack_advance(20);
+    wire_drop_all();
+    stack_tcp_get_info(told.tcp, &info);
+    ck_assert_uint_eq(info.tcpi_unacked, 3);
+    ck_assert_uint_eq(info.tcpi_snd_cwnd, 10);
+    ck_assert_uint_eq(info.tcpi_advmss, 1460);
+    ck_assert_uint_eq(info.tcpi_pmtu, 1500);
+    ck_assert_uint_eq(info.tcpi_options, TCPI_OPT_SACK | TCPI_OPT_WSCALE);
+    ck_assert_uint_eq(info.tcpi_rcv_wscale, 7);
+    peer.expected += 4380;
+    peer_say(&peer, TH_ACK, NULL, 0);
+    stack_tcp_get_info(told.tcp, &info);
+    ck_assert_uint_eq(info.tcpi_unacked, 0);
+    ck_assert_uint_ge(info.tcpi_rtt, 2000);
+    ck_assert_uint_le(info.tcpi_rtt, 20000);
+}
+END_TEST
+
+/* One connection inside the stack, both ends ours, with a receiver that stops now and then. */
+START_TEST(loopback_carries_bulk_data)
+{
+    struct told server = {0}, child = {0}, client = {0};
+    union stack_address address = address_of("127.0.0.1", 99);
+    size_t sent = 0, received = 0;
+
+    server.child_told = &child;
+    server.tcp = stack_tcp_open(&told_events, &server);
+    ck_assert_int_eq(stack_tcp_bind(server.tcp, &address), 0);
+    ck_assert_int_eq(stack_tcp_listen(server.tcp, NULL), 0);
+    client.tcp = stack_tcp_open(&told_events, &client);
+    ck_assert_int_eq(stack_tcp_connect(client.tcp, &address), 0);
+    stack_turn();
+    ck_assert_uint_eq(client.connected, 1);
+    pattern_fill(data, 0, sizeof data);
+    for (int turn = 0; received < sizeof data; turn++) {
+        size_t n = stack_tcp_send_room(client.tcp);
+
+        ck_assert_int_lt(turn, 20000);
+        n = n < 50000 ? n : 50000;
+        n = n < sizeof data - sent ? n : sizeof data - sent;
+        send_bytes(client.tcp, data + sent, n);
+        sent += n;
+        stack_advance(turn % 500 == 0 ? 300 : 0);
+        if (turn % 100 > 30)
+            received += receive_bytes(child.tcp, got + received, 70000 < sizeof got - received ? 70000 : sizeof got - received);
+    }
+    ck_assert_mem_eq(got, data, sizeof data);
+    stack_tcp_close(client.tcp);
+    stack_turn();
+    ck_assert(stack_tcp_receive_ended(child.tcp));
+    stack_tcp_close(child.tcp);
+    stack_tcp_close(server.tcp);
+}
+END_TEST
+
+static void setup(void)
+{
+    told = (struct told){0};
+    stack_setup_offload();
+    connect_to_peer(&told, &peer);
+}
+
+static void teardown(void)
+{
+    stack_tcp_abort(told.tcp);
+    stack_teardown();
+}
+
+int main(void)
+{
+    Suite *suite = suite_create("stack data");
+    TCase *tcase = tcase_create("data");
+    SRunner *runner = srunner_create(suite);
+    int failed;
+
+    tcase_set_timeout(tcase, 60);
+    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_test(tcase, bytes_arrive_as_they_were_sent);
+    tcase_add_test(tcase, small_writes_of_odd_sizes_arrive_in_order);
+    tcase_add_test(tcase, reservation_may_be_larger_than_what_is_committed);
+    tcase_add_test(tcase, send_queue_is_bounded);
+    tcase_add_test(tcase, segments_are_full_in_the_middle_of_a_stream);
+    tcase_add_test(tcase, push_marks_the_end_of_what_was_written);
+    tcase_add_test(tcase, nagle_holds_small_segments_and_nodelay_does_not);
+    tcase_add_test(tcase, cork_holds_what_does_not_fill_a_segment);
+    tcase_add_test(tcase, lost_segment_is_sent_again);
+    tcase_add_test(tcase, three_duplicate_acknowledgements_bring_the_segment_at_once);
+    tcase_add_test(tcase, peer_that_is_gone_times_out);
+    tcase_add_test(tcase, without_a_limit_it_takes_a_quarter_of_an_hour);
+    tcase_add_test(tcase, keep_alive_finds_a_dead_peer);
+    tcase_add_test(tcase, keep_alive_is_content_with_answers);
+    tcase_add_test(tcase, received_bytes_are_what_was_sent);
+    tcase_add_test(tcase, tiny_segments_do_not_pin_much_memory);
+    tcase_add_test(tcase, acknowledgement_is_delayed_but_not_for_long);
+    tcase_add_test(tcase, out_of_order_data_waits_for_the_gap);
+    tcase_add_test(tcase, overlaps_and_repeats_are_trimmed);
+    tcase_add_test(tcase, window_follows_the_queue);
+    tcase_add_test(tcase, data_beyond_the_window_is_not_taken);
+    tcase_add_test(tcase, zero_window_of_the_peer_is_probed);
+    tcase_add_test(tcase, small_window_of_the_peer_is_obeyed);
+    tcase_add_test(tcase, figures_are_true);
+    tcase_add_test(tcase, loopback_carries_bulk_data);
+    suite_add_tcase(suite, tcase);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
