@@ -1,8 +1,8 @@
 /*
  * connect.c - connect(2).
  *
- * The service does the handshake. A blocking connect waits for the reply to its request, in the kernel, so signals, time limits
- * and cancellation act on it as they do on the kernel's; giving up waiting does not give up the handshake.
+ * The service does the handshake. A blocking connect waits for the reply to its request, in the kernel, so signals,
+ * time limits and cancellation act on it as they do on the kernel's; giving up waiting does not give up the handshake.
  *
  * A pair can fail only once. When the program connects again after a failure the service sends a new pair, which
  * takes the number of the old one.
@@ -38,8 +38,8 @@ static void copy_option(int from, int to, int name)
 
 /*
  * Put the descriptor new_fd (taken) in the place of fd, with the flags and options that fd has.
- * DIFFERS: an epoll set that held fd forgets it, and duplicates of fd keep the dead pair (tests/oracle/connect_again.c).
- * Return: 0 or -errno.
+ * DIFFERS: an epoll set that held fd forgets it, and duplicates of fd keep the dead pair
+ * (tests/oracle/connect_again.c). Return: 0 or -errno.
  */
 static int replace(int fd, int new_fd)
 {
@@ -53,12 +53,33 @@ static int replace(int fd, int new_fd)
     copy_option(fd, new_fd, SO_PEEK_OFF);
     if (status_flags > 0)
         libc_fcntl(new_fd, F_SETFL, status_flags);
-    result = STATE_RESULT(libc_dup3(new_fd, fd, descriptor_flags >= 0 && (descriptor_flags & FD_CLOEXEC) ? O_CLOEXEC : 0));
+    result =
+        STATE_RESULT(libc_dup3(new_fd, fd, descriptor_flags >= 0 && (descriptor_flags & FD_CLOEXEC) ? O_CLOEXEC : 0));
     libc_close(new_fd);
     if (result < 0)
         return result;
     descriptor_set(fd, DESCRIPTOR_EARLY);
     return 0;
+}
+
+/*
+ * connect() to AF_UNSPEC dissolves what is there. The service sends a new pair (-ESTALE) unless there is nothing to
+ * dissolve. Return: 0 or -errno.
+ */
+static int dissolve(int fd, const struct protocol_address *nobody)
+{
+    struct protocol_message message;
+    int new_fd;
+    int error;
+
+    control_prepare(&message, PROTOCOL_CONNECT);
+    message.address = *nobody;
+    error = control_request(&message, fd, &new_fd);
+    if (error == -ESTALE && new_fd >= 0)
+        return replace(fd, new_fd);
+    if (new_fd >= 0)
+        libc_close(new_fd);
+    return error;
 }
 
 /* One connect request. Return: the service's answer, or -errno; -ESTALE with *new_fd. */
@@ -92,6 +113,8 @@ int socket_connect(int fd, const struct sockaddr *address, socklen_t length)
         return error;
     if (length < sizeof(sa_family_t))
         return -EINVAL;
+    if (address->sa_family == AF_UNSPEC)
+        return dissolve(fd, &peer);
     wait = !(libc_fcntl(fd, F_GETFL, 0) & O_NONBLOCK);
     if (wait)
         libc_getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, &timeout_length);

@@ -7,12 +7,12 @@
  *
  * What a connection has to survive:
  *  - The program counts on getting the lowest free numbers, so ours are moved up, close below FD_TOP or RLIMIT_NOFILE.
- *  - closefrom() and loops over close(): before each use fstat() must show the inode that we made. If not, the number is
- *    the program's now, is left alone, and a new connection is made.
+ *  - closefrom() and loops over close(): before each use fstat() must show the inode that we made. If not, the
+ *    number is the program's now, is left alone, and a new connection is made.
  *  - exec: they are close-on-exec.
- *  - fork: the pool belongs to the process that it was made in. The child closes its copies (a fork handler) and starts with an
- *    empty pool. A child without that handler (vfork, _Fork, clone) sees that it is not the owner and makes a connection for each
- *    request. No lock is held by anyone, so none can be held across fork.
+ *  - fork: the pool belongs to the process that it was made in. The child closes its copies (a fork handler) and
+ *    starts with an empty pool. A child without that handler (vfork, _Fork, clone) sees that it is not the owner and
+ *    makes a connection for each request. No lock is held by anyone, so none can be held across fork.
  *  - The service was restarted: a connection on which a request can't be sent is replaced, once. A request that was
  *    sent is never repeated.
  */
@@ -35,7 +35,7 @@
 #define POOL_SIZE 16
 /* Our numbers begin FD_SPAN below RLIMIT_NOFILE, or below FD_TOP if that is less: the kernel's table of descriptors
  * grows to the highest number in use. */
-#define FD_TOP 1024u
+#define FD_TOP  1024u
 #define FD_SPAN 32u
 /* More than this may not come with a reply; those beyond the first are closed. */
 #define RECEIVED_MAX 8
@@ -232,7 +232,8 @@ static int take_received(struct msghdr *in)
     return first;
 }
 
-/* Wait for the reply. wait: a signal handler and a time limit may end it. Return: 0 (*message and *received are set), or -errno. */
+/* Wait for the reply. wait: a signal handler and a time limit may end it. Return: 0 (*message and *received are set),
+ * or -errno. */
 static int receive_reply(const struct connection *connection, struct protocol_message *message, int *received,
                          bool wait)
 {
@@ -284,8 +285,7 @@ static void cancel_request(void *request)
 }
 
 /* Do the request. Return: the reply's result, or -errno of our own. */
-static int do_request(struct protocol_message *message, int fd, int *received, bool wait,
-                      const struct timeval *timeout)
+static int do_request(struct protocol_message *message, int fd, int *received, bool wait, const struct timeval *timeout)
 {
     static const struct timeval forever;
     bool is_limited = wait && (timeout->tv_sec != 0 || timeout->tv_usec != 0);
@@ -362,7 +362,7 @@ int control_cause(int fd, int fallback)
     struct protocol_message message;
 
     return control_status(fd, &message) == 0 && message.args[1] > 0 && message.args[1] < 4096 ? message.args[1]
-                                                                                             : fallback;
+                                                                                              : fallback;
 }
 
 /* ---- processes ---- */

@@ -14,8 +14,8 @@ void control_prepare(struct protocol_message *message, enum protocol_operation o
 
 /*
  * Send the request in *message, with the descriptor fd riding along (-1: none), and wait for its reply, which replaces
- * *message. received: where a descriptor that comes with the reply goes, close-on-exec (the caller owns it, -1 when none came); NULL: the
- * operation has none. Not a cancellation point, not interrupted by signals, errno is kept.
+ * *message. received: where a descriptor that comes with the reply goes, close-on-exec (the caller owns it, -1 when
+ * none came); NULL: the operation has none. Not a cancellation point, not interrupted by signals, errno is kept.
  * Return: the reply's result; -ENETDOWN when there is no service, -EPROTO when it answers garbage, or another -errno.
  */
 int control_request(struct protocol_message *message, int fd, int *received);

@@ -6,6 +6,7 @@
  */
 #include "data.h"
 
+#include "address.h"
 #include "control.h"
 #include "libc.h"
 #include "state.h"
@@ -158,6 +159,8 @@ ssize_t data_recvmsg(int fd, struct msghdr *message, int flags)
 
     if (error < 0)
         return flags & MSG_ERRQUEUE ? -EAGAIN : error;
+    if (memory_check(message, sizeof *message) < 0)
+        return -EFAULT;
     if (__builtin_expect(message->msg_name == NULL && !(flags & SPECIAL_FLAGS), 1)) {
         got = libc_recvmsg(fd, message, flags);
         return got >= 0 ? got : receive_error(fd);

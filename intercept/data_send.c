@@ -6,6 +6,7 @@
  */
 #include "data.h"
 
+#include "address.h"
 #include "control.h"
 #include "libc.h"
 #include "state.h"
@@ -31,8 +32,8 @@ static int broken_pipe(int flags)
     return -EPIPE;
 }
 
-/* May the pair be written? Return: 0, SEND_FOREIGN, or -errno (with its signal) as Linux has it for a socket that is not
- * connected. */
+/* May the pair be written? Return: 0, SEND_FOREIGN, or -errno (with its signal) as Linux has it for a socket that is
+ * not connected. */
 static int send_begin(int fd, int flags)
 {
     enum descriptor_kind kind = descriptor_kind(fd);
@@ -58,7 +59,8 @@ static int reset_cause(int fd)
     return error == ECONNRESET ? control_cause(fd, ECONNRESET) : error;
 }
 
-/* A write failed with errno, and no signal was sent. Return: SEND_FOREIGN, or the -errno that TCP would give (with its signal). */
+/* A write failed with errno, and no signal was sent. Return: SEND_FOREIGN, or the -errno that TCP would give (with its
+ * signal). */
 static int send_error(int fd, int flags)
 {
     int error = errno;
@@ -131,6 +133,8 @@ ssize_t data_sendmsg(int fd, const struct msghdr *message, int flags)
 {
     int error = send_begin(fd, flags);
 
+    if (memory_check(message, sizeof *message) < 0)
+        return -EFAULT;
     if (error == 0 && (message->msg_control != NULL || message->msg_name != NULL) &&
         descriptor_verify(fd) == DESCRIPTOR_FOREIGN)
         error = SEND_FOREIGN;
@@ -197,7 +201,8 @@ static ssize_t pipe_release(const struct held_pipe *held, int fd, ssize_t result
 
             sigemptyset(&pipe_only);
             sigaddset(&pipe_only, SIGPIPE);
-            /* The one that this call has just sent. Where the program itself blocks SIGPIPE it may be an older one; to it they are the same. */
+            /* The one that this call has just sent. Where the program itself blocks SIGPIPE it may be an older one; to
+             * it they are the same. */
             sigtimedwait(&pipe_only, NULL, &now);
             error = cause;
         }

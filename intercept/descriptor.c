@@ -12,8 +12,8 @@
  *  - It says ours and the descriptor is foreign: calls that change something ask again first (descriptor_verify());
  *    the data calls go to the kernel either way, and ask again when it returns an error.
  *
- * A child of vfork(), or of clone() with CLONE_VM and without CLONE_FILES, shares the table and not the descriptors, so only the process that the
- * table belongs to notes what a descriptor is. Forgetting is always right.
+ * A child of vfork(), or of clone() with CLONE_VM and without CLONE_FILES, shares the table and not the descriptors, so
+ * only the process that the table belongs to notes what a descriptor is. Forgetting is always right.
  */
 #include "descriptor.h"
 
@@ -92,8 +92,8 @@ void descriptor_copy(int fd, int new_fd)
     uint8_t *entry = entry_of(fd);
 
     if (fd != new_fd)
-        descriptor_set(new_fd, entry ? (enum descriptor_kind)__atomic_load_n(entry, __ATOMIC_RELAXED)
-                                     : DESCRIPTOR_UNKNOWN);
+        descriptor_set(new_fd,
+                       entry ? (enum descriptor_kind)__atomic_load_n(entry, __ATOMIC_RELAXED) : DESCRIPTOR_UNKNOWN);
 }
 
 void descriptor_forget_range(unsigned first, unsigned last)

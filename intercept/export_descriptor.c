@@ -14,7 +14,6 @@
 #include "descriptor.h"
 #include "export.h"
 #include "libc.h"
-#include "trace.h"
 
 #include <fcntl.h>
 #include <linux/close_range.h>
@@ -26,7 +25,7 @@ EXPORT int close(int fd)
 {
     if (__builtin_expect(trace_is_on, 0) && !descriptor_is_foreign(fd)) {
         descriptor_set(fd, DESCRIPTOR_UNKNOWN);
-        return (int)export_result(TRACE("close", libc_close(fd) < 0 ? -errno : 0, "%d", fd));
+        return EXPORT_CALL("close", libc_close(fd) < 0 ? -errno : 0, "%d", fd);
     }
     /* Before it is closed, because then another thread may get the number. */
     descriptor_set(fd, DESCRIPTOR_UNKNOWN);

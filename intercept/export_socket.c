@@ -5,7 +5,6 @@
 #include "export.h"
 #include "libc.h"
 #include "socket.h"
-#include "trace.h"
 
 #include <netinet/in.h>
 #include <stdarg.h>
@@ -16,8 +15,7 @@ EXPORT int socket(int domain, int type, int protocol)
     int fd;
 
     if (socket_family_is_ours(domain))
-        return (int)export_result(
-            TRACE("socket", socket_create(domain, type, protocol), "%d, %x, %d", domain, type, protocol));
+        return EXPORT_CALL("socket", socket_create(domain, type, protocol), "%d, %x, %d", domain, type, protocol);
     fd = libc_socket(domain, type, protocol);
     if (fd >= 0)
         descriptor_set(fd, DESCRIPTOR_FOREIGN);
@@ -41,21 +39,21 @@ EXPORT int bind(int fd, const struct sockaddr *address, socklen_t length)
 {
     if (descriptor_is_foreign(fd))
         return libc_bind(fd, address, length);
-    return (int)export_result(TRACE("bind", socket_bind(fd, address, length), "%d, %a", fd, address, length));
+    return EXPORT_CALL("bind", socket_bind(fd, address, length), "%d, %a", fd, address, length);
 }
 
 EXPORT int listen(int fd, int backlog)
 {
     if (descriptor_is_foreign(fd))
         return libc_listen(fd, backlog);
-    return (int)export_result(TRACE("listen", socket_listen(fd, backlog), "%d, %d", fd, backlog));
+    return EXPORT_CALL("listen", socket_listen(fd, backlog), "%d, %d", fd, backlog);
 }
 
 EXPORT int connect(int fd, const struct sockaddr *address, socklen_t length)
 {
     if (descriptor_is_foreign(fd))
         return libc_connect(fd, address, length);
-    return (int)export_result(TRACE("connect", socket_connect(fd, address, length), "%d, %a", fd, address, length));
+    return EXPORT_CALL("connect", socket_connect(fd, address, length), "%d, %a", fd, address, length);
 }
 
 EXPORT_ALIAS(connect) int __connect(int fd, const struct sockaddr *address, socklen_t length);
@@ -65,7 +63,7 @@ EXPORT int accept(int fd, struct sockaddr *address, socklen_t *length)
     int new_fd;
 
     if (!descriptor_is_foreign(fd))
-        return (int)export_result(TRACE("accept", socket_accept(fd, address, length, 0), "%d", fd));
+        return EXPORT_CALL("accept", socket_accept(fd, address, length, 0), "%d", fd);
     new_fd = libc_accept(fd, address, length);
     if (new_fd >= 0)
         descriptor_set(new_fd, DESCRIPTOR_FOREIGN);
@@ -77,7 +75,7 @@ EXPORT int accept4(int fd, struct sockaddr *address, socklen_t *length, int flag
     int new_fd;
 
     if (!descriptor_is_foreign(fd))
-        return (int)export_result(TRACE("accept4", socket_accept(fd, address, length, flags), "%d, %x", fd, flags));
+        return EXPORT_CALL("accept4", socket_accept(fd, address, length, flags), "%d, %x", fd, flags);
     new_fd = libc_accept4(fd, address, length, flags);
     if (new_fd >= 0)
         descriptor_set(new_fd, DESCRIPTOR_FOREIGN);
@@ -88,37 +86,35 @@ EXPORT int getsockname(int fd, struct sockaddr *address, socklen_t *length)
 {
     if (descriptor_is_foreign(fd))
         return libc_getsockname(fd, address, length);
-    return (int)export_result(TRACE("getsockname", socket_getsockname(fd, address, length), "%d", fd));
+    return EXPORT_CALL("getsockname", socket_getsockname(fd, address, length), "%d", fd);
 }
 
 EXPORT int getpeername(int fd, struct sockaddr *address, socklen_t *length)
 {
     if (descriptor_is_foreign(fd))
         return libc_getpeername(fd, address, length);
-    return (int)export_result(TRACE("getpeername", socket_getpeername(fd, address, length), "%d", fd));
+    return EXPORT_CALL("getpeername", socket_getpeername(fd, address, length), "%d", fd);
 }
 
 EXPORT int getsockopt(int fd, int level, int name, void *value, socklen_t *length)
 {
     if (descriptor_is_foreign(fd))
         return libc_getsockopt(fd, level, name, value, length);
-    return (int)export_result(
-        TRACE("getsockopt", socket_getsockopt(fd, level, name, value, length), "%d, %l, %d", fd, level, name));
+    return EXPORT_CALL("getsockopt", socket_getsockopt(fd, level, name, value, length), "%d, %l, %d", fd, level, name);
 }
 
 EXPORT int setsockopt(int fd, int level, int name, const void *value, socklen_t length)
 {
     if (descriptor_is_foreign(fd))
         return libc_setsockopt(fd, level, name, value, length);
-    return (int)export_result(
-        TRACE("setsockopt", socket_setsockopt(fd, level, name, value, length), "%d, %l, %d", fd, level, name));
+    return EXPORT_CALL("setsockopt", socket_setsockopt(fd, level, name, value, length), "%d, %l, %d", fd, level, name);
 }
 
 EXPORT int shutdown(int fd, int how)
 {
     if (descriptor_is_foreign(fd))
         return libc_shutdown(fd, how);
-    return (int)export_result(TRACE("shutdown", socket_shutdown(fd, how), "%d, %d", fd, how));
+    return EXPORT_CALL("shutdown", socket_shutdown(fd, how), "%d, %d", fd, how);
 }
 
 EXPORT int ioctl(int fd, unsigned long request, ...)
@@ -131,8 +127,7 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
     va_end(arguments);
     if (descriptor_is_foreign(fd))
         return libc_ioctl(fd, request, argument);
-    return (int)export_result(
-        TRACE("ioctl", socket_ioctl(fd, request, argument), "%d, %x, %p", fd, (unsigned)request, argument));
+    return EXPORT_CALL("ioctl", socket_ioctl(fd, request, argument), "%d, %x, %p", fd, (unsigned)request, argument);
 }
 
 /* libc's own reaches ioctl() without us. */
@@ -148,5 +143,5 @@ EXPORT int bindresvport(int fd, struct sockaddr_in *address)
 {
     if (descriptor_is_foreign(fd))
         return libc_bindresvport(fd, address);
-    return (int)export_result(TRACE("bindresvport", socket_bindresvport(fd, address), "%d", fd));
+    return EXPORT_CALL("bindresvport", socket_bindresvport(fd, address), "%d", fd);
 }

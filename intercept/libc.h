@@ -30,8 +30,7 @@
       (int fd, void *buffer, size_t length, int flags, struct sockaddr *address, socklen_t *address_length),           \
       (fd, buffer, length, flags, address, address_length))                                                            \
     X(ssize_t, recvmsg, (int fd, struct msghdr *message, int flags), (fd, message, flags))                             \
-    X(int, recvmmsg,                                                                                                   \
-      (int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *timeout),                         \
+    X(int, recvmmsg, (int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *timeout),          \
       (fd, messages, count, flags, timeout))                                                                           \
     X(ssize_t, send, (int fd, const void *buffer, size_t length, int flags), (fd, buffer, length, flags))              \
     X(ssize_t, sendto,                                                                                                 \

@@ -14,9 +14,9 @@
 #include <string.h>
 #include <unistd.h>
 
-#define TYPE_FLAGS (SOCK_NONBLOCK | SOCK_CLOEXEC)
-#define TYPE_MASK 0xf    /* the kernel's SOCK_TYPE_MASK */
-#define TYPE_COUNT 11    /* the kernel's SOCK_MAX */
+#define TYPE_FLAGS     (SOCK_NONBLOCK | SOCK_CLOEXEC)
+#define TYPE_MASK      0xf /* the kernel's SOCK_TYPE_MASK */
+#define TYPE_COUNT     11  /* the kernel's SOCK_MAX */
 #define PROTOCOL_COUNT 263 /* the kernel's IPPROTO_MAX: 262 is MPTCP */
 
 bool socket_family_is_ours(int domain)
@@ -131,9 +131,9 @@ static int accepted_descriptor(struct msghdr *message)
 }
 
 /*
- * Take the next connection from a listening socket. It is one message on the pair, so waiting for it (or not), time limits, signals, and
- * sharing the socket with other processes are the kernel's business.
- * Return: its descriptor, and *accepted, or -errno.
+ * Take the next connection from a listening socket. It is one message on the pair, so waiting for it (or not), time
+ * limits, signals, and sharing the socket with other processes are the kernel's business. Return: its descriptor, and
+ * *accepted, or -errno.
  */
 static int receive_connection(int fd, struct protocol_accepted *accepted, int flags)
 {
@@ -147,18 +147,40 @@ static int receive_connection(int fd, struct protocol_accepted *accepted, int fl
     ssize_t length = libc_recvmsg(fd, &message, flags & SOCK_CLOEXEC ? MSG_CMSG_CLOEXEC : 0);
     int new_fd;
 
-    if (length < 0)
-        return errno == ECONNRESET ? -ENETDOWN : -errno; /* reset: the service is gone */
-    if (length == 0)
-        return -EINVAL; /* shut down, so it does not listen any more */
+    if (length < 0 && errno == ECONNRESET) {
+        struct protocol_message status;
+
+        return control_status(fd, &status) == -ENETDOWN ? -ENETDOWN : -EINVAL; /* shut down: it does not listen now */
+    }
+    if (length <= 0)
+        return length < 0 ? -errno : -EINVAL;
     new_fd = accepted_descriptor(&message);
     if (length == sizeof *accepted && accepted->magic == PROTOCOL_MAGIC && accepted->version == PROTOCOL_VERSION &&
         accepted->peer.length <= sizeof accepted->peer.bytes && new_fd >= 0)
         return new_fd;
     if (new_fd >= 0)
         libc_close(new_fd);
-    /* DIFFERS: when no number is free the connection is lost (reset), where Linux leaves it in the queue (tests/oracle/accept_emfile.c). */
+    /* DIFFERS: when no number is free the connection is lost (reset), where Linux leaves it in the queue
+     * (tests/oracle/accept_emfile.c). */
     return message.msg_flags & MSG_CTRUNC ? -EMFILE : -EPROTO;
+}
+
+/* What Linux lets an accepted socket have from the listening one, of the options that the pair keeps. */
+static void inherit_options(int fd, int new_fd)
+{
+    static const int names[] = {SO_RCVTIMEO, SO_SNDTIMEO, SO_RCVLOWAT};
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        union {
+            struct timeval time;
+            int number;
+        } value;
+        socklen_t length = sizeof value;
+
+        if (libc_getsockopt(fd, SOL_SOCKET, names[i], &value, &length) == 0 &&
+            (length == sizeof value.number ? value.number > 1 : value.time.tv_sec != 0 || value.time.tv_usec != 0))
+            libc_setsockopt(new_fd, SOL_SOCKET, names[i], &value, length);
+    }
 }
 
 int socket_accept(int fd, struct sockaddr *address, socklen_t *length, int flags)
@@ -175,15 +197,13 @@ int socket_accept(int fd, struct sockaddr *address, socklen_t *length, int flags
     if ((flags & ~TYPE_FLAGS) != 0 || kind != DESCRIPTOR_LISTENING)
         return -EINVAL;
     new_fd = receive_connection(fd, &accepted, flags);
-    if (new_fd < 0) {
-        if (new_fd == -ENOTSOCK && descriptor_verify(fd) == DESCRIPTOR_FOREIGN)
-            return -ENOTSOCK;
+    if (new_fd < 0)
         return new_fd;
-    }
     /* Tell the service that it was taken. If this fails the service is gone, and the new socket says so. */
     (void)!libc_send(new_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (flags & SOCK_NONBLOCK)
         libc_fcntl(new_fd, F_SETFL, O_NONBLOCK);
+    inherit_options(fd, new_fd);
     descriptor_set(new_fd, DESCRIPTOR_DATA);
     if (address != NULL)
         error = address_copy_out(&accepted.peer, address, length);

@@ -6,6 +6,7 @@
  */
 #include "trace.h"
 
+#include "address.h"
 #include "descriptor.h"
 #include "libc.h"
 
@@ -65,18 +66,15 @@ static void put_hexadecimal(struct line *line, uint64_t value)
 
 static void put_address(struct line *line, const struct sockaddr *address, socklen_t length)
 {
+    struct protocol_address copy;
     struct sockaddr_in in;
     const uint8_t *bytes = (const uint8_t *)&in.sin_addr;
 
-    if (address == NULL) {
-        put_string(line, "NULL");
+    if (address == NULL || address_copy_in(&copy, address, length) < 0 || copy.length < sizeof in) {
+        put_hexadecimal(line, (uintptr_t)address);
         return;
     }
-    if (length < sizeof in) {
-        put_string(line, "{short}");
-        return;
-    }
-    memcpy(&in, address, sizeof in);
+    memcpy(&in, copy.bytes, sizeof in);
     if (in.sin_family != AF_INET) {
         put_string(line, "{family ");
         put_number(line, in.sin_family, 10);

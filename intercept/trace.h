@@ -12,22 +12,11 @@
 extern bool trace_is_on;
 
 /*
- * Print one call as "name(arguments) = result", with one write(2). result: as the logic functions return it, negative for
- * -errno. format, for the arguments:
- *   %d int  %x int in hexadecimal  %u size_t  %p pointer  %s string  %l socket level  %m MSG_* flags
- *   %a const struct sockaddr *, then socklen_t
- * errno is kept.
+ * Print one call as "name(arguments) = result", with one write(2). result: as the logic functions return it, negative
+ * for -errno. format, for the arguments: %d int  %x int in hexadecimal  %u size_t  %p pointer  %s string  %l socket
+ * level  %m MSG_* flags %a const struct sockaddr *, then socklen_t errno is kept.
  */
 void trace_print(const char *name, int64_t result, const char *format, ...);
-
-/* Print the call if asked to, and pass its result on. */
-#define TRACE(name, result, ...)                                                                                       \
-    ({                                                                                                                 \
-        __typeof__(result) trace_result = (result);                                                                    \
-        if (__builtin_expect(trace_is_on, 0))                                                                          \
-            trace_print(name, (int64_t)trace_result, __VA_ARGS__);                                                     \
-        trace_result;                                                                                                  \
-    })
 
 void trace_start(void);
 

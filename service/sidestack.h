@@ -7,8 +7,8 @@
 #include <stddef.h>
 
 /* Exit statuses of our own, as env(1) and nohup(1) have them. */
-#define SIDESTACK_EXIT_USAGE 125  /* we failed */
-#define SIDESTACK_EXIT_CANNOT 126 /* the program was found and can't be run so */
+#define SIDESTACK_EXIT_USAGE   125 /* we failed */
+#define SIDESTACK_EXIT_CANNOT  126 /* the program was found and can't be run so */
 #define SIDESTACK_EXIT_MISSING 127
 
 /* sidestack run: argv[0] is "run". Return: the exit status, only when the program was not started. */

@@ -2,8 +2,8 @@
  * sidestack_check.c - can a preload reach this program?
  *
  * The dynamic linker loads a preload into a program that it links, and only when the program runs with the rights of
- * the one who starts it. So three kinds are beyond our reach: static programs (no PT_INTERP), programs of another class or machine
- * than the library, and those that gain rights (set-uid, set-gid, file capabilities).
+ * the one who starts it. So three kinds are beyond our reach: static programs (no PT_INTERP), programs of another class
+ * or machine than the library, and those that gain rights (set-uid, set-gid, file capabilities).
  */
 #include "sidestack.h"
 
@@ -18,9 +18,9 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#define SCRIPT_DEPTH_MAX 5   /* the kernel's BINPRM limit is about that */
+#define SCRIPT_DEPTH_MAX    5 /* the kernel's BINPRM limit is about that */
 #define PROGRAM_HEADERS_MAX 256
-#define PATH_BYTES 4096
+#define PATH_BYTES          4096
 
 /* What we are ourselves, and so the library. */
 #if defined(__x86_64__)

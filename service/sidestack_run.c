@@ -87,7 +87,8 @@ static int fail(const char *what, const char *detail, int error)
     return SIDESTACK_EXIT_USAGE;
 }
 
-/* Set the environment by which the library finds its service, and see whether it is there. Return: 0 or an exit status. */
+/* Set the environment by which the library finds its service, and see whether it is there. Return: 0 or an exit status.
+ */
 static int choose_service(const char *name, const char *socket_path)
 {
     char path[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
@@ -116,9 +117,8 @@ static int choose_service(const char *name, const char *socket_path)
 
 int sidestack_run(int argc, char **argv)
 {
-    static const struct option options[] = {{"name", required_argument, NULL, 'n'},
-                                            {"socket", required_argument, NULL, 's'},
-                                            {NULL, 0, NULL, 0}};
+    static const struct option options[] = {
+        {"name", required_argument, NULL, 'n'}, {"socket", required_argument, NULL, 's'}, {NULL, 0, NULL, 0}};
     const char *name = NULL;
     const char *socket_path = NULL;
     char path[PATH_BYTES];
