@@ -1,7 +1,7 @@
 #!/bin/bash
 # curl and wget on the stack, nginx on the kernel.
 # time: 60
-# asan: both
+# asan: service
 # shellcheck source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 lib_begin
