@@ -10,6 +10,7 @@
 #include "log.h"
 #include "pair.h"
 #include "relay.h"
+#include "sockopt.h"
 
 #include <errno.h>
 #include <string.h>
@@ -60,6 +61,7 @@ void listener_stop(struct socket *socket)
     socket->tcp = NULL;
     socket->state = PROTOCOL_STATE_FAILED;
     socket->connect_reported = true;
+    pair_drain(socket->pair_fd); /* no error shows, only the end */
     socket_retire(socket);
 }
 
@@ -139,7 +141,7 @@ static int enqueue(struct socket *listener, struct stack_tcp *tcp)
     }
     child->state = PROTOCOL_STATE_CONNECTED;
     child->connect_reported = true;
-    child->options = listener->options;
+    sockopt_inherit(&child->options, &listener->options);
     child->tcp = tcp;
     stack_tcp_adopt(tcp, &relay_tcp_events, child);
     (void)stack_tcp_local_address(tcp, &child->local);

@@ -200,6 +200,20 @@ static bool stop_is_complete(void)
     return (counters.sockets_unfinished == 0 && socket_count() == 0) || now_us >= stop_deadline_us;
 }
 
+void loop_catch_up(void)
+{
+    struct epoll_event events[EVENTS_PER_TURN];
+    int count;
+
+    do {
+        count = epoll_wait(epoll_fd, events, EVENTS_PER_TURN, 0);
+        for (int i = 0; i < count; i++)
+            if (((struct loop_source *)events[i].data.ptr)->kind == SOURCE_SOCKET)
+                dispatch(&events[i]);
+        run_work();
+    } while (count == EVENTS_PER_TURN);
+}
+
 int loop_turn(void)
 {
     struct epoll_event events[EVENTS_PER_TURN];

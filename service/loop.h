@@ -27,6 +27,10 @@ int loop_watch(int fd, struct loop_source *source, uint32_t events);
 /* Sleep until something happens, and do all of it. Return: 0 or -errno. */
 int loop_turn(void);
 
+/* In the middle of a turn: handle what the pairs have to say by now. What a program did to one socket before it asks about another may not have been
+ * looked at yet. Everything but pairs is level-triggered and comes again. */
+void loop_catch_up(void);
+
 /* Take turns until SIGTERM or SIGINT and the last connection has ended, or the wire breaks. Return: 0, or -errno when it broke. */
 int loop_run(int signals, int control);
 

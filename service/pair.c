@@ -170,12 +170,12 @@ ssize_t pair_read(int service_fd, const struct iovec *iov, int count, size_t len
     return got;
 }
 
-void pair_take_stale_byte(int service_fd)
+void pair_drain(int service_fd)
 {
-    char stale;
+    char unread[FILLER_BYTES];
 
-    /* Nothing there is as good: the aim is an empty queue. */
-    (void)recv(service_fd, &stale, 1, MSG_DONTWAIT);
+    /* An empty queue is as good. */
+    (void)recv(service_fd, unread, sizeof unread, MSG_DONTWAIT);
 }
 
 ssize_t pair_write(int service_fd, struct iovec *iov, int count)

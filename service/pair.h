@@ -49,8 +49,8 @@ ssize_t pair_fresh_bytes(int service_fd);
 #define PAIR_IOV_MAX 16
 ssize_t pair_read(int service_fd, const struct iovec *iov, int count, size_t length);
 
-/* Take the stale byte out: both directions ended in order, closing must not look like a reset. */
-void pair_take_stale_byte(int service_fd);
+/* Take out what lies unread, stale byte or filler: closing must not look like a reset. */
+void pair_drain(int service_fd);
 
 /* Write to the program. Return: bytes, -EAGAIN (full), -EPIPE (it reads no more, or is gone), or another -errno. */
 ssize_t pair_write(int service_fd, struct iovec *iov, int count);

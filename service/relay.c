@@ -182,7 +182,7 @@ static void settle(struct socket *socket)
             stack_tcp_receive_queued(socket->tcp) > 0)
             finish(socket, stack_tcp_abort);
         else if (events & EVENT_FIN_SENT) {
-            pair_take_stale_byte(socket->pair_fd); /* for whoever still looks: relay_end() */
+            pair_drain(socket->pair_fd); /* for whoever still looks: relay_end() */
             finish(socket, stack_tcp_close);
         }
         return;
@@ -194,7 +194,7 @@ static void settle(struct socket *socket)
         return;
     }
     if ((events & both_ended) == both_ended)
-        pair_take_stale_byte(socket->pair_fd);
+        pair_drain(socket->pair_fd);
 }
 
 void relay_run(struct socket *socket)

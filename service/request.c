@@ -3,7 +3,7 @@
 
 #include "connect.h"
 #include "listener.h"
-#include "log.h"
+#include "loop.h"
 #include "pair.h"
 #include "relay.h"
 #include "sockopt.h"
@@ -50,6 +50,7 @@ static int make_socket(const struct protocol_message *request, struct request_co
         socket_destroy(socket);
         return error < 0 ? error : -ENOMEM;
     }
+    sockopt_set_defaults(&socket->options);
     context->reply_fd = socket->program_fd;
     socket->program_fd = -1;
     return 0;
@@ -82,7 +83,25 @@ static int bind_socket(struct socket *socket, const struct protocol_message *req
         return error;
     if (socket->state != PROTOCOL_STATE_NEW && socket->state != PROTOCOL_STATE_FAILED)
         return -EINVAL;
-    return socket->tcp == NULL ? -EINVAL : stack_tcp_bind(socket->tcp, &address);
+    if (socket->tcp == NULL)
+        return -EINVAL;
+    error = stack_tcp_bind(socket->tcp, &address);
+    if (error == -EADDRINUSE) { /* by a socket that was closed just now, perhaps */
+        loop_catch_up();
+        error = stack_tcp_bind(socket->tcp, &address);
+    }
+    return error;
+}
+
+static int listen_socket(struct socket *socket, int backlog)
+{
+    int error = listener_start(socket, backlog);
+
+    if (error == -EADDRINUSE) {
+        loop_catch_up();
+        error = listener_start(socket, backlog);
+    }
+    return error;
 }
 
 static int connect_socket(struct socket *socket, const struct protocol_message *request,
@@ -138,8 +157,15 @@ static int get_local_name(const struct socket *socket, struct protocol_message *
 
 static int get_peer_name(const struct socket *socket, struct protocol_message *reply)
 {
+    struct tcp_info info;
+
     if (socket->state != PROTOCOL_STATE_CONNECTED)
         return -ENOTCONN;
+    if (socket->tcp != NULL) { /* Linux forgets the peer when both directions have ended */
+        stack_tcp_get_info(socket->tcp, &info);
+        if (info.tcpi_state == TCP_CLOSE || info.tcpi_state == TCP_TIME_WAIT)
+            return -ENOTCONN;
+    }
     write_address(&reply->address, &socket->peer);
     return 0;
 }
@@ -188,7 +214,7 @@ int request_execute(const struct protocol_message *request, struct protocol_mess
     case PROTOCOL_BIND:
         return bind_socket(socket, request);
     case PROTOCOL_LISTEN:
-        return listener_start(socket, request->args[0]);
+        return listen_socket(socket, request->args[0]);
     case PROTOCOL_CONNECT:
         return connect_socket(socket, request, context);
     case PROTOCOL_SHUTDOWN:

@@ -26,7 +26,8 @@
 /* Descriptors kept back for the wire, the loop, files, and one moment of work on a request. */
 #define DESCRIPTOR_RESERVE 32
 
-/* As many descriptors as the system allows, shared out: each socket takes two for a moment and one for its life. Return: 0 or -errno. */
+/* As many descriptors as the system allows, shared out: each socket takes two for a moment and one for its life.
+ * Return: 0 or -errno. */
 static int set_limits(void)
 {
     struct rlimit limit;

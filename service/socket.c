@@ -227,9 +227,14 @@ void socket_destroy(struct socket *socket)
     struct socket *child;
     struct client *client;
 
+    /* A child that was delivered may have been taken by an accept() whose byte is still to come. If it was not, the listener's queue dies with
+     * its descriptor, which shows as PROGRAM_GONE on a child that is not TAKEN. */
     while ((child = TAILQ_FIRST(&socket->untaken)) != NULL) {
+        bool delivered = child->program_fd < 0;
+
         socket_leave_listener(child);
-        socket_destroy(child);
+        if (!delivered)
+            socket_destroy(child);
     }
     while ((client = TAILQ_FIRST(&socket->waiters)) != NULL)
         client_answer_wait(client, -ECONNABORTED);

@@ -36,13 +36,11 @@ enum socket_work {
     WORK_TO_PROGRAM = 1u << 1,
 };
 
-/* Options that TCP need not know; the others are in the stack (sockopt.c has the table). */
+/* Options that TCP need not know; the others are in the stack. sockopt.c has the table and says what is where. */
+#define SOCKET_RECORDED_MAX 32
 struct socket_options {
-    int send_buffer, receive_buffer; /* as getsockopt() shows them; 0: the default */
+    int recorded[SOCKET_RECORDED_MAX]; /* as getsockopt() shows them */
     int linger_on, linger_s;
-    int priority, mark, oob_inline, dont_route, broadcast, receive_low_water, timestamp;
-    int defer_accept, window_clamp, quick_ack, linger2, notsent_low_water;
-    int mtu_discover, receive_ttl, receive_tos, packet_info, receive_error, freebind, transparent, bind_no_port;
 };
 
 struct client;

@@ -2,7 +2,7 @@
  * sockopt.c - getsockopt(2) and setsockopt(2) for what the pair itself does not hold.
  *
  * One table says for each option where its value lives: in the stack, in the record, or nowhere (a constant). Options with a structure or a rule of
- * their own have functions. What is in neither is ENOPROTOOPT, as on Linux. SO_ERROR, SO_RCVTIMEO, SO_SNDTIMEO and SO_PEEK_OFF are the
+ * their own have functions. What is in neither is ENOPROTOOPT, as on Linux. SO_ERROR, SO_RCVTIMEO, SO_SNDTIMEO, SO_RCVLOWAT and SO_PEEK_OFF are the
  * pair's own and never come here.
  */
 #include "sockopt.h"
@@ -18,74 +18,123 @@
 /* Linux's bounds (net/core/sock.c, net/ipv4/tcp.c; socket(7), tcp(7)). */
 #define BUFFER_SET_MAX 212992 /* net.core.wmem_max and rmem_max by default */
 #define SEND_BUFFER_MIN 4608
-#define SEND_BUFFER_DEFAULT 16384
 #define RECEIVE_BUFFER_MIN 2304
-#define RECEIVE_BUFFER_DEFAULT 131072
 #define KEEPALIVE_TIME_MAX 32767
 #define KEEPALIVE_COUNT_MAX 127
+#define SYN_RETRY_PERIOD_MAX_S 120 /* TCP_RTO_MAX */
 #define MSS_MIN 88
 #define MSS_MAX 32767
 #define MSS_UNCONNECTED 536
 #define TTL_DEFAULT 64
 #define ECN_MASK 3
 
-#ifndef TCP_ULP
-#define TCP_ULP 31
-#endif
-
 enum place {
     PLACE_STACK,    /* stack_tcp_set_option() */
-    PLACE_RECORD,   /* an int in struct socket_options */
-    PLACE_CONSTANT, /* read only */
+    PLACE_RECORD,   /* struct socket_options: noted, shown and inherited */
+    PLACE_CONSTANT, /* can't be set: ENOPROTOOPT */
+    PLACE_FIXED,    /* can't be set: EINVAL */
+    PLACE_REFUSED,  /* EOPNOTSUPP both ways */
 };
+
+/* What PLACE_RECORD options are called in struct socket_options. */
+enum recorded {
+    RECORD_SEND_BUFFER,
+    RECORD_RECEIVE_BUFFER,
+    RECORD_DONT_ROUTE,
+    RECORD_BROADCAST,
+    RECORD_OOB_INLINE,
+    RECORD_TIMESTAMP,
+    RECORD_NO_CHECK,
+    RECORD_PRIORITY,
+    RECORD_MARK,
+    RECORD_BUSY_POLL,
+    RECORD_LINGER2,
+    RECORD_DEFER_ACCEPT,
+    RECORD_WINDOW_CLAMP,
+    RECORD_QUICK_ACK,
+    RECORD_NOTSENT_LOW_WATER,
+    RECORD_FAST_OPEN,
+    RECORD_MTU_DISCOVER,
+    RECORD_RECEIVE_TTL,
+    RECORD_RECEIVE_TOS,
+    RECORD_PACKET_INFO,
+    RECORD_RECEIVE_ERROR,
+    RECORD_FREEBIND,
+    RECORD_TRANSPARENT,
+    RECORD_BIND_NO_PORT,
+    RECORD_COUNT
+};
+_Static_assert(RECORD_COUNT <= SOCKET_RECORDED_MAX, "room for each");
 
 struct row {
     int level, name;
     enum place place;
+    int where;            /* the stack's option, the recorded one, or the constant */
+    int initial;          /* PLACE_RECORD: of a new socket */
     int minimum, maximum; /* set: outside is EINVAL; 0 and 1: a switch, any value but 0 is 1 */
-    int where;            /* the stack's option, the offset in struct socket_options, or the constant */
-    int initial;          /* PLACE_RECORD: shown for 0 */
 };
 
-#define RECORD(field) PLACE_RECORD, INT_MIN, INT_MAX, offsetof(struct socket_options, field)
-#define RECORD_SWITCH(field) PLACE_RECORD, 0, 1, offsetof(struct socket_options, field)
+#define ANY_VALUE INT_MIN, INT_MAX
+#define SWITCH 0, 1
 
 static const struct row rows[] = {
-    {SOL_SOCKET, SO_TYPE, PLACE_CONSTANT, 0, 0, SOCK_STREAM, 0},
-    {SOL_SOCKET, SO_DOMAIN, PLACE_CONSTANT, 0, 0, AF_INET, 0},
-    {SOL_SOCKET, SO_PROTOCOL, PLACE_CONSTANT, 0, 0, IPPROTO_TCP, 0},
-    {SOL_SOCKET, SO_SNDLOWAT, PLACE_CONSTANT, 0, 0, 1, 0},
-    {SOL_SOCKET, SO_REUSEADDR, PLACE_STACK, 0, 1, STACK_TCP_REUSEADDR, 0},
-    {SOL_SOCKET, SO_REUSEPORT, PLACE_STACK, 0, 1, STACK_TCP_REUSEPORT, 0},
-    {SOL_SOCKET, SO_KEEPALIVE, PLACE_STACK, 0, 1, STACK_TCP_KEEPALIVE, 0},
-    {SOL_SOCKET, SO_DONTROUTE, RECORD_SWITCH(dont_route), 0},
-    {SOL_SOCKET, SO_BROADCAST, RECORD_SWITCH(broadcast), 0},
-    {SOL_SOCKET, SO_OOBINLINE, RECORD_SWITCH(oob_inline), 0},
-    {SOL_SOCKET, SO_TIMESTAMP, RECORD_SWITCH(timestamp), 0},
-    {SOL_SOCKET, SO_PRIORITY, PLACE_RECORD, 0, 6, offsetof(struct socket_options, priority), 0},
-    {SOL_SOCKET, SO_MARK, RECORD(mark), 0},
-    {SOL_SOCKET, SO_RCVLOWAT, PLACE_RECORD, 0, INT_MAX, offsetof(struct socket_options, receive_low_water), 1},
-    {IPPROTO_TCP, TCP_NODELAY, PLACE_STACK, 0, 1, STACK_TCP_NODELAY, 0},
-    {IPPROTO_TCP, TCP_CORK, PLACE_STACK, 0, 1, STACK_TCP_CORK, 0},
-    {IPPROTO_TCP, TCP_KEEPIDLE, PLACE_STACK, 1, KEEPALIVE_TIME_MAX, STACK_TCP_KEEPIDLE, 0},
-    {IPPROTO_TCP, TCP_KEEPINTVL, PLACE_STACK, 1, KEEPALIVE_TIME_MAX, STACK_TCP_KEEPINTVL, 0},
-    {IPPROTO_TCP, TCP_KEEPCNT, PLACE_STACK, 1, KEEPALIVE_COUNT_MAX, STACK_TCP_KEEPCNT, 0},
-    {IPPROTO_TCP, TCP_SYNCNT, PLACE_STACK, 1, KEEPALIVE_COUNT_MAX, STACK_TCP_SYNCNT, 0},
-    {IPPROTO_TCP, TCP_USER_TIMEOUT, PLACE_STACK, 0, INT_MAX, STACK_TCP_USER_TIMEOUT, 0},
-    {IPPROTO_TCP, TCP_LINGER2, RECORD(linger2), 60},
-    {IPPROTO_TCP, TCP_DEFER_ACCEPT, RECORD(defer_accept), 0},
-    {IPPROTO_TCP, TCP_WINDOW_CLAMP, RECORD(window_clamp), 0},
-    {IPPROTO_TCP, TCP_QUICKACK, RECORD_SWITCH(quick_ack), 1},
-    {IPPROTO_TCP, TCP_NOTSENT_LOWAT, RECORD(notsent_low_water), 0},
-    {IPPROTO_IP, IP_MTU_DISCOVER, PLACE_RECORD, 0, 5, offsetof(struct socket_options, mtu_discover), IP_PMTUDISC_WANT},
-    {IPPROTO_IP, IP_RECVTTL, RECORD_SWITCH(receive_ttl), 0},
-    {IPPROTO_IP, IP_RECVTOS, RECORD_SWITCH(receive_tos), 0},
-    {IPPROTO_IP, IP_PKTINFO, RECORD_SWITCH(packet_info), 0},
-    {IPPROTO_IP, IP_RECVERR, RECORD_SWITCH(receive_error), 0},
-    {IPPROTO_IP, IP_FREEBIND, RECORD_SWITCH(freebind), 0},
-    {IPPROTO_IP, IP_TRANSPARENT, RECORD_SWITCH(transparent), 0},
-    {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, RECORD_SWITCH(bind_no_port), 0},
+    {SOL_SOCKET, SO_TYPE, PLACE_CONSTANT, SOCK_STREAM, 0, ANY_VALUE},
+    {SOL_SOCKET, SO_DOMAIN, PLACE_CONSTANT, AF_INET, 0, ANY_VALUE},
+    {SOL_SOCKET, SO_PROTOCOL, PLACE_CONSTANT, IPPROTO_TCP, 0, ANY_VALUE},
+    {SOL_SOCKET, SO_SNDLOWAT, PLACE_CONSTANT, 1, 0, ANY_VALUE},
+    {SOL_SOCKET, SO_PASSCRED, PLACE_REFUSED, 0, 0, ANY_VALUE},
+    {SOL_SOCKET, SO_ZEROCOPY, PLACE_CONSTANT, 0, 0, ANY_VALUE}, /* DIFFERS: the pair can't say when a page is free again (oracle options/set) */
+    {SOL_SOCKET, SO_REUSEADDR, PLACE_STACK, STACK_TCP_REUSEADDR, 0, SWITCH},
+    {SOL_SOCKET, SO_REUSEPORT, PLACE_STACK, STACK_TCP_REUSEPORT, 0, SWITCH},
+    {SOL_SOCKET, SO_KEEPALIVE, PLACE_STACK, STACK_TCP_KEEPALIVE, 0, SWITCH},
+    {SOL_SOCKET, SO_SNDBUF, PLACE_RECORD, RECORD_SEND_BUFFER, 16384, ANY_VALUE},
+    {SOL_SOCKET, SO_RCVBUF, PLACE_RECORD, RECORD_RECEIVE_BUFFER, 131072, ANY_VALUE},
+    {SOL_SOCKET, SO_DONTROUTE, PLACE_RECORD, RECORD_DONT_ROUTE, 0, SWITCH},
+    {SOL_SOCKET, SO_BROADCAST, PLACE_RECORD, RECORD_BROADCAST, 0, SWITCH},
+    {SOL_SOCKET, SO_OOBINLINE, PLACE_RECORD, RECORD_OOB_INLINE, 0, SWITCH},
+    {SOL_SOCKET, SO_TIMESTAMP, PLACE_RECORD, RECORD_TIMESTAMP, 0, SWITCH},
+    {SOL_SOCKET, SO_NO_CHECK, PLACE_RECORD, RECORD_NO_CHECK, 0, SWITCH},
+    {SOL_SOCKET, SO_PRIORITY, PLACE_RECORD, RECORD_PRIORITY, 0, ANY_VALUE},
+    {SOL_SOCKET, SO_MARK, PLACE_RECORD, RECORD_MARK, 0, ANY_VALUE},
+    {SOL_SOCKET, SO_BUSY_POLL, PLACE_RECORD, RECORD_BUSY_POLL, 0, 0, INT_MAX},
+    {IPPROTO_TCP, TCP_NODELAY, PLACE_STACK, STACK_TCP_NODELAY, 0, SWITCH},
+    {IPPROTO_TCP, TCP_CORK, PLACE_STACK, STACK_TCP_CORK, 0, SWITCH},
+    {IPPROTO_TCP, TCP_KEEPIDLE, PLACE_STACK, STACK_TCP_KEEPIDLE, 0, 1, KEEPALIVE_TIME_MAX},
+    {IPPROTO_TCP, TCP_KEEPINTVL, PLACE_STACK, STACK_TCP_KEEPINTVL, 0, 1, KEEPALIVE_TIME_MAX},
+    {IPPROTO_TCP, TCP_KEEPCNT, PLACE_STACK, STACK_TCP_KEEPCNT, 0, 1, KEEPALIVE_COUNT_MAX},
+    {IPPROTO_TCP, TCP_SYNCNT, PLACE_STACK, STACK_TCP_SYNCNT, 0, 1, KEEPALIVE_COUNT_MAX},
+    {IPPROTO_TCP, TCP_USER_TIMEOUT, PLACE_STACK, STACK_TCP_USER_TIMEOUT, 0, 0, INT_MAX},
+    {IPPROTO_TCP, TCP_LINGER2, PLACE_RECORD, RECORD_LINGER2, 60, ANY_VALUE},
+    {IPPROTO_TCP, TCP_DEFER_ACCEPT, PLACE_RECORD, RECORD_DEFER_ACCEPT, 0, ANY_VALUE},
+    {IPPROTO_TCP, TCP_WINDOW_CLAMP, PLACE_RECORD, RECORD_WINDOW_CLAMP, 0, ANY_VALUE},
+    {IPPROTO_TCP, TCP_QUICKACK, PLACE_RECORD, RECORD_QUICK_ACK, 1, SWITCH},
+    {IPPROTO_TCP, TCP_NOTSENT_LOWAT, PLACE_RECORD, RECORD_NOTSENT_LOW_WATER, 0, ANY_VALUE},
+    {IPPROTO_TCP, TCP_FASTOPEN, PLACE_RECORD, RECORD_FAST_OPEN, 0, 0, INT_MAX},
+    {IPPROTO_IP, IP_MTU_DISCOVER, PLACE_RECORD, RECORD_MTU_DISCOVER, IP_PMTUDISC_WANT, 0, 5},
+    {IPPROTO_IP, IP_MULTICAST_TTL, PLACE_FIXED, 1, 0, ANY_VALUE},
+    {IPPROTO_IP, IP_RECVTTL, PLACE_RECORD, RECORD_RECEIVE_TTL, 0, SWITCH},
+    {IPPROTO_IP, IP_RECVTOS, PLACE_RECORD, RECORD_RECEIVE_TOS, 0, SWITCH},
+    {IPPROTO_IP, IP_PKTINFO, PLACE_RECORD, RECORD_PACKET_INFO, 0, SWITCH},
+    {IPPROTO_IP, IP_RECVERR, PLACE_RECORD, RECORD_RECEIVE_ERROR, 0, SWITCH},
+    {IPPROTO_IP, IP_FREEBIND, PLACE_RECORD, RECORD_FREEBIND, 0, SWITCH},
+    {IPPROTO_IP, IP_TRANSPARENT, PLACE_RECORD, RECORD_TRANSPARENT, 0, SWITCH},
+    {IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, PLACE_RECORD, RECORD_BIND_NO_PORT, 0, SWITCH},
 };
+
+void sockopt_set_defaults(struct socket_options *options)
+{
+    *options = (struct socket_options){.linger_on = 0};
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++)
+        if (rows[i].place == PLACE_RECORD)
+            options->recorded[rows[i].where] = rows[i].initial;
+}
+
+void sockopt_inherit(struct socket_options *options, const struct socket_options *listener)
+{
+    *options = *listener;
+    options->recorded[RECORD_PRIORITY] = 0;
+    options->recorded[RECORD_FAST_OPEN] = 0;
+}
 
 static const struct row *find_row(int level, int name)
 {
@@ -95,25 +144,9 @@ static const struct row *find_row(int level, int name)
     return NULL;
 }
 
-static int *record_field(const struct socket *socket, const struct row *row)
+static int get_stack(const struct socket *socket, enum stack_tcp_option option)
 {
-    return (int *)((char *)&socket->options + row->where);
-}
-
-static int row_value(const struct socket *socket, const struct row *row)
-{
-    int value;
-
-    switch (row->place) {
-    case PLACE_STACK:
-        return socket->tcp != NULL ? stack_tcp_get_option(socket->tcp, (enum stack_tcp_option)row->where) : 0;
-    case PLACE_RECORD:
-        value = *record_field(socket, row);
-        return value != 0 ? value : row->initial;
-    case PLACE_CONSTANT:
-        break;
-    }
-    return row->where;
+    return socket->tcp != NULL ? stack_tcp_get_option(socket->tcp, option) : 0;
 }
 
 static int set_stack(struct socket *socket, enum stack_tcp_option option, int value)
@@ -122,18 +155,78 @@ static int set_stack(struct socket *socket, enum stack_tcp_option option, int va
     return socket->tcp != NULL ? stack_tcp_set_option(socket->tcp, option, value) : 0;
 }
 
+static int get_row(const struct socket *socket, const struct row *row)
+{
+    switch (row->place) {
+    case PLACE_STACK:
+        return get_stack(socket, (enum stack_tcp_option)row->where);
+    case PLACE_RECORD:
+        return socket->options.recorded[row->where];
+    case PLACE_CONSTANT:
+    case PLACE_FIXED:
+    case PLACE_REFUSED:
+        break;
+    }
+    return row->where;
+}
+
+/* The size that Linux would take: doubled for its overhead, within its bounds. */
+static int buffer_size(int value, int minimum)
+{
+    if (value < 0 || value > BUFFER_SET_MAX)
+        value = BUFFER_SET_MAX;
+    return MAX(value * 2, minimum);
+}
+
+/* Seconds to wait for data, rounded up to when a SYN-ACK would be sent again (tcp(7), TCP_DEFER_ACCEPT). */
+static int defer_accept_seconds(int value)
+{
+    int timeout = 1, period = 1;
+
+    if (value <= 0)
+        return 0;
+    while (period < value) {
+        timeout = MIN(timeout * 2, SYN_RETRY_PERIOD_MAX_S);
+        period += timeout;
+    }
+    return period;
+}
+
+/* What Linux makes of a value before it notes it. */
+static int recorded_value(enum recorded which, int value)
+{
+    switch (which) {
+    case RECORD_SEND_BUFFER:
+        return buffer_size(value, SEND_BUFFER_MIN);
+    case RECORD_RECEIVE_BUFFER:
+        return buffer_size(value, RECEIVE_BUFFER_MIN);
+    case RECORD_DEFER_ACCEPT:
+        return defer_accept_seconds(value);
+    default:
+        return value;
+    }
+}
+
 static int set_row(struct socket *socket, const struct row *row, int value)
 {
     if (row->minimum == 0 && row->maximum == 1)
         value = value != 0;
-    if (row->place == PLACE_CONSTANT)
-        return -ENOPROTOOPT;
     if (value < row->minimum || value > row->maximum)
         return -EINVAL;
-    if (row->place == PLACE_STACK)
+    switch (row->place) {
+    case PLACE_STACK:
         return set_stack(socket, (enum stack_tcp_option)row->where, value);
-    *record_field(socket, row) = value;
-    return 0;
+    case PLACE_RECORD:
+        socket->options.recorded[row->where] = recorded_value((enum recorded)row->where, value);
+        return 0;
+    case PLACE_CONSTANT:
+        break;
+    case PLACE_FIXED:
+        return -EINVAL;
+    case PLACE_REFUSED:
+        return -EOPNOTSUPP;
+    }
+    return -ENOPROTOOPT;
 }
 
 /* Answer with length bytes, cut to what was asked for. Return: 0. */
@@ -200,11 +293,6 @@ static int get_linger(const struct socket *socket, const struct protocol_message
     return answer(request, reply, &linger, sizeof linger);
 }
 
-static int get_stack(const struct socket *socket, enum stack_tcp_option option)
-{
-    return socket->tcp != NULL ? stack_tcp_get_option(socket->tcp, option) : 0;
-}
-
 int sockopt_get(const struct socket *socket, const struct protocol_message *request, struct protocol_message *reply)
 {
     static const char congestion[16] = "reno"; /* TCP_CA_NAME_MAX bytes */
@@ -212,18 +300,14 @@ int sockopt_get(const struct socket *socket, const struct protocol_message *requ
     const struct row *row = find_row(level, name);
     int value, error;
 
+    if (row != NULL && row->place == PLACE_REFUSED)
+        return -EOPNOTSUPP;
     if (row != NULL)
-        return answer_int(request, reply, row_value(socket, row));
+        return answer_int(request, reply, get_row(socket, row));
     if (level == SOL_SOCKET) {
         switch (name) {
         case SO_ACCEPTCONN:
             return answer_int(request, reply, socket->state == PROTOCOL_STATE_LISTENING);
-        case SO_SNDBUF:
-            value = socket->options.send_buffer;
-            return answer_int(request, reply, value != 0 ? value : SEND_BUFFER_DEFAULT);
-        case SO_RCVBUF:
-            value = socket->options.receive_buffer;
-            return answer_int(request, reply, value != 0 ? value : RECEIVE_BUFFER_DEFAULT);
         case SO_LINGER:
             return get_linger(socket, request, reply);
         case SO_COOKIE:
@@ -257,14 +341,6 @@ int sockopt_get(const struct socket *socket, const struct protocol_message *requ
         return -EOPNOTSUPP;
     }
     return -ENOPROTOOPT;
-}
-
-/* The size that Linux would take: doubled for its overhead, within its bounds. */
-static int buffer_size(int value, int minimum)
-{
-    if (value < 0 || value > BUFFER_SET_MAX)
-        value = BUFFER_SET_MAX;
-    return MAX(value * 2, minimum);
 }
 
 static int set_linger(struct socket *socket, const struct protocol_message *request)
@@ -324,7 +400,10 @@ static int read_int(const struct protocol_message *request, int *value)
 
 int sockopt_set(struct socket *socket, const struct protocol_message *request)
 {
-    const int level = request->args[0], name = request->args[1];
+    const int level = request->args[0];
+    const int name = request->args[1] == SO_SNDBUFFORCE && level == SOL_SOCKET   ? SO_SNDBUF
+                     : request->args[1] == SO_RCVBUFFORCE && level == SOL_SOCKET ? SO_RCVBUF
+                                                                                 : request->args[1];
     const struct row *row = find_row(level, name);
     int value, error;
 
@@ -339,14 +418,6 @@ int sockopt_set(struct socket *socket, const struct protocol_message *request)
         return error;
     if (row != NULL)
         return set_row(socket, row, value);
-    if (level == SOL_SOCKET && (name == SO_SNDBUF || name == SO_SNDBUFFORCE)) {
-        socket->options.send_buffer = buffer_size(value, SEND_BUFFER_MIN);
-        return 0;
-    }
-    if (level == SOL_SOCKET && (name == SO_RCVBUF || name == SO_RCVBUFFORCE)) {
-        socket->options.receive_buffer = buffer_size(value, RECEIVE_BUFFER_MIN);
-        return 0;
-    }
     if (level == IPPROTO_TCP && name == TCP_MAXSEG)
         return set_mss(socket, value);
     if (level == IPPROTO_IP && name == IP_TTL)

@@ -11,14 +11,14 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #define CONNECTIONS_MAX 64
-#define PAIRS_MAX 64
+#define PAIRS_MAX       64
 
 static int listener;
 static struct pollfd connections[CONNECTIONS_MAX];
@@ -93,9 +93,8 @@ static int kept_peer_of(int fd)
 
 struct sockaddr_in fake_address(int port)
 {
-    return (struct sockaddr_in){.sin_family = AF_INET,
-                                .sin_addr.s_addr = htonl(INADDR_LOOPBACK),
-                                .sin_port = htons((uint16_t)port)};
+    return (struct sockaddr_in){
+        .sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK), .sin_port = htons((uint16_t)port)};
 }
 
 static void put_address(struct protocol_address *out, int port)

@@ -7,7 +7,8 @@
  *  - LISTEN with backlog N: N connections are put on the descriptor at once, from ports 1 to N.
  *  - STATUS: the state and errno that the last SHUTDOWN request gave (args[0] = state + 16 * errno).
  *  - BIND to port P answers -P; the FAKE_ ports below answer garbage instead.
- *  - CONNECT to port P: 0 for port 0; -P for any other; port FAKE_STALE: -ESTALE with a new pair; FAKE_SILENT: no answer.
+ *  - CONNECT to port P: 0 for port 0; -P for any other; port FAKE_STALE: -ESTALE with a new pair; FAKE_SILENT: no
+ * answer.
  *  - GETSOCKOPT: the bytes 1, 2, 3, ... as many as asked for, at most 16.
  */
 #ifndef FAKE_SERVICE_H

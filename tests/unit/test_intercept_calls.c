@@ -298,8 +298,7 @@ START_TEST(complains_once)
 }
 END_TEST
 
-static const int garbage[] = {FAKE_BAD_MAGIC,  FAKE_SHORT,    FAKE_OTHER_OPERATION, FAKE_EXTRA_DESCRIPTORS,
-                              FAKE_POSITIVE};
+static const int garbage[] = {FAKE_BAD_MAGIC, FAKE_SHORT, FAKE_OTHER_OPERATION, FAKE_EXTRA_DESCRIPTORS, FAKE_POSITIVE};
 
 START_TEST(garbage_is_refused)
 {

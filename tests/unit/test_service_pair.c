@@ -104,7 +104,7 @@ START_TEST(without_the_stale_byte_closes_as_an_end)
     char byte;
 
     ck_assert_int_eq(pair_put_stale_byte(&ends), 0);
-    pair_take_stale_byte(ends.service_fd);
+    pair_drain(ends.service_fd);
     close(ends.service_fd);
     ends.service_fd = -1;
     ck_assert_int_eq(read(ends.program_fd, &byte, 1), 0);
