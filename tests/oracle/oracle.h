@@ -28,6 +28,10 @@ struct oracle_case {
 /* Defined by each program; the last one has no name. */
 extern const struct oracle_case oracle_cases[];
 
+/* Where transcript and peer are: high numbers, so that a case sees the same free descriptors in both settings. */
+#define ORACLE_OUTPUT_FD 201
+#define ORACLE_PEER_FD 202
+
 /* ---- the transcript ---- */
 
 /* Print one line (a newline is added). */

@@ -151,8 +151,8 @@ static void run_again(const char *name, int fd)
     child = fork();
     if (child == 0) {
         dup2(fd, 0);
-        dup2(201, 1);
-        dup2(202, 3);
+        dup2(ORACLE_OUTPUT_FD, 1);
+        dup2(ORACLE_PEER_FD, 3);
         close_range(4, ~0u, 0);
         execv("/proc/self/exe", arguments);
         _exit(127);
@@ -305,8 +305,8 @@ static void run_closefrom(void)
     int fd = oracle_connect_peer(), other;
 
     CALL(dup2(fd, 0));
-    close_range(3, 200, 0); /* all but the transcript and the peer */
-    close_range(203, ~0u, 0);
+    close_range(3, ORACLE_OUTPUT_FD - 1, 0); /* all but the transcript and the peer */
+    close_range(ORACLE_PEER_FD + 1, ~0u, 0);
     oracle_print_names(0);
     other = oracle_socket();
     oracle_say("the next descriptor is %d", other);
