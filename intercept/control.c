@@ -59,6 +59,7 @@ static _Atomic pid_t pool_pid; /* whose pool it is; 0 before the constructor */
 
 static struct sockaddr_un service_address; /* the family is 0 until the environment was read */
 static _Atomic bool complained;
+static _Atomic bool was_used; /* a request was answered, here or in the parent before fork */
 
 /* ---- the service ---- */
 
@@ -136,7 +137,7 @@ static int connection_open(struct connection *connection)
     if (service_address.sun_family == 0)
         find_service();
     if (service_address.sun_path[0] == '\0')
-        return complain(EINVAL);
+        return -EINVAL;
     fd = libc_socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     if (fd < 0)
         return -errno;
@@ -145,7 +146,7 @@ static int connection_open(struct connection *connection)
     } while (error == EINTR);
     if (error != 0) {
         libc_close(fd);
-        return complain(error);
+        return -error;
     }
     fd = move_up(fd);
     if (fstat(fd, &status) < 0) {
@@ -155,6 +156,12 @@ static int connection_open(struct connection *connection)
     }
     *connection = (struct connection){.fd = fd, .device = status.st_dev, .inode = status.st_ino};
     return 0;
+}
+
+/* Is this about the process or the system, not about the service? */
+static bool is_out_of_resources(int error)
+{
+    return error == EMFILE || error == ENFILE || error == ENOMEM || error == ENOBUFS;
 }
 
 /* ---- one request ---- */
@@ -301,6 +308,8 @@ static int do_request(struct protocol_message *message, int fd, int *received, b
         bool is_fresh = !connection_is_ours(request.connection);
 
         error = is_fresh ? connection_open(request.connection) : 0;
+        if (error < 0 && !is_out_of_resources(-error))
+            error = complain(-error);
         if (error == 0)
             error = send_request(request.connection, message, fd);
         /* Only an old connection can have died before the request went out. */
@@ -322,6 +331,8 @@ static int do_request(struct protocol_message *message, int fd, int *received, b
     /* A connection whose reply did not come, or made no sense, is of no use to the next request. */
     request_end(&request, error == 0);
     pthread_setcancelstate(state, &state);
+    if (error == 0)
+        was_used = true;
     return error < 0 ? error : message->result;
 }
 
@@ -366,6 +377,21 @@ int control_cause(int fd, int fallback)
 }
 
 /* ---- processes ---- */
+
+void control_keep(void)
+{
+    int saved_errno = errno;
+    struct request request;
+    int state;
+
+    if (!was_used || getpid() != pool_pid)
+        return;
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    request_begin(&request);
+    request_end(&request, connection_is_ours(request.connection) || connection_open(request.connection) == 0);
+    pthread_setcancelstate(state, &state);
+    errno = saved_errno;
+}
 
 /* In the child of fork(): what was copied is the parent's. */
 static void begin_child(void)

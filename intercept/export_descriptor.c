@@ -10,7 +10,6 @@
  */
 #undef _FORTIFY_SOURCE
 
-#include "data.h"
 #include "descriptor.h"
 #include "export.h"
 #include "libc.h"
@@ -18,7 +17,6 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <stdarg.h>
-#include <sys/prctl.h>
 #include <unistd.h>
 
 EXPORT int close(int fd)
@@ -118,25 +116,4 @@ EXPORT int pipe2(int fds[2], int flags)
         descriptor_set(fds[1], DESCRIPTOR_FOREIGN);
     }
     return result;
-}
-
-/*
- * A sandbox is about to be put up, in which read() and write() may be all that is allowed (sshd kills its child for a
- * send() or a getpeername()). So look at every descriptor now, and from then on write with write(). DIFFERS: SIGPIPE
- * then also comes for a connection that was reset (tests/apps/ssh.sh needs it).
- */
-EXPORT int prctl(int option, ...)
-{
-    unsigned long argument[4];
-    va_list arguments;
-
-    va_start(arguments, option);
-    for (int i = 0; i < 4; i++)
-        argument[i] = va_arg(arguments, unsigned long);
-    va_end(arguments);
-    if (option == PR_SET_SECCOMP) {
-        descriptor_look_at_all();
-        data_stop_asking();
-    }
-    return libc_prctl(option, argument[0], argument[1], argument[2], argument[3]);
 }

@@ -69,6 +69,11 @@
     X(int, dup, (int fd), (fd))                                                                                        \
     X(int, dup2, (int fd, int new_fd), (fd, new_fd))                                                                   \
     X(int, dup3, (int fd, int new_fd, int flags), (fd, new_fd, flags))                                                 \
+    X(int, chroot, (const char *path), (path))                                                                         \
+    X(int, setuid, (uid_t uid), (uid))                                                                                 \
+    X(int, seteuid, (uid_t uid), (uid))                                                                                \
+    X(int, setreuid, (uid_t real, uid_t effective), (real, effective))                                                 \
+    X(int, setresuid, (uid_t real, uid_t effective, uid_t saved), (real, effective, saved))                            \
     X(int, prctl, (int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d),                    \
       (option, a, b, c, d))                                                                                            \
     X(long, syscall, (long number, long a, long b, long c, long d, long e, long f), (number, a, b, c, d, e, f))

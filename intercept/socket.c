@@ -254,9 +254,11 @@ int socket_shutdown(int fd, int how)
     if (how < SHUT_RD || how > SHUT_RDWR)
         return -EINVAL;
     if (kind == DESCRIPTOR_DATA) {
-        if (control_status(fd, &message) < 0 || message.args[0] == PROTOCOL_STATE_RESET)
+        int error = control_status(fd, &message);
+
+        if (error == 0 && message.args[0] == PROTOCOL_STATE_RESET)
             return -ENOTCONN;
-        if (message.args[0] == PROTOCOL_STATE_CONNECTED)
+        if (error < 0 || message.args[0] == PROTOCOL_STATE_CONNECTED)
             return STATE_RESULT(libc_shutdown(fd, how));
     }
     control_prepare(&message, PROTOCOL_SHUTDOWN);
