@@ -79,6 +79,11 @@ static int bind_socket(struct socket *socket, const struct protocol_message *req
     union stack_address address;
     int error = read_address(&request->address, &address);
 
+    if (error == -EAFNOSUPPORT && address.sa.sa_family == AF_UNSPEC && address.in.sin_addr.s_addr == INADDR_ANY &&
+        request->address.length >= sizeof address.in) {
+        address.sa.sa_family = AF_INET; /* ip(7): what old programs give */
+        error = 0;
+    }
     if (error < 0)
         return error;
     if (socket->state != PROTOCOL_STATE_NEW && socket->state != PROTOCOL_STATE_FAILED)

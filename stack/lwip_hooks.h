@@ -2,6 +2,8 @@
 #ifndef SIDESTACK_LWIP_HOOKS_H
 #define SIDESTACK_LWIP_HOOKS_H
 
+#include <stdbool.h>
+
 #include "lwip/ip_addr.h"
 #include "lwip/netif.h"
 #include "lwip/pbuf.h"
@@ -16,9 +18,10 @@ u32_t isn_choose(const ip_addr_t *local, u16_t local_port, const ip_addr_t *peer
 /* loop_netif.c: 127/8 and our own address go through the loopback (LWIP_HOOK_IP4_ROUTE_SRC in lwipopts.h). */
 struct netif *loop_route(const ip4_addr_t *source, const ip4_addr_t *destination);
 
-/* tcp_listen.c: called for each segment that found its control block, before it is processed; not ERR_OK drops it. */
-err_t tcp_socket_filter(struct tcp_pcb *pcb, struct tcp_hdr *header, struct pbuf *p);
-#define LWIP_HOOK_TCP_INPACKET_PCB(pcb, header, optlen, opt1len, opt2, p) tcp_socket_filter(pcb, header, p)
+/* tcp_filter.c: called for each segment that found its control block, before it is processed; not ERR_OK drops it. */
+err_t tcp_filter_segment(struct tcp_pcb *pcb, struct tcp_hdr *header, u16_t option_size, bool split, struct pbuf *p);
+#define LWIP_HOOK_TCP_INPACKET_PCB(pcb, header, optlen, opt1len, opt2, p) \
+    tcp_filter_segment(pcb, header, optlen, (opt2) != NULL, p)
 
 /* tcp_send.c: called for each segment on its way out, when its options were written. */
 u32_t *tcp_socket_on_segment(struct pbuf *p, struct tcp_hdr *header, const struct tcp_pcb *pcb, u32_t *options);

@@ -1,23 +1,9 @@
-/*
- * tcp_listen.c - listening sockets and the connections that come to them.
- *
- * A SYN is dropped when the owner says that it can't take one more (may_accept), or when too many handshakes are under
- * way; the peer tries again. So is the last segment of the handshake: as on Linux, the connection is then not established
- * yet, and our SYN-ACK is sent again.
- */
+/* tcp_listen.c - listening sockets and the connections that come to them. */
 #include <errno.h>
 #include <string.h>
 
-#include "loop_netif.h"
 #include "port.h"
 #include "tcp_socket.h"
-
-#define INCOMING_MAX 1024 /* handshakes under way, per listening socket */
-
-static struct {
-    struct pbuf *p; /* owned; NULL: none */
-    struct netif *netif;
-} replay;
 
 /* lwIP got a SYN and has made a control block. */
 err_t tcp_listen_passive_open(u8_t id, struct tcp_pcb_listen *listener, struct tcp_pcb *pcb)
@@ -82,62 +68,6 @@ static err_t tcp_listen_on_accept(void *arg, struct tcp_pcb *pcb, err_t error)
     tcp_socket_leave(parent);
     result = tcp_socket_leave(tcp);
     return result;
-}
-
-/* A connection in TIME-WAIT gets a SYN beyond its window: the peer begins a new one with the same ports (RFC 1122
- * 4.2.2.13). The old one goes, and the packet is input again. Return: has it gone? */
-static bool recycle_time_wait(struct tcp_pcb *pcb, struct tcp_hdr *header, struct pbuf *p)
-{
-    u16_t back = (u16_t)((u8_t *)p->payload - (u8_t *)(uintptr_t)ip4_current_header());
-
-    if (replay.p != NULL || !TCP_SEQ_GT(header->seqno, pcb->rcv_nxt) || p->next != NULL)
-        return false;
-    header->src = lwip_htons(header->src);
-    header->dest = lwip_htons(header->dest);
-    header->seqno = lwip_htonl(header->seqno);
-    header->ackno = lwip_htonl(header->ackno);
-    header->wnd = lwip_htons(header->wnd);
-    if (pbuf_add_header_force(p, back) != 0)
-        return false;
-    pbuf_ref(p);
-    replay.p = p;
-    replay.netif = ip_current_input_netif();
-    tcp_abort(pcb); /* sends nothing in this state */
-    return true;
-}
-
-void tcp_listen_replay(void)
-{
-    struct pbuf *p = replay.p;
-
-    if (p == NULL)
-        return;
-    replay.p = NULL;
-    if (replay.netif == NULL || replay.netif->input(p, replay.netif) != ERR_OK)
-        pbuf_free(p);
-}
-
-err_t tcp_socket_filter(struct tcp_pcb *pcb, struct tcp_hdr *header, struct pbuf *p)
-{
-    const struct stack_tcp *tcp = tcp_ext_arg_get(pcb, 0);
-    const struct stack_tcp *listener;
-    u16_t flags = TCPH_FLAGS(header) & (TCP_SYN | TCP_ACK | TCP_RST);
-
-    if (pcb->state == ESTABLISHED || tcp == NULL)
-        return ERR_OK;
-    if (pcb->state == TIME_WAIT && flags == TCP_SYN)
-        return recycle_time_wait(pcb, header, p) ? ERR_ABRT : ERR_OK;
-    if (pcb->state == LISTEN && flags == TCP_SYN && tcp->incoming >= INCOMING_MAX)
-        return ERR_MEM;
-    if (pcb->state == LISTEN && flags == TCP_SYN)
-        listener = tcp;
-    else if (pcb->state == SYN_RCVD && flags == TCP_ACK)
-        listener = tcp->listener;
-    else
-        return ERR_OK;
-    if (listener != NULL && listener->may_accept != NULL && !listener->may_accept(listener->owner))
-        return ERR_MEM;
-    return ERR_OK;
 }
 
 int stack_tcp_listen(struct stack_tcp *tcp, stack_tcp_may_accept *may_accept)

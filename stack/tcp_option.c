@@ -74,8 +74,6 @@ int stack_tcp_set_option(struct stack_tcp *tcp, enum stack_tcp_option option, in
     if (tcp->pcb == NULL)
         return 0;
     tcp_option_apply(tcp, option);
-    if (option == STACK_TCP_MAXSEG && value > 0 && tcp->role == TCP_ROLE_CONNECTED && tcp->pcb->mss > value)
-        tcp->pcb->mss = (u16_t)value;
     tcp_timer_wake();
     /* What was held back may go now. */
     if ((option == STACK_TCP_CORK && !value) || (option == STACK_TCP_NODELAY && value))

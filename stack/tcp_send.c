@@ -20,6 +20,7 @@
 #define SEND_QUEUE_MAX (2 * 1024 * 1024) /* bytes, committed and not acknowledged */
 #define SEND_AHEAD (128 * 1024)          /* bytes that lwIP has beyond the window; two segments of the loopback */
 #define INITIAL_WINDOW_SEGMENTS 10       /* RFC 6928 */
+#define MSS_MIN 48                       /* Linux: tcp_min_snd_mss; a peer that asks for less means harm */
 #define CORK_US 200000                   /* tcp(7), TCP_CORK */
 
 /* Take the queue's first chunk from it and free it. */
@@ -81,6 +82,24 @@ static void send_queue_rest(struct send_queue *queue)
 {
     while (queue->queued == 0 && queue->head != NULL)
         send_queue_drop_head(queue);
+}
+
+/* The peer has length bytes more: release the chunks that it has whole. */
+static void send_queue_acknowledge(struct send_queue *queue, size_t length)
+{
+    queue->queued -= length;
+    while (length > 0) {
+        struct send_chunk *chunk = queue->head;
+        uint32_t n = (uint32_t)LWIP_MIN(chunk->handed - chunk->acked, length);
+
+        chunk->acked += n;
+        length -= n;
+        if (chunk->acked < chunk->filled)
+            break;
+        gather_flush();
+        send_queue_drop_head(queue);
+    }
+    send_queue_rest(queue);
 }
 
 static bool tcp_send_is_open(const struct stack_tcp *tcp)
@@ -177,6 +196,8 @@ void tcp_send_start(struct stack_tcp *tcp)
 
     if (maximum > 0 && pcb->mss > maximum)
         pcb->mss = (u16_t)maximum;
+    if (pcb->mss < MSS_MIN)
+        pcb->mss = MSS_MIN;
     pcb->snd_buf = TCP_SND_BUF;
     tcp->initial_window = true;
 }
@@ -204,7 +225,7 @@ static size_t send_allowance(const struct stack_tcp *tcp, size_t segment)
 }
 
 /* FIN, when the owner wants it and all data has been handed over. */
-void tcp_send_finish(struct stack_tcp *tcp)
+static void tcp_send_finish(struct stack_tcp *tcp)
 {
     struct tcp_pcb *pcb = tcp->pcb;
     err_t error;
@@ -268,6 +289,37 @@ void tcp_send_push(struct stack_tcp *tcp, bool more)
         tcp_output(tcp->pcb);
 }
 
+/*
+ * lwIP gets stuck when it has put everything back to be sent again, the peer then acknowledges the first segment in part,
+ * and its window is smaller than the rest: the split that lwIP makes ends before what was acknowledged, and such a
+ * segment is never sent. So cut off here what the peer has.
+ */
+void tcp_send_trim_acknowledged(struct stack_tcp *tcp)
+{
+    struct tcp_pcb *pcb = tcp->pcb;
+    bool trimmed = false;
+
+    while (pcb->unacked == NULL && pcb->unsent != NULL) {
+        struct tcp_seg *segment = pcb->unsent;
+        u32_t has = pcb->lastack - lwip_ntohl(segment->tcphdr->seqno);
+
+        if (has == 0 || has > segment->len || (has < segment->len && tcp_split_unsent_seg(pcb, (u16_t)has) != ERR_OK) ||
+            TCP_TCPLEN(segment) != has)
+            break;
+        pcb->unsent = segment->next;
+        pcb->snd_queuelen = (u16_t)(pcb->snd_queuelen - pbuf_clen(segment->p));
+        pcb->snd_buf += has;
+        tcp_seg_free(segment);
+        send_queue_acknowledge(&tcp->send, has);
+        trimmed = true;
+    }
+    if (trimmed) {
+        if (pcb->unsent == NULL)
+            pcb->persist_backoff = 0;
+        tcp_output(pcb);
+    }
+}
+
 /* lwIP: the peer acknowledged length bytes. */
 err_t tcp_send_on_sent(void *arg, struct tcp_pcb *pcb, u16_t length)
 {
@@ -282,19 +334,7 @@ err_t tcp_send_on_sent(void *arg, struct tcp_pcb *pcb, u16_t length)
         tcp_info_add_rtt(tcp, port_now_us - tcp->rtt_start_us);
         tcp->rtt_start_us = 0;
     }
-    queue->queued -= length;
-    while (length > 0) {
-        struct send_chunk *chunk = queue->head;
-        u16_t n = (u16_t)LWIP_MIN(chunk->handed - chunk->acked, length);
-
-        chunk->acked += n;
-        length = (u16_t)(length - n);
-        if (chunk->acked < chunk->filled)
-            break;
-        gather_flush();
-        send_queue_drop_head(queue);
-    }
-    send_queue_rest(queue);
+    send_queue_acknowledge(queue, length);
     tcp_send_push(tcp, false);
     if (tcp->owned && tcp->events != NULL && tcp->events->sent != NULL)
         tcp->events->sent(tcp->owner);

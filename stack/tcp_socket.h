@@ -117,12 +117,13 @@ bool tcp_bind_is_ours(const ip4_addr_t *address);
 /* tcp_listen.c */
 err_t tcp_listen_passive_open(u8_t id, struct tcp_pcb_listen *listener, struct tcp_pcb *pcb);
 void tcp_listen_forget(struct stack_tcp *tcp);
-/* A segment came for a connection in TIME-WAIT that makes way for a new one: input it again. */
-void tcp_listen_replay(void);
+
+/* tcp_filter.c: a segment came for a connection in TIME-WAIT that made way for a new one: input it again. */
+void tcp_filter_replay(void);
 
 /* tcp_send.c */
 void tcp_send_push(struct stack_tcp *tcp, bool more);
-void tcp_send_finish(struct stack_tcp *tcp);
+void tcp_send_trim_acknowledged(struct stack_tcp *tcp);
 void tcp_send_release(struct stack_tcp *tcp);
 err_t tcp_send_on_sent(void *arg, struct tcp_pcb *pcb, u16_t length);
 void tcp_send_start(struct stack_tcp *tcp);

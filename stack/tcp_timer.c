@@ -140,9 +140,13 @@ static void check_connections(void)
         } else {
             error = check_silence(tcp);
         }
-        if (error != 0)
+        if (error != 0) {
             tcp_socket_fail(tcp, error, pcb->state != SYN_SENT);
-        else if (tcp->send.unhanded > 0 || (tcp->shut && !tcp->fin_handed))
+            continue;
+        }
+        if (pcb->persist_backoff > 0)
+            tcp_send_trim_acknowledged(tcp);
+        if (tcp->send.unhanded > 0 || (tcp->shut && !tcp->fin_handed))
             tcp_send_push(tcp, false); /* corked, or memory was short */
     }
 }

@@ -209,7 +209,7 @@ static bool input_ip(const struct virtio_net_hdr *header, struct pbuf *p)
     NETIF_SET_CHECKSUM_CTRL(&netif, wire_netif_checksum_flags(trusted));
     pbuf_remove_header(p, ETHERNET_SIZE);
     ip4_input(p, &netif);
-    tcp_listen_replay();
+    tcp_filter_replay();
     return true;
 }
 
