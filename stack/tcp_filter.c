@@ -1,0 +1,99 @@
+/*
+ * tcp_filter.c - looks at each segment before lwIP processes it.
+ *
+ *  - A SYN is dropped when the owner of the listening socket says that it can't take one more (may_accept), or when too many
+ *    handshakes are under way; the peer tries again. So is the last segment of the handshake: as on Linux, the connection
+ *    is then not established yet, and our SYN-ACK is sent again.
+ *  - A SYN for a connection in TIME-WAIT may begin a new one.
+ *  - lwIP believes an MSS option in any segment, and asserts that the MSS never shrinks while data waits: a peer could end
+ *    the service with it. The option has no meaning but in a SYN (RFC 9293 3.7.1), so it is blanked elsewhere.
+ */
+#include <string.h>
+
+#include "tcp_socket.h"
+
+#define INCOMING_MAX 1024 /* handshakes under way, per listening socket */
+
+static struct {
+    struct pbuf *p; /* owned; NULL: none */
+    struct netif *netif;
+} replay;
+
+/* A connection in TIME-WAIT gets a SYN beyond its window: the peer begins a new one with the same ports (RFC 1122
+ * 4.2.2.13). The old one goes, and the packet is input again. Return: has it gone? */
+static bool recycle_time_wait(struct tcp_pcb *pcb, struct tcp_hdr *header, struct pbuf *p)
+{
+    u16_t back = (u16_t)((u8_t *)p->payload - (u8_t *)(uintptr_t)ip4_current_header());
+
+    if (replay.p != NULL || !TCP_SEQ_GT(header->seqno, pcb->rcv_nxt) || p->next != NULL)
+        return false;
+    header->src = lwip_htons(header->src);
+    header->dest = lwip_htons(header->dest);
+    header->seqno = lwip_htonl(header->seqno);
+    header->ackno = lwip_htonl(header->ackno);
+    header->wnd = lwip_htons(header->wnd);
+    if (pbuf_add_header_force(p, back) != 0)
+        return false;
+    pbuf_ref(p);
+    replay.p = p;
+    replay.netif = ip_current_input_netif();
+    tcp_abort(pcb); /* sends nothing in this state */
+    return true;
+}
+
+void tcp_filter_replay(void)
+{
+    struct pbuf *p = replay.p;
+
+    if (p == NULL)
+        return;
+    replay.p = NULL;
+    if (replay.netif == NULL || replay.netif->input(p, replay.netif) != ERR_OK)
+        pbuf_free(p);
+}
+
+/* Put no-operations in place of an MSS option. */
+static void blank_mss_option(u8_t *options, u16_t size)
+{
+    u16_t at = 0;
+
+    while (at < size && options[at] != LWIP_TCP_OPT_EOL) {
+        u16_t length = 1;
+
+        if (options[at] != LWIP_TCP_OPT_NOP) {
+            if (at + 1 >= size || options[at + 1] < 2)
+                return; /* lwIP's parser stops here, too */
+            length = options[at + 1];
+            if (options[at] == LWIP_TCP_OPT_MSS)
+                memset(options + at, LWIP_TCP_OPT_NOP, LWIP_MIN(length, size - at));
+        }
+        at = (u16_t)(at + length);
+    }
+}
+
+err_t tcp_filter_segment(struct tcp_pcb *pcb, struct tcp_hdr *header, u16_t option_size, bool split, struct pbuf *p)
+{
+    const struct stack_tcp *tcp = tcp_ext_arg_get(pcb, 0);
+    const struct stack_tcp *listener;
+    u16_t flags = TCPH_FLAGS(header) & (TCP_SYN | TCP_ACK | TCP_RST);
+
+    if (split)
+        return ERR_VAL; /* our blocks hold any header whole */
+    if (option_size > 0 && (flags & TCP_SYN) == 0)
+        blank_mss_option((u8_t *)(header + 1), option_size);
+    if (pcb->state == ESTABLISHED || tcp == NULL)
+        return ERR_OK;
+    if (pcb->state == TIME_WAIT && flags == TCP_SYN)
+        return recycle_time_wait(pcb, header, p) ? ERR_ABRT : ERR_OK;
+    if (pcb->state == LISTEN && flags == TCP_SYN && tcp->incoming >= INCOMING_MAX)
+        return ERR_MEM;
+    if (pcb->state == LISTEN && flags == TCP_SYN)
+        listener = tcp;
+    else if (pcb->state == SYN_RCVD && flags == TCP_ACK)
+        listener = tcp->listener;
+    else
+        return ERR_OK;
+    if (listener != NULL && listener->may_accept != NULL && !listener->may_accept(listener->owner))
+        return ERR_MEM;
+    return ERR_OK;
+}
