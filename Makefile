@@ -85,8 +85,9 @@ $(B)/obj/lwip/%.o: $(LWIP_SRC)/src/%.c $(B)/flags | $(LWIP_SRC)/src
 	$(call say,CC,lwip/$*.c)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(BASE) -w $(INCLUDE) -MMD -MP -c -o $@ $<
-# make finds the sources only if it knows how they come to be there.
+# make finds the sources only if it knows how they come to be there; they are not to be deleted as intermediate files.
 $(LWIP_SRC)/src/%.c: | $(LWIP_SRC)/src ;
+.PRECIOUS: $(LWIP_SRC)/src/%.c
 build/lwip/src:
 	$(Q)scripts/fetch-lwip build/lwip
 
