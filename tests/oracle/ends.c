@@ -217,7 +217,7 @@ static void try_close_with_unread(make_socket *make)
     peer_do("send 0 10");
     oracle_wait_bytes(fd, 10);
     CALL(close(fd));
-    peer_do("wait 0");
+    peer_do("wait-gone 0");
     peer_do("recv 0 10");
 }
 
@@ -253,8 +253,7 @@ static void try_data_after_close(make_socket *make)
     CALL(close(fd));
     peer_do("drain 0");
     peer_do("send 0 10");
-    peer_do("wait 0");
-    peer_ask("send 0 1");
+    peer_do("wait-gone 0");
     peer_do("send 0 1");
 }
 

@@ -13,6 +13,7 @@
  *   recv C COUNT              read until COUNT bytes came, or the end; the text is the data, or whether it is in order
  *   drain C                   read to the end: the number of bytes, or the errno that ended it
  *   wait C                    wait for the end of the connection or data: the poll bits
+ *   wait-gone C               wait for a reset, or the end of both directions: the poll bits
  *   wait-acked C              wait until the other side has acknowledged all that was sent
  *   shut C                    shutdown(SHUT_WR)
  *   close C                   close()
@@ -46,7 +47,7 @@
 #define MESSAGE_BYTES 1024
 #define DEADLINE_S 5
 #define BLOCKED_CHECKS_MS 5 /* a sleeping thread is looked at so often ... */
-#define BLOCKED_CHECKS 6    /* ... and must not have run in between for so many looks */
+#define BLOCKED_CHECKS 12   /* ... and not have run for so many looks: longer than a delayed acknowledgement (40 ms) */
 
 static int listen_fd = -1;
 static int connections[CONNECTIONS];
@@ -175,12 +176,14 @@ static long do_receive(int number, size_t count)
     return (long)total;
 }
 
-static long do_wait(int number)
+static long do_wait(int number, short events)
 {
-    struct pollfd poll_fd = {.fd = connections[number], .events = POLLIN | POLLRDHUP};
+    struct pollfd poll_fd = {.fd = connections[number], .events = events};
 
     if (poll(&poll_fd, 1, DEADLINE_S * 1000) <= 0)
         return -ETIMEDOUT;
+    poll_fd.events = POLLIN | POLLRDHUP;
+    poll(&poll_fd, 1, 0);
     add_text("%s%s%s%s", poll_fd.revents & POLLIN ? " IN" : "", poll_fd.revents & POLLRDHUP ? " RDHUP" : "",
              poll_fd.revents & POLLHUP ? " HUP" : "", poll_fd.revents & POLLERR ? " ERR" : "");
     return 0;
@@ -302,7 +305,9 @@ static long run_command(char *command)
     if (strcmp(name, "drain") == 0)
         return do_receive((int)a, 1u << 30);
     if (strcmp(name, "wait") == 0)
-        return do_wait((int)a);
+        return do_wait((int)a, POLLIN | POLLRDHUP);
+    if (strcmp(name, "wait-gone") == 0)
+        return do_wait((int)a, 0);
     if (strcmp(name, "wait-acked") == 0)
         return do_wait_acked((int)a);
     if (strcmp(name, "shut") == 0)

@@ -75,7 +75,7 @@ static void run_fork_parent_closes(void)
         oracle_die("write");
     wait_child(child);
     peer_do("send 0 5"); /* nobody holds it any more */
-    peer_do("wait 0");
+    peer_do("wait-gone 0");
 }
 
 static void run_fork_child_closes(void)
