@@ -39,7 +39,7 @@ static void copy_option(int from, int to, int name)
 /*
  * Put the descriptor new_fd (taken) in the place of fd, with the flags and options that fd has.
  * DIFFERS: an epoll set that held fd forgets it, and duplicates of fd keep the dead pair
- * (tests/oracle/connect_again.c). Return: 0 or -errno.
+ * (tests/oracle/connect.c). Return: 0 or -errno.
  */
 static int replace(int fd, int new_fd)
 {
@@ -63,8 +63,8 @@ static int replace(int fd, int new_fd)
 }
 
 /*
- * connect() to AF_UNSPEC dissolves what is there. The service sends a new pair (-ESTALE) unless there is nothing to
- * dissolve. Return: 0 or -errno.
+ * connect() to AF_UNSPEC dissolves what is there: the service sends a new pair (-ESTALE).
+ * Return: 0 or -errno.
  */
 static int dissolve(int fd, const struct protocol_address *nobody)
 {
@@ -72,6 +72,8 @@ static int dissolve(int fd, const struct protocol_address *nobody)
     int new_fd;
     int error;
 
+    if (control_status(fd, &message) == 0 && message.args[0] == PROTOCOL_STATE_NEW)
+        return 0; /* there is nothing */
     control_prepare(&message, PROTOCOL_CONNECT);
     message.address = *nobody;
     error = control_request(&message, fd, &new_fd);
@@ -121,17 +123,7 @@ int socket_connect(int fd, const struct sockaddr *address, socklen_t length)
 
     error = ask(fd, &peer, wait, &timeout, &new_fd);
     if (error == -ESTALE && new_fd >= 0) {
-        /* The old pair failed. If the program was not told yet, that is what this call is for; if it read SO_ERROR
-         * instead, Linux says ECONNABORTED; if connect() itself told it, this is a new attempt. */
-        int pending = take_error(fd);
-
-        if (pending != 0)
-            error = -control_cause(fd, pending);
-        else
-            error = kind == DESCRIPTOR_DATA ? -ECONNABORTED : 0;
-        if (replace(fd, new_fd) < 0)
-            return -EBADF;
-        new_fd = -1;
+        error = replace(fd, new_fd);
         if (error < 0)
             return error;
         kind = DESCRIPTOR_EARLY;
@@ -153,7 +145,7 @@ int socket_connect(int fd, const struct sockaddr *address, socklen_t length)
         descriptor_set(fd, DESCRIPTOR_DATA);
         return kind == DESCRIPTOR_DATA ? -EALREADY : -EINPROGRESS;
     default:
-        /* It has failed, and this call says so: nothing is left for the next one to report. */
+        /* It has failed, and this call says so: nothing is left for SO_ERROR to report. */
         (void)take_error(fd);
         descriptor_set(fd, DESCRIPTOR_EARLY);
         return error;

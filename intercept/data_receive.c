@@ -73,7 +73,7 @@ static ssize_t receive_special(int fd, size_t length, int flags)
     if (flags & MSG_ERRQUEUE)
         return -EAGAIN; /* the queue of errors is empty */
     if (flags & MSG_OOB)
-        return -EINVAL; /* DIFFERS: there is never urgent data; it comes in line (tests/oracle/urgent.c) */
+        return -EINVAL; /* DIFFERS: there is never urgent data; it comes in line (tests/oracle/flags.c) */
     return receive_discard(fd, length, flags);
 }
 

@@ -44,7 +44,7 @@ static int send_begin(int fd, int flags)
     if (kind == DESCRIPTOR_FOREIGN)
         return SEND_FOREIGN;
     if (flags & SPECIAL_FLAGS)
-        return -EOPNOTSUPP; /* DIFFERS: no urgent data, no data in the SYN (tests/oracle/urgent.c) */
+        return -EOPNOTSUPP; /* DIFFERS: no urgent data, no data in the SYN (tests/oracle/flags.c) */
     return kind == DESCRIPTOR_DATA ? 0 : broken_pipe(flags);
 }
 

@@ -26,7 +26,7 @@ static bool pair_has(int level, int name)
     case SO_SNDTIMEO_OLD:
     case SO_SNDTIMEO_NEW:
     case SO_PEEK_OFF:
-    case SO_RCVLOWAT: /* DIFFERS: recv() waits for that much, poll() does not (tests/oracle/rcvlowat.c) */
+    case SO_RCVLOWAT: /* DIFFERS: recv() waits for that much, poll() does not (docs/differences.md) */
         return true;
     default:
         return false;

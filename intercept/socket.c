@@ -30,13 +30,13 @@ static int check_type(int domain, int type, int protocol)
     if ((type & ~TYPE_MASK & ~TYPE_FLAGS) != 0 || (type & TYPE_MASK) >= TYPE_COUNT)
         return -EINVAL;
     if (domain == AF_INET6)
-        return -EAFNOSUPPORT; /* DIFFERS: no IPv6 yet; programs fall back to IPv4 (tests/oracle/socket.c) */
+        return -EAFNOSUPPORT; /* DIFFERS: no IPv6 yet; programs fall back to IPv4 (tests/unit/test_intercept_calls.c) */
     if (protocol < 0 || protocol >= PROTOCOL_COUNT)
         return -EINVAL;
     switch (type & TYPE_MASK) {
     case SOCK_STREAM:
         return protocol == 0 || protocol == IPPROTO_TCP ? 0 : -EPROTONOSUPPORT;
-    case SOCK_DGRAM: /* DIFFERS: no UDP yet (tests/oracle/socket.c) */
+    case SOCK_DGRAM: /* DIFFERS: no UDP yet (tests/unit/test_intercept_calls.c) */
     case SOCK_RAW:
         return -EPROTONOSUPPORT;
     default:
@@ -130,6 +130,18 @@ static int accepted_descriptor(struct msghdr *message)
     return fd;
 }
 
+/* Will there be a number for the descriptor that is to come? A message whose descriptor has no place is lost, so this
+ * is asked before. Return: 0 or -EMFILE. */
+static int check_number_is_free(int fd)
+{
+    int copy = libc_fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+    if (copy < 0)
+        return -errno;
+    libc_close(copy);
+    return 0;
+}
+
 /*
  * Take the next connection from a listening socket. It is one message on the pair, so waiting for it (or not), time
  * limits, signals, and sharing the socket with other processes are the kernel's business. Return: its descriptor, and
@@ -160,8 +172,7 @@ static int receive_connection(int fd, struct protocol_accepted *accepted, int fl
         return new_fd;
     if (new_fd >= 0)
         libc_close(new_fd);
-    /* DIFFERS: when no number is free the connection is lost (reset), where Linux leaves it in the queue
-     * (tests/oracle/accept_emfile.c). */
+    /* DIFFERS: another thread took the last number since we looked, and the connection is lost; Linux keeps it. */
     return message.msg_flags & MSG_CTRUNC ? -EMFILE : -EPROTO;
 }
 
@@ -196,6 +207,9 @@ int socket_accept(int fd, struct sockaddr *address, socklen_t *length, int flags
         return STATE_RESULT(libc_accept4(fd, address, length, flags));
     if ((flags & ~TYPE_FLAGS) != 0 || kind != DESCRIPTOR_LISTENING)
         return -EINVAL;
+    error = check_number_is_free(fd);
+    if (error < 0)
+        return error;
     new_fd = receive_connection(fd, &accepted, flags);
     if (new_fd < 0)
         return new_fd;

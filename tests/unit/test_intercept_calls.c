@@ -453,6 +453,27 @@ START_TEST(accept_takes_connections)
 }
 END_TEST
 
+START_TEST(accept_without_a_free_number_loses_nothing)
+{
+    int fd = make_socket();
+    struct rlimit limit;
+    struct rlimit none;
+    int copy;
+
+    ck_assert_int_eq(listen(fd, 1), 0);
+    getrlimit(RLIMIT_NOFILE, &limit);
+    none = limit;
+    copy = dup(fd);
+    none.rlim_cur = (rlim_t)copy; /* numbers below it are all in use */
+    close(copy);
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &none), 0);
+    ck_assert_int_eq(accept(fd, NULL, NULL), -1);
+    ck_assert_int_eq(errno, EMFILE);
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    ck_assert_int_ge(accept(fd, NULL, NULL), 0);
+}
+END_TEST
+
 START_TEST(listening_survives_dup_and_fork)
 {
     int fd = make_socket();
@@ -739,6 +760,7 @@ int main(void)
     tcase_add_test(tcase, name_is_cut);
     tcase_add_test(tcase, option_is_cut);
     tcase_add_test(tcase, accept_takes_connections);
+    tcase_add_test(tcase, accept_without_a_free_number_loses_nothing);
     tcase_add_test(tcase, listening_survives_dup_and_fork);
     tcase_add_test(tcase, unconnected_socket_has_no_data);
     tcase_add_test(tcase, data_shows_no_address);
