@@ -11,6 +11,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/in.h>
+#include <pthread.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -200,6 +201,7 @@ int socket_accept(int fd, struct sockaddr *address, socklen_t *length, int flags
     enum descriptor_kind kind = descriptor_kind(fd);
     int error = 0;
     int new_fd;
+    int state;
 
     if (kind != DESCRIPTOR_LISTENING)
         kind = state_find(fd);
@@ -213,6 +215,8 @@ int socket_accept(int fd, struct sockaddr *address, socklen_t *length, int flags
     new_fd = receive_connection(fd, &accepted, flags);
     if (new_fd < 0)
         return new_fd;
+    /* Waiting could be cancelled; now there is a connection, which must not get lost. */
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
     /* Tell the service that it was taken. If this fails the service is gone, and the new socket says so. */
     (void)!libc_send(new_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (flags & SOCK_NONBLOCK)
@@ -224,9 +228,9 @@ int socket_accept(int fd, struct sockaddr *address, socklen_t *length, int flags
     if (error < 0) {
         descriptor_set(new_fd, DESCRIPTOR_UNKNOWN);
         libc_close(new_fd);
-        return error;
     }
-    return new_fd;
+    pthread_setcancelstate(state, &state);
+    return error < 0 ? error : new_fd;
 }
 
 /* getsockname(), getpeername(). */
