@@ -15,6 +15,7 @@
 #include "relay.h"
 
 #include <errno.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -40,27 +41,51 @@ static int take_error(int fd)
     return error;
 }
 
-/* The first connect() after a failed attempt learns why, unless SO_ERROR told already; the next one may try again. */
-static int after_failure(struct socket *socket, int program_fd)
+int connect_renew(struct socket *socket)
 {
     int error;
 
-    if (!socket->connect_reported) {
-        socket->connect_reported = true;
-        return take_error(program_fd) != 0 ? -socket->error : -ECONNABORTED;
-    }
-    if (socket->tcp == NULL) { /* it listened once */
+    if (socket->tcp == NULL) /* it was connected, or listened, once */
         socket->tcp = stack_tcp_open(&relay_tcp_events, socket);
-        if (socket->tcp == NULL)
-            return -ENOMEM;
-    }
+    if (socket->tcp == NULL)
+        return -ENOMEM;
     error = socket_renew_pair(socket);
     if (error < 0)
         return error;
     socket->state = PROTOCOL_STATE_NEW;
     socket->events = 0;
     socket->error = 0;
+    socket->connect_reported = false;
+    memset(&socket->local, 0, sizeof socket->local);
     return -ESTALE;
+}
+
+/* The first connect() after a failed attempt learns why, unless SO_ERROR told already; the next one may try again. */
+static int after_failure(struct socket *socket, int program_fd)
+{
+    if (!socket->connect_reported) {
+        socket->connect_reported = true;
+        return take_error(program_fd) != 0 ? -socket->error : -ECONNABORTED;
+    }
+    return connect_renew(socket);
+}
+
+int connect_dissolve(struct socket *socket)
+{
+    struct socket *child;
+
+    if (socket->state == PROTOCOL_STATE_NEW)
+        return 0;
+    while ((child = TAILQ_FIRST(&socket->untaken)) != NULL)
+        socket_destroy(child);
+    if (socket->tcp != NULL)
+        stack_tcp_disconnect(socket->tcp);
+    answer_waiters(socket, -ECONNABORTED);
+    if (socket->pair_fd >= 0) {
+        pair_drain(socket->pair_fd); /* whoever still holds a duplicate sees an end, no error */
+        socket_retire(socket);
+    }
+    return connect_renew(socket);
 }
 
 int connect_begin(struct socket *socket, const union stack_address *peer, int *program_fd)

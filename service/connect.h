@@ -11,6 +11,12 @@
  */
 int connect_begin(struct socket *socket, const union stack_address *peer, int *program_fd);
 
+/* connect(2) with AF_UNSPEC: end what is there; the socket is as new. Return: 0 when there was nothing, or as connect_renew(). */
+int connect_dissolve(struct socket *socket);
+
+/* Give a socket whose pair is used up a new one. Return: -ESTALE, its end for the program in socket->program_fd, or another -errno. */
+int connect_renew(struct socket *socket);
+
 /* Callbacks of the stack. */
 void connect_established(void *owner);
 void connect_failed(struct socket *socket, int error);

@@ -57,8 +57,7 @@ void listener_stop(struct socket *socket)
 
     while ((child = TAILQ_FIRST(&socket->untaken)) != NULL)
         socket_destroy(child);
-    stack_tcp_abort(socket->tcp);
-    socket->tcp = NULL;
+    stack_tcp_disconnect(socket->tcp); /* its port stays */
     socket->state = PROTOCOL_STATE_FAILED;
     socket->connect_reported = true;
     pair_drain(socket->pair_fd); /* no error shows, only the end */

@@ -200,6 +200,27 @@ static bool stop_is_complete(void)
     return (counters.sockets_unfinished == 0 && socket_count() == 0) || now_us >= stop_deadline_us;
 }
 
+static enum loop_source_kind kind_of(const struct epoll_event *event)
+{
+    return ((const struct loop_source *)event->data.ptr)->kind;
+}
+
+static void dispatch_pairs(const struct epoll_event *events, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (kind_of(&events[i]) == SOURCE_SOCKET)
+            dispatch(&events[i]);
+}
+
+/* Pairs first: a program closes a socket and then asks for something, and not the other way round. */
+static void dispatch_batch(const struct epoll_event *events, int count)
+{
+    dispatch_pairs(events, count);
+    for (int i = 0; i < count; i++)
+        if (kind_of(&events[i]) != SOURCE_SOCKET)
+            dispatch(&events[i]);
+}
+
 void loop_catch_up(void)
 {
     struct epoll_event events[EVENTS_PER_TURN];
@@ -207,9 +228,7 @@ void loop_catch_up(void)
 
     do {
         count = epoll_wait(epoll_fd, events, EVENTS_PER_TURN, 0);
-        for (int i = 0; i < count; i++)
-            if (((struct loop_source *)events[i].data.ptr)->kind == SOURCE_SOCKET)
-                dispatch(&events[i]);
+        dispatch_pairs(events, count);
         run_work();
     } while (count == EVENTS_PER_TURN);
 }
@@ -222,8 +241,7 @@ int loop_turn(void)
     if (count < 0 && errno != EINTR)
         return -errno;
     read_clock();
-    for (int i = 0; i < count; i++)
-        dispatch(&events[i]);
+    dispatch_batch(events, count);
     run_work();
     if (stack_timer_ms() == 0)
         stack_run_timers();

@@ -44,10 +44,11 @@ enum protocol_operation {
     PROTOCOL_BIND,
 
     /* listen(2). in: descriptor, args[0] backlog. The reply comes after the socket listens. From then on the
-     * descriptor delivers struct protocol_accepted messages. May be repeated to change the backlog. */
+     * descriptor delivers struct protocol_accepted messages. May be repeated to change the backlog.
+     * -ESTALE with a descriptor: as for PROTOCOL_CONNECT. */
     PROTOCOL_LISTEN,
 
-    /* connect(2). in: descriptor, address, flags. Without PROTOCOL_FLAG_WAIT the reply comes at once (-EINPROGRESS
+    /* connect(2). in: descriptor, address, flags; family AF_UNSPEC dissolves what is there. Without PROTOCOL_FLAG_WAIT the reply comes at once (-EINPROGRESS
      * when the handshake began); with it, when the connection is established (0) or failed. A program that stops
      * waiting closes its control connection; the handshake goes on. The service keeps the descriptor that rode with
      * the request until the handshake ends, because only through it the pair can be made writable.

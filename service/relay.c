@@ -252,9 +252,6 @@ static void tcp_failed(void *owner, int error)
         connect_failed(socket, error);
         return;
     }
-    /* Linux: a reset after the peer's FIN is EPIPE (tcp_reset(), CLOSE_WAIT). */
-    if (error == ECONNRESET && stack_tcp_receive_ended(socket->tcp) && !(socket->events & EVENT_FIN_SENT))
-        error = EPIPE;
     socket->error = error;
     socket_note(socket, EVENT_FAILED);
     socket_queue_work(socket, WORK_TO_PROGRAM);

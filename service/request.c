@@ -98,10 +98,23 @@ static int bind_socket(struct socket *socket, const struct protocol_message *req
     return error;
 }
 
-static int listen_socket(struct socket *socket, int backlog)
+/* Pass on the new pair that a socket got. Return: -ESTALE. */
+static int reply_with_new_pair(struct socket *socket, struct request_context *context)
 {
-    int error = listener_start(socket, backlog);
+    context->reply_fd = socket->program_fd;
+    socket->program_fd = -1;
+    return -ESTALE;
+}
 
+static int listen_socket(struct socket *socket, int backlog, struct request_context *context)
+{
+    int error;
+
+    if (socket->state == PROTOCOL_STATE_FAILED) { /* also one that listened and was shut down */
+        error = connect_renew(socket);
+        return error == -ESTALE ? reply_with_new_pair(socket, context) : error;
+    }
+    error = listener_start(socket, backlog);
     if (error == -EADDRINUSE) {
         loop_catch_up();
         error = listener_start(socket, backlog);
@@ -115,15 +128,14 @@ static int connect_socket(struct socket *socket, const struct protocol_message *
     union stack_address peer;
     int error = read_address(&request->address, &peer);
 
-    if (error < 0)
-        return error;
-    error = connect_begin(socket, &peer, &context->fd);
-    if (error == -ESTALE) {
-        context->reply_fd = socket->program_fd;
-        socket->program_fd = -1;
-    } else if ((error == -EINPROGRESS || error == -EALREADY) && (request->flags & PROTOCOL_FLAG_WAIT)) {
+    if (error == -EAFNOSUPPORT && peer.sa.sa_family == AF_UNSPEC)
+        error = connect_dissolve(socket);
+    else if (error == 0)
+        error = connect_begin(socket, &peer, &context->fd);
+    if (error == -ESTALE)
+        return reply_with_new_pair(socket, context);
+    if ((error == -EINPROGRESS || error == -EALREADY) && (request->flags & PROTOCOL_FLAG_WAIT))
         context->wait_for = socket;
-    }
     return error;
 }
 
@@ -137,10 +149,9 @@ static int shutdown_socket(struct socket *socket, int how)
             listener_stop(socket);
         return 0;
     case PROTOCOL_STATE_CONNECTING:
-        stack_tcp_abort(socket->tcp);
-        socket->tcp = stack_tcp_open(&relay_tcp_events, socket);
+        stack_tcp_disconnect(socket->tcp);
         connect_failed(socket, ECONNRESET);
-        return socket->tcp == NULL ? -ENOMEM : 0;
+        return 0;
     default:
         return -ENOTCONN;
     }
@@ -162,12 +173,14 @@ static int get_local_name(const struct socket *socket, struct protocol_message *
 
 static int get_peer_name(const struct socket *socket, struct protocol_message *reply)
 {
-    struct tcp_info info;
+    const uint32_t both_ended = EVENT_FIN_SENT | EVENT_EOF_GIVEN;
+    struct tcp_info info = {.tcpi_state = TCP_CLOSE};
 
     if (socket->state != PROTOCOL_STATE_CONNECTED)
         return -ENOTCONN;
-    if (socket->tcp != NULL) { /* Linux forgets the peer when both directions have ended */
-        stack_tcp_get_info(socket->tcp, &info);
+    if ((socket->events & both_ended) == both_ended) { /* Linux forgets the peer when the last FIN is acknowledged */
+        if (socket->tcp != NULL)
+            stack_tcp_get_info(socket->tcp, &info);
         if (info.tcpi_state == TCP_CLOSE || info.tcpi_state == TCP_TIME_WAIT)
             return -ENOTCONN;
     }
@@ -219,7 +232,7 @@ int request_execute(const struct protocol_message *request, struct protocol_mess
     case PROTOCOL_BIND:
         return bind_socket(socket, request);
     case PROTOCOL_LISTEN:
-        return listen_socket(socket, request->args[0]);
+        return listen_socket(socket, request->args[0], context);
     case PROTOCOL_CONNECT:
         return connect_socket(socket, request, context);
     case PROTOCOL_SHUTDOWN:

@@ -163,6 +163,10 @@ bool stack_tcp_receive_ended(const struct stack_tcp *tcp);
 void stack_tcp_close(struct stack_tcp *tcp);
 void stack_tcp_abort(struct stack_tcp *tcp);
 
+/* Dissolve what is there (connect(2) with AF_UNSPEC, shutdown(2) of a listening socket): RST to the peer, queues dropped, no callback. The socket is
+ * as new, with its options, and with its port if it was bound. Not from a callback of this socket. */
+void stack_tcp_disconnect(struct stack_tcp *tcp);
+
 /* Return: 0, -ENOTCONN (peer, when not connected). An unbound socket's local address is 0.0.0.0:0. */
 int stack_tcp_local_address(const struct stack_tcp *tcp, union stack_address *address);
 int stack_tcp_peer_address(const struct stack_tcp *tcp, union stack_address *address);

@@ -5,6 +5,9 @@
  *    handshakes are under way; the peer tries again. So is the last segment of the handshake: as on Linux, the connection
  *    is then not established yet, and our SYN-ACK is sent again.
  *  - A SYN for a connection in TIME-WAIT may begin a new one.
+ *  - Simultaneous open (RFC 9293 3.5), which is also how a socket connects to itself: lwIP in SYN-SENT knows no SYN without
+ *    ACK. It is answered here with our SYN, now acknowledging theirs, and the state stays SYN-SENT, because what the peer
+ *    does with that, or sends by itself, is the SYN-ACK that lwIP waits for.
  *  - lwIP believes an MSS option in any segment, and asserts that the MSS never shrinks while data waits: a peer could end
  *    the service with it. The option has no meaning but in a SYN (RFC 9293 3.7.1), so it is blanked elsewhere.
  */
@@ -39,6 +42,17 @@ static bool recycle_time_wait(struct tcp_pcb *pcb, struct tcp_hdr *header, struc
     replay.netif = ip_current_input_netif();
     tcp_abort(pcb); /* sends nothing in this state */
     return true;
+}
+
+/* Our SYN was crossed by theirs: send it again as a SYN-ACK. */
+static void answer_crossing_syn(struct tcp_pcb *pcb, const struct tcp_hdr *header)
+{
+    if (pcb->unacked == NULL)
+        return; /* not sent yet, or about to be sent again */
+    pcb->rcv_nxt = header->seqno + 1;
+    TCPH_SET_FLAG(pcb->unacked->tcphdr, TCP_ACK);
+    if (tcp_rexmit(pcb) == ERR_OK)
+        tcp_output(pcb);
 }
 
 void tcp_filter_replay(void)
@@ -83,6 +97,10 @@ err_t tcp_filter_segment(struct tcp_pcb *pcb, struct tcp_hdr *header, u16_t opti
         blank_mss_option((u8_t *)(header + 1), option_size);
     if (pcb->state == ESTABLISHED || tcp == NULL)
         return ERR_OK;
+    if (pcb->state == SYN_SENT && flags == TCP_SYN) {
+        answer_crossing_syn(pcb, header);
+        return ERR_ABRT;
+    }
     if (pcb->state == TIME_WAIT && flags == TCP_SYN)
         return recycle_time_wait(pcb, header, p) ? ERR_ABRT : ERR_OK;
     if (pcb->state == LISTEN && flags == TCP_SYN && tcp->incoming >= INCOMING_MAX)

@@ -183,6 +183,20 @@ err_t tcp_socket_leave(struct stack_tcp *tcp)
     return result;
 }
 
+/* The control block is gone, for this reason: tell the owner. */
+static void tcp_socket_die(struct stack_tcp *tcp, int error)
+{
+    if (!tcp->bound)
+        tcp_bind_remove(tcp);
+    if (tcp->role == TCP_ROLE_CONNECTING)
+        tcp->local = tcp->bound_address; /* as Linux shows it; the port stays */
+    tcp->role = TCP_ROLE_FAILED;
+    tcp_socket_enter(tcp);
+    if (tcp->owned && tcp->events != NULL && tcp->events->failed != NULL)
+        tcp->events->failed(tcp->owner, error);
+    tcp_socket_leave(tcp);
+}
+
 /* lwIP says that the connection is gone. */
 static void tcp_socket_on_error(void *arg, err_t reason)
 {
@@ -201,13 +215,7 @@ static void tcp_socket_on_error(void *arg, err_t reason)
     }
     if (tcp->pcb != NULL)
         tcp_socket_detach(tcp);
-    if (!tcp->bound)
-        tcp_bind_remove(tcp);
-    tcp->role = TCP_ROLE_FAILED;
-    tcp_socket_enter(tcp);
-    if (tcp->owned && tcp->events != NULL && tcp->events->failed != NULL)
-        tcp->events->failed(tcp->owner, error);
-    tcp_socket_leave(tcp);
+    tcp_socket_die(tcp, error);
 }
 
 void tcp_socket_fail(struct stack_tcp *tcp, int error, bool reset)
@@ -221,13 +229,7 @@ void tcp_socket_fail(struct stack_tcp *tcp, int error, bool reset)
     }
     tcp_socket_detach(tcp);
     tcp_abandon(pcb, reset);
-    if (!tcp->bound)
-        tcp_bind_remove(tcp);
-    tcp->role = TCP_ROLE_FAILED;
-    tcp_socket_enter(tcp);
-    if (tcp->events != NULL && tcp->events->failed != NULL)
-        tcp->events->failed(tcp->owner, error);
-    tcp_socket_leave(tcp);
+    tcp_socket_die(tcp, error);
 }
 
 void tcp_socket_set_callbacks(struct stack_tcp *tcp)
@@ -290,6 +292,25 @@ void stack_tcp_abort(struct stack_tcp *tcp)
         tcp_close(tcp->pcb);
     else
         tcp_abort(tcp->pcb);
+}
+
+void stack_tcp_disconnect(struct stack_tcp *tcp)
+{
+    struct tcp_pcb *pcb = tcp->pcb;
+
+    if (pcb != NULL && pcb->state == LISTEN) {
+        tcp_socket_detach(tcp);
+        tcp_close(pcb);
+    } else if (pcb != NULL) {
+        tcp_err(pcb, NULL);
+        tcp_socket_detach(tcp);
+        tcp_abort(pcb);
+    }
+    tcp_receive_release(tcp);
+    tcp->role = TCP_ROLE_NEW;
+    if (!tcp->bound)
+        tcp_bind_remove(tcp);
+    tcp->local = tcp->bound_address;
 }
 
 int stack_tcp_local_address(const struct stack_tcp *tcp, union stack_address *address)
