@@ -50,6 +50,7 @@ int address_copy_in(struct protocol_address *out, const struct sockaddr *address
         return -EINVAL;
     if (memory_check(address, length) < 0)
         return -EFAULT;
+    memset(out, 0, sizeof *out); /* what is on our stack is not the service's business */
     out->length = length < sizeof out->bytes ? length : sizeof out->bytes;
     memcpy(out->bytes, address, out->length);
     return 0;
