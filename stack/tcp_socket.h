@@ -75,6 +75,7 @@ struct stack_tcp {
     struct receive_queue receive;
     int options[STACK_TCP_OPTION_COUNT];
 
+    int soft_error;             /* errno of an ICMP message since data was last acknowledged; 0: none */
     uint64_t connect_us;        /* when the handshake began */
     uint64_t unresolved_us;     /* since when the neighbour's address is unknown; 0: it is known */
     uint64_t retransmitting_us; /* since when nothing was acknowledged; 0: all is well */

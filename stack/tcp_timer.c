@@ -103,7 +103,7 @@ static int check_connecting(struct stack_tcp *tcp)
     return 0;
 }
 
-/* Has the peer been silent for too long? Return: 0 or ETIMEDOUT. */
+/* Has the peer been silent for too long? Return: 0, or ETIMEDOUT or the reason that ICMP gave. */
 static int check_silence(struct stack_tcp *tcp)
 {
     struct tcp_pcb *pcb = tcp->pcb;
@@ -111,6 +111,7 @@ static int check_silence(struct stack_tcp *tcp)
 
     if (pcb->nrtx == 0 && pcb->persist_probe == 0) {
         tcp->retransmitting_us = 0;
+        tcp->soft_error = 0;
         return 0;
     }
     if (tcp->retransmitting_us == 0)
@@ -119,7 +120,9 @@ static int check_silence(struct stack_tcp *tcp)
         limit_us = (uint64_t)tcp->options[STACK_TCP_USER_TIMEOUT] * 1000;
     if (pcb->rto > RTO_MAX_TICKS)
         pcb->rto = RTO_MAX_TICKS;
-    return port_now_us - tcp->retransmitting_us >= limit_us ? ETIMEDOUT : 0;
+    if (port_now_us - tcp->retransmitting_us < limit_us)
+        return 0;
+    return tcp->soft_error != 0 ? tcp->soft_error : ETIMEDOUT;
 }
 
 /* Our part of the slow timer, before lwIP's. */

@@ -21,6 +21,7 @@
 #include "netif/ethernet.h"
 
 #include "gather.h"
+#include "icmp_error.h"
 #include "port.h"
 #include "tcp_socket.h"
 
@@ -207,6 +208,8 @@ static bool input_ip(const struct virtio_net_hdr *header, struct pbuf *p)
         wire_netif_keep_ticking(REASSEMBLY_US);
     }
     NETIF_SET_CHECKSUM_CTRL(&netif, wire_netif_checksum_flags(trusted));
+    if (p->next == NULL && ip[9] == IP_PROTO_ICMP && memcmp(ip + 16, netif_ip4_addr(&netif), 4) == 0)
+        icmp_error_input(ip, p->len - ETHERNET_SIZE);
     pbuf_remove_header(p, ETHERNET_SIZE);
     ip4_input(p, &netif);
     tcp_filter_replay();

@@ -1,0 +1,11 @@
+/* icmp_error.h - ICMP messages that say why a TCP segment did not arrive. */
+#ifndef SIDESTACK_ICMP_ERROR_H
+#define SIDESTACK_ICMP_ERROR_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* Look at an IPv4 packet to us, size bytes from its IP header on, all of it there; does nothing unless it is such a message. */
+void icmp_error_input(const uint8_t *packet, size_t size);
+
+#endif
