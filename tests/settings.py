@@ -4,7 +4,8 @@
     sidestack: no network, preload --- sidestackd --- TAP in a namespace "world"
 
 A world drops what is sent to 192.0.2.1, and answers 192.0.2.2 with an ICMP error. Needs root. Used by tests/oracle and
-tests/bench.
+tests/bench. SIDESTACK_TEST_BUILD, _LIBRARY and _WRAPPER are those of tests/lib.sh: where the daemon and the library
+are, another library, and what runs the daemon (valgrind).
 """
 import os
 import shutil
@@ -13,7 +14,10 @@ import sys
 import tempfile
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-BUILD = os.environ.get("SIDESTACK_TEST_BUILD", os.path.join(ROOT, "build"))
+BUILD = os.path.join(ROOT, "build")
+ARTEFACTS = os.environ.get("SIDESTACK_TEST_BUILD", BUILD)
+LIBRARY = os.environ.get("SIDESTACK_TEST_LIBRARY", os.path.join(ARTEFACTS, "libintercept.so"))
+WRAPPER = os.environ.get("SIDESTACK_TEST_WRAPPER", "").split()
 
 WORLD_ADDRESS, SUBJECT_ADDRESS, PREFIX = "10.99.0.1", "10.99.0.2", 24
 ADDRESSES = {
@@ -39,6 +43,7 @@ class Setting:
     def __init__(self, name):
         self.name = name
         self.namespaces = []
+        self.failed = False  # something that is not a transcript went wrong
         self.environment = dict(os.environ, **ADDRESSES)
         self.environment.pop("LD_PRELOAD", None)
 
@@ -96,7 +101,7 @@ class Sidestack(Setting):
         self.subject = self.add_namespace("subject")
         self.directory = tempfile.mkdtemp(prefix="sidestack-")
         path = os.path.join(self.directory, "service.sock")
-        self.preload = ["SIDESTACK_SOCKET=" + path, "LD_PRELOAD=" + os.path.join(BUILD, "libintercept.so")]
+        self.preload = ["SIDESTACK_SOCKET=" + path, "LD_PRELOAD=" + LIBRARY]
         ip("-n", self.world, "tuntap", "add", "dev", "tap0", "mode", "tap")
         ip("-n", self.world, "address", "add", f"{WORLD_ADDRESS}/{PREFIX}", "dev", "tap0")
         ip("-n", self.world, "link", "set", "tap0", "up")
@@ -105,9 +110,9 @@ class Sidestack(Setting):
         os.makedirs(os.path.dirname(self.log_path), exist_ok=True)
         log = open(self.log_path, "wb")
         self.service = subprocess.Popen(
-            self.enter(self.world, os.path.join(BUILD, "sidestackd"), "--netif", "tap:tap0", "--address",
-                       f"{SUBJECT_ADDRESS}/{PREFIX}", "--gateway", WORLD_ADDRESS, "--socket", path, "--ready-fd",
-                       str(ready_end)),
+            self.enter(self.world, *WRAPPER, os.path.join(ARTEFACTS, "sidestackd"), "--netif", "tap:tap0",
+                       "--address", f"{SUBJECT_ADDRESS}/{PREFIX}", "--gateway", WORLD_ADDRESS, "--socket", path,
+                       "--ready-fd", str(ready_end)),
             pass_fds=[ready_end], env=self.environment, stdin=subprocess.DEVNULL, stderr=log)
         log.close()
         os.close(ready_end)
@@ -124,6 +129,7 @@ class Sidestack(Setting):
                 self.service.kill()
                 status = self.service.wait()
             if status != 0:
+                self.failed = True
                 print(f"sidestackd ended with status {status}; see {self.log_path}")
         if self.directory is not None:
             shutil.rmtree(self.directory, ignore_errors=True)

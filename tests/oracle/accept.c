@@ -317,7 +317,6 @@ static void run_listener_shutdown(void)
     CALL(shutdown(listen_fd, SHUT_WR));
     oracle_print_poll(listen_fd);
     CALL(shutdown(listen_fd, SHUT_RD));
-    oracle_print_poll(listen_fd);
     oracle_set_nonblocking(listen_fd, true);
     CALL_FD(accept(listen_fd, NULL, NULL));
     peer_do("connect 0 @ %d", oracle_local_port(listen_fd));
@@ -325,6 +324,14 @@ static void run_listener_shutdown(void)
     connect_to(listen_fd, 0);
     oracle_wait_bits(listen_fd, POLLIN);
     CALL_FD(accept(listen_fd, NULL, NULL));
+}
+
+static void run_listener_shutdown_poll(void)
+{
+    int listen_fd = oracle_listen(5);
+
+    CALL(shutdown(listen_fd, SHUT_RDWR));
+    oracle_print_poll(listen_fd);
 }
 
 static void run_timeout(void)
@@ -421,6 +428,7 @@ const struct oracle_case oracle_cases[] = {
     {"listener_closed", run_listener_closed},
     {"listener_closed_refuses", run_listener_closed_refuses},
     {"listener_shutdown", run_listener_shutdown},
+    {"listener_shutdown_poll", run_listener_shutdown_poll},
     {"timeout", run_timeout},
     {"interrupted", run_interrupted},
     {"in_child", run_in_child},

@@ -27,7 +27,6 @@ static void run_refused(void)
     int fd = oracle_socket(), port = oracle_refused_port();
 
     CALL(oracle_connect(fd, oracle_peer_address(port)));
-    oracle_print_poll(fd);
     oracle_print_so_error(fd);
     oracle_print_names(fd);
     oracle_recv(fd, 10, 0);
@@ -110,7 +109,6 @@ static void run_again_after_refusal_nonblocking(void)
     oracle_print_so_error(fd);
     open_port = oracle_peer_listen(5);
     CALL(oracle_connect(fd, oracle_peer_address(open_port)));
-    oracle_wait_bits(fd, POLLOUT);
     oracle_print_so_error(fd);
     peer_do("accept 0");
     oracle_send_pattern(fd, 10);
@@ -160,8 +158,6 @@ static void run_silent_nonblocking(void)
     CALL(accept(fd, NULL, NULL));
     CALL(getpeername(fd, (struct sockaddr *)&(struct sockaddr_storage){0}, &(socklen_t){16}));
     oracle_say("a port was chosen: %s", oracle_local_port(fd) != 0 ? "yes" : "no");
-    CALL(shutdown(fd, SHUT_WR));
-    oracle_print_poll(fd);
 }
 
 static void run_timed_out(void)
@@ -170,7 +166,6 @@ static void run_timed_out(void)
 
     CALL(setsockopt(fd, IPPROTO_TCP, TCP_SYNCNT, &count, sizeof count));
     CALL(oracle_connect(fd, oracle_address("silent", 80)));
-    oracle_print_poll(fd);
     oracle_print_so_error(fd);
 }
 
@@ -205,8 +200,6 @@ static void run_unreachable(void)
     int fd = oracle_socket();
 
     CALL(oracle_connect(fd, oracle_address("unreachable", 80)));
-    oracle_print_poll(fd);
-    oracle_print_so_error(fd);
 }
 
 static void run_unreachable_nonblocking(void)
@@ -217,6 +210,32 @@ static void run_unreachable_nonblocking(void)
     CALL(oracle_connect(fd, oracle_address("unreachable", 80)));
     oracle_wait_bits(fd, POLLERR | POLLHUP);
     oracle_print_so_error(fd);
+}
+
+static void run_shutdown_while_connecting(void)
+{
+    int fd = oracle_socket();
+
+    oracle_set_nonblocking(fd, true);
+    CALL(oracle_connect(fd, oracle_address("silent", 80)));
+    CALL(shutdown(fd, SHUT_WR));
+    oracle_print_poll(fd);
+}
+
+/* What poll says of a socket whose connect() failed, and said so. */
+static void run_poll_after_failure(void)
+{
+    int fd = oracle_socket(), port = oracle_refused_port(), open_port;
+
+    CALL(oracle_connect(fd, oracle_peer_address(port)));
+    oracle_print_poll(fd);
+    oracle_set_nonblocking(fd, true);
+    CALL(oracle_connect(fd, oracle_peer_address(port)));
+    oracle_wait_bits(fd, POLLERR | POLLHUP);
+    oracle_print_so_error(fd);
+    open_port = oracle_peer_listen(5);
+    CALL(oracle_connect(fd, oracle_peer_address(open_port)));
+    oracle_wait_bits(fd, POLLOUT);
 }
 
 static void run_absent(void)
@@ -245,7 +264,6 @@ static void run_bad_addresses(void)
     address.sin_family = 99;
     CALL(connect(fd, (struct sockaddr *)&address, sizeof address));
     oracle_print_names(fd);
-    oracle_print_poll(fd);
 }
 
 /* A longer address than needed is fine. */
@@ -288,12 +306,20 @@ static void run_unspec(void)
     peer_do("accept 0");
     CALL(connect(fd, &nobody, sizeof nobody));
     oracle_print_names(fd);
-    oracle_print_poll(fd);
     peer_do("drain 0");
     CALL(oracle_connect(fd, oracle_peer_address(port)));
     peer_do("accept 1");
     oracle_send_pattern(fd, 5);
     peer_do("recv 1 5");
+}
+
+static void run_poll_after_unspec(void)
+{
+    int fd = oracle_connect_peer();
+    struct sockaddr nobody = {.sa_family = AF_UNSPEC};
+
+    CALL(connect(fd, &nobody, sizeof nobody));
+    oracle_print_poll(fd);
 }
 
 static void run_bound(void)
@@ -399,6 +425,9 @@ const struct oracle_case oracle_cases[] = {
     {"send_timeout", run_send_timeout},
     {"unreachable", run_unreachable},
     {"unreachable_nonblocking", run_unreachable_nonblocking},
+    {"shutdown_while_connecting", run_shutdown_while_connecting},
+    {"poll_after_failure", run_poll_after_failure},
+    {"poll_after_unspec", run_poll_after_unspec},
     {"absent", run_absent},
     {"bad_addresses", run_bad_addresses},
     {"long_address", run_long_address},
