@@ -41,7 +41,7 @@ static void copy_option(int from, int to, int name)
  * DIFFERS: an epoll set that held fd forgets it, and duplicates of fd keep the dead pair
  * (tests/oracle/connect.c). Return: 0 or -errno.
  */
-static int replace(int fd, int new_fd)
+int socket_replace(int fd, int new_fd)
 {
     int descriptor_flags = libc_fcntl(fd, F_GETFD, 0);
     int status_flags = libc_fcntl(fd, F_GETFL, 0);
@@ -78,7 +78,7 @@ static int dissolve(int fd, const struct protocol_address *nobody)
     message.address = *nobody;
     error = control_request(&message, fd, &new_fd);
     if (error == -ESTALE && new_fd >= 0)
-        return replace(fd, new_fd);
+        return socket_replace(fd, new_fd);
     if (new_fd >= 0)
         libc_close(new_fd);
     return error;
@@ -123,7 +123,7 @@ int socket_connect(int fd, const struct sockaddr *address, socklen_t length)
 
     error = ask(fd, &peer, wait, &timeout, &new_fd);
     if (error == -ESTALE && new_fd >= 0) {
-        error = replace(fd, new_fd);
+        error = socket_replace(fd, new_fd);
         if (error < 0)
             return error;
         kind = DESCRIPTOR_EARLY;

@@ -107,13 +107,16 @@ int socket_bindresvport(int fd, struct sockaddr_in *address)
 int socket_listen(int fd, int backlog)
 {
     struct protocol_message message;
+    int new_fd;
     int error;
 
     if (descriptor_verify(fd) == DESCRIPTOR_FOREIGN)
         return STATE_RESULT(libc_listen(fd, backlog));
-    control_prepare(&message, PROTOCOL_LISTEN);
-    message.args[0] = backlog;
-    error = control_request(&message, fd, NULL);
+    do {
+        control_prepare(&message, PROTOCOL_LISTEN);
+        message.args[0] = backlog;
+        error = control_request(&message, fd, &new_fd);
+    } while (error == -ESTALE && new_fd >= 0 && socket_replace(fd, new_fd) == 0);
     if (error == 0)
         descriptor_set(fd, DESCRIPTOR_LISTENING);
     return error;

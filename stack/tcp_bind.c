@@ -20,13 +20,14 @@
 
 static struct stack_tcp *port_table[PORT_BUCKETS]; /* by local port, linked by port_next */
 
-/* Is the address ours, so that a socket may be bound to it? */
+/* Is the address ours, so that a socket may be bound to it? Linux says so of broadcast and multicast addresses, too. */
 bool tcp_bind_is_ours(const ip4_addr_t *address)
 {
     ip4_addr_t own = wire_netif_address();
 
     return ip4_addr_isany_val(*address) || ip4_addr_isloopback(address) ||
-           (!ip4_addr_isany_val(own) && ip4_addr_eq(address, &own));
+           (!ip4_addr_isany_val(own) && ip4_addr_eq(address, &own)) || wire_netif_is_broadcast(address) ||
+           ip4_addr_ismulticast(address);
 }
 
 static bool port_is_free(uint16_t port)

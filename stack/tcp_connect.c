@@ -39,7 +39,7 @@ static int tcp_connect_choose_local(const struct stack_tcp *tcp, const ip4_addr_
         }
         return 0;
     }
-    if (ip4_addr_ismulticast(peer) || ip4_addr_get_u32(peer) == IPADDR_BROADCAST || !wire_netif_next_hop(peer, &next_hop))
+    if (ip4_addr_ismulticast(peer) || wire_netif_is_broadcast(peer) || !wire_netif_next_hop(peer, &next_hop))
         return -ENETUNREACH;
     if (ip4_addr_isloopback(local))
         return -EINVAL; /* as Linux: no way leads from there to the wire */

@@ -165,6 +165,11 @@ ip4_addr_t wire_netif_address(void)
     return *netif_ip4_addr(&netif);
 }
 
+bool wire_netif_is_broadcast(const ip4_addr_t *address)
+{
+    return ip4_addr_isbroadcast(address, &netif);
+}
+
 uint16_t wire_netif_mtu(void)
 {
     return netif.mtu;

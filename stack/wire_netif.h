@@ -25,6 +25,9 @@ bool wire_netif_is_resolved(const ip4_addr_t *next_hop);
 
 uint16_t wire_netif_mtu(void);
 
+/* Is it the broadcast address, everywhere's or our network's? */
+bool wire_netif_is_broadcast(const ip4_addr_t *address);
+
 /* ARP and reassembly have timers of one second: run what is due. */
 void wire_netif_run_timers(void);
 
