@@ -206,6 +206,11 @@ lib_end() {
         head -n 60 "$log"
         status=1
     done
+    # This one writes to standard error, whatever it is told, and ends the process.
+    if grep -h 'runtime error: ' "$WORK"/*.log 2>/dev/null; then
+        complain "the undefined behaviour sanitizer found something"
+        status=1
+    fi
     if [ $status -ne 0 ]; then
         for log in "$WORK"/*.log; do
             [ -s "$log" ] || continue

@@ -4,8 +4,8 @@
     sidestack: no network, preload --- sidestackd --- TAP in a namespace "world"
 
 A world drops what is sent to 192.0.2.1, and answers 192.0.2.2 with an ICMP error. Needs root. Used by tests/oracle and
-tests/bench. SIDESTACK_TEST_BUILD, _LIBRARY and _WRAPPER are those of tests/lib.sh: where the daemon and the library
-are, another library, and what runs the daemon (valgrind).
+tests/bench. SIDESTACK_TEST_BUILD, _LIBRARY, _PRELOAD and _WRAPPER are those of tests/lib.sh: where the daemon and the
+library are, another library, what must be loaded before it, and what runs the daemon (valgrind).
 """
 import os
 import shutil
@@ -17,6 +17,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILD = os.path.join(ROOT, "build")
 ARTEFACTS = os.environ.get("SIDESTACK_TEST_BUILD", BUILD)
 LIBRARY = os.environ.get("SIDESTACK_TEST_LIBRARY", os.path.join(ARTEFACTS, "libintercept.so"))
+PRELOAD = os.environ.get("SIDESTACK_TEST_PRELOAD", "")
 WRAPPER = os.environ.get("SIDESTACK_TEST_WRAPPER", "").split()
 
 WORLD_ADDRESS, SUBJECT_ADDRESS, PREFIX = "10.99.0.1", "10.99.0.2", 24
@@ -101,7 +102,7 @@ class Sidestack(Setting):
         self.subject = self.add_namespace("subject")
         self.directory = tempfile.mkdtemp(prefix="sidestack-")
         path = os.path.join(self.directory, "service.sock")
-        self.preload = ["SIDESTACK_SOCKET=" + path, "LD_PRELOAD=" + LIBRARY]
+        self.preload = ["SIDESTACK_SOCKET=" + path, f"LD_PRELOAD={PRELOAD} {LIBRARY}".replace("= ", "=")]
         ip("-n", self.world, "tuntap", "add", "dev", "tap0", "mode", "tap")
         ip("-n", self.world, "address", "add", f"{WORLD_ADDRESS}/{PREFIX}", "dev", "tap0")
         ip("-n", self.world, "link", "set", "tap0", "up")
