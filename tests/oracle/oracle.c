@@ -284,6 +284,26 @@ void oracle_send_pattern(int fd, size_t count)
         oracle_say("sent %zu bytes", total);
 }
 
+long oracle_fill(int fd)
+{
+    static char buffer[65536];
+    long total = 0;
+
+    oracle_set_nonblocking(fd, true);
+    for (int quiet = 0; quiet < 300;) { /* 600 ms: beyond delayed acknowledgements, and probes of a closed window */
+        ssize_t result = send(fd, buffer, sizeof buffer, MSG_NOSIGNAL);
+
+        if (result < 0 && errno != EAGAIN)
+            oracle_die("send");
+        total += result > 0 ? result : 0;
+        quiet = result > 0 ? 0 : quiet + 1;
+        if (result < 0)
+            poll(NULL, 0, 2);
+    }
+    oracle_set_nonblocking(fd, false);
+    return total;
+}
+
 /* ---- main ---- */
 
 int main(int argc, char **argv)
