@@ -1,5 +1,6 @@
 /* stack.c - opening and closing the stack, and its turn in the loop. */
 #include <errno.h>
+#include <string.h>
 
 #include "block.h"
 #include "gather.h"
@@ -35,6 +36,7 @@ int stack_open(const struct stack_config *config)
         lwip_init();
     initialised = true;
     wire = config->wire;
+    memset(&lwip_stats, 0, sizeof lwip_stats);
     tcp_socket_open_all();
     tcp_timer_open();
     loop_netif_open(own);

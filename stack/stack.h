@@ -128,7 +128,7 @@ int stack_tcp_connect(struct stack_tcp *tcp, const union stack_address *peer);
  *
  * stack_tcp_send_room(): bytes that the queue will take now; 0 when it is full.
  * stack_tcp_send_reserve(): up to want bytes of memory (at most STACK_TCP_IOV pieces) in iov. Return: the number of pieces, 0 when there is no
- *     room or no memory. Valid until the next call on this socket.
+ *     room or no memory. Valid until the next call on this socket; commit 0 bytes to give it back.
  * stack_tcp_send_commit(): the first length bytes of what was reserved are data: queue them and send what may be sent. more: the owner has
  *     more to commit at once (no PSH yet). Return: 0 or -EPIPE (after stack_tcp_shutdown_send() or failure).
  * stack_tcp_shutdown_send(): FIN behind all data.

@@ -79,6 +79,7 @@ struct stack_tcp {
     uint64_t connect_us;        /* when the handshake began */
     uint64_t unresolved_us;     /* since when the neighbour's address is unknown; 0: it is known */
     uint64_t retransmitting_us; /* since when nothing was acknowledged; 0: all is well */
+    uint64_t fin_wait_us;       /* since when a closed connection waits for the peer's FIN; 0: it does not */
     uint64_t cork_us;           /* since when corked data waits; 0: none */
     uint64_t rtt_start_us;      /* of the segment that is timed; 0: none */
     uint32_t rtt_sequence;

@@ -26,6 +26,7 @@
 #define LAZY_US 1000000u             /* for what is counted in seconds */
 #define RTO_MAX_TICKS (120000 / TCP_SLOW_INTERVAL) /* Linux: TCP_RTO_MAX */
 #define GIVE_UP_US 924600000u        /* Linux: tcp_retries2 = 15 doublings from 200 ms on, at most 120 s each */
+#define FIN_WAIT_US 60000000u        /* Linux: tcp_fin_timeout; lwIP would wait for 20 s */
 #define NEIGHBOUR_US 3000000u        /* Linux: 3 ARP requests, one a second */
 
 /* What a connection needs, least first. */
@@ -125,6 +126,18 @@ static int check_silence(struct stack_tcp *tcp)
     return tcp->soft_error != 0 ? tcp->soft_error : ETIMEDOUT;
 }
 
+/* A closed connection waits for the peer's FIN: not for ever, but for as long as Linux does. */
+static void check_fin_wait(struct stack_tcp *tcp)
+{
+    struct tcp_pcb *pcb = tcp->pcb;
+
+    if (pcb->state != FIN_WAIT_2 || (pcb->flags & TF_RXCLOSED) == 0)
+        return;
+    if (tcp->fin_wait_us == 0)
+        tcp->fin_wait_us = port_now_us;
+    pcb->tmr = port_now_us - tcp->fin_wait_us < FIN_WAIT_US ? tcp_ticks : tcp_ticks - 2 * TCP_FIN_WAIT_TIMEOUT / TCP_SLOW_INTERVAL;
+}
+
 /* Our part of the slow timer, before lwIP's. */
 static void check_connections(void)
 {
@@ -147,6 +160,7 @@ static void check_connections(void)
             tcp_socket_fail(tcp, error, pcb->state != SYN_SENT);
             continue;
         }
+        check_fin_wait(tcp);
         if (pcb->persist_backoff > 0)
             tcp_send_trim_acknowledged(tcp);
         if (tcp->send.unhanded > 0 || (tcp->shut && !tcp->fin_handed))

@@ -283,6 +283,18 @@ START_TEST(orphan_whose_peer_is_silent_goes_away)
 }
 END_TEST
 
+START_TEST(peer_that_never_closes_is_forgotten_after_a_minute)
+{
+    stack_tcp_close(told.tcp);
+    take_all(NULL);
+    peer_say(&peer, TH_ACK, NULL, 0); /* FIN-WAIT-2 */
+    stack_advance(58000);
+    ck_assert_uint_eq(sockets_now(), 1);
+    stack_advance(5000);
+    ck_assert_uint_eq(sockets_now(), 0);
+}
+END_TEST
+
 START_TEST(closing_the_stack_resets_what_is_open)
 {
     struct stack_counters counters;
@@ -329,6 +341,7 @@ int main(void)
     tcase_add_test(tcase, abort_inside_received);
     tcase_add_test(tcase, both_close_at_once);
     tcase_add_test(tcase, orphan_whose_peer_is_silent_goes_away);
+    tcase_add_test(tcase, peer_that_never_closes_is_forgotten_after_a_minute);
     tcase_add_test(tcase, closing_the_stack_resets_what_is_open);
     suite_add_tcase(suite, tcase);
     srunner_run_all(runner, CK_NORMAL);
