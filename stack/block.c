@@ -1,8 +1,8 @@
 /*
  * block.c - blocks of memory in three sizes.
  *
- * free() gives a large block at the top of the heap back to the kernel, and the next malloc() faults its pages in again:
- * 16 faults for 64 KB, as dear as sending them. So some blocks of each size are kept.
+ * free() gives a large block at the top of the heap back to the kernel, and the next malloc() faults its pages in
+ * again: 16 faults for 64 KB, as dear as sending them. So some blocks of each size are kept.
  */
 #include "block.h"
 

@@ -8,9 +8,9 @@
  *   - by gather_flush(), which the loop calls before it sleeps,
  *   - when the next frame does not fit it (another flow, a gap, other options, no room: 65 535 bytes of IP packet),
  *   - before any memory that it points to is released: whoever frees sent data calls gather_flush() first.
- * A payload shorter than the first ends the batch: every segment but the last must be gso_size long. FIN ends it too. PSH
- * and the acknowledgement are those of the latest segment: the wire sets PSH and FIN on the last piece only, and a newer
- * acknowledgement is as true for the earlier bytes.
+ * A payload shorter than the first ends the batch: every segment but the last must be gso_size long. FIN ends it too.
+ * PSH and the acknowledgement are those of the latest segment: the wire sets PSH and FIN on the last piece only, and a
+ * newer acknowledgement is as true for the earlier bytes.
  *
  * Every other frame is written as it is, after the batch, so order is kept. Payload that lwIP may change or free (not
  * PBUF_ROM) is never kept.
@@ -158,9 +158,10 @@ static bool batch_fits(const uint8_t *frame, size_t header_size, size_t payload_
 
     return !batch.ended && header_size == batch.header_size && payload_size <= batch.segment_size &&
            header_size - ETHERNET_SIZE + batch.payload_size + payload_size <= IP_PACKET_MAX &&
-           read_32(tcp + 4) == batch.next_sequence && memcmp(tcp, old_tcp, 4) == 0 &&           /* ports */
-           memcmp(ip + 12, old_ip + 12, 8) == 0 && ip[1] == old_ip[1] && ip[8] == old_ip[8] &&  /* addresses, TOS, TTL */
-           memcmp(frame, batch.header, ETHERNET_SIZE) == 0 && memcmp(tcp + 20, old_tcp + 20, header_size - TCP_AT - 20) == 0;
+           read_32(tcp + 4) == batch.next_sequence && memcmp(tcp, old_tcp, 4) == 0 &&                      /* ports */
+           memcmp(ip + 12, old_ip + 12, 8) == 0 && ip[1] == old_ip[1] && ip[8] == old_ip[8] && /* addresses, TOS, TTL */
+           memcmp(frame, batch.header, ETHERNET_SIZE) == 0 &&
+           memcmp(tcp + 20, old_tcp + 20, header_size - TCP_AT - 20) == 0;
 }
 
 /* Add the payload's pieces to the batch. Return: false when there are too many; the batch is unchanged then. */

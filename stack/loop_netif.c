@@ -2,8 +2,8 @@
  * loop_netif.c - the loopback inside the stack: all of 127/8 and our own address.
  *
  * A packet that lwIP sends here is copied into receive blocks, as a frame from the wire would be, and waits in a queue
- * until the loop delivers it; so a sender is never entered again while it sends. The queue is bounded; what does not fit
- * is lost, as on any wire, and TCP sends it again.
+ * until the loop delivers it; so a sender is never entered again while it sends. The queue is bounded; what does not
+ * fit is lost, as on any wire, and TCP sends it again.
  *
  * lwIP accepts a packet on a netif whose address is the packet's destination. While a packet is delivered the netif's
  * address is that destination, which makes all of 127/8 ours.

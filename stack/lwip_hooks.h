@@ -1,4 +1,4 @@
-/* lwip_hooks.h - where lwIP calls us. Included by lwIP's files (LWIP_HOOK_FILENAME) and by those which implement them. */
+/* lwip_hooks.h - where lwIP calls us. For lwIP's files (LWIP_HOOK_FILENAME) and those which implement the hooks. */
 #ifndef SIDESTACK_LWIP_HOOKS_H
 #define SIDESTACK_LWIP_HOOKS_H
 

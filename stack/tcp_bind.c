@@ -2,8 +2,8 @@
  * tcp_bind.c - which addresses and ports are taken: Linux's rules, over a table of our own.
  *
  * lwIP's check knows one kind of reuse; so every control block is given SOF_REUSEADDR, which makes lwIP let everything
- * pass, and the rules are kept here (Linux: inet_csk_bind_conflict). Two sockets conflict when their ports are equal and
- * their addresses are, or one is the wildcard, unless
+ * pass, and the rules are kept here (Linux: inet_csk_bind_conflict). Two sockets conflict when their ports are equal
+ * and their addresses are, or one is the wildcard, unless
  *   - both have SO_REUSEADDR and neither listens, or
  *   - both have SO_REUSEPORT.
  * Connections, accepted ones and those in TIME-WAIT, count like any socket.

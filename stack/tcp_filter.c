@@ -1,15 +1,15 @@
 /*
  * tcp_filter.c - looks at each segment before lwIP processes it.
  *
- *  - A SYN is dropped when the owner of the listening socket says that it can't take one more (may_accept), or when too many
- *    handshakes are under way; the peer tries again. So is the last segment of the handshake: as on Linux, the connection
- *    is then not established yet, and our SYN-ACK is sent again.
+ *  - A SYN is dropped when the owner of the listening socket says that it can't take one more (may_accept), or when
+ *    too many handshakes are under way; the peer tries again. So is the last segment of the handshake: as on Linux,
+ *    the connection is then not established yet, and our SYN-ACK is sent again.
  *  - A SYN for a connection in TIME-WAIT may begin a new one.
- *  - Simultaneous open (RFC 9293 3.5), which is also how a socket connects to itself: lwIP in SYN-SENT knows no SYN without
- *    ACK. It is answered here with our SYN, now acknowledging theirs, and the state stays SYN-SENT, because what the peer
- *    does with that, or sends by itself, is the SYN-ACK that lwIP waits for.
- *  - lwIP believes an MSS option in any segment, and asserts that the MSS never shrinks while data waits: a peer could end
- *    the service with it. The option has no meaning but in a SYN (RFC 9293 3.7.1), so it is blanked elsewhere.
+ *  - Simultaneous open (RFC 9293 3.5), which is also how a socket connects to itself: lwIP in SYN-SENT knows no SYN
+ *    without ACK. It is answered here with our SYN, now acknowledging theirs, and the state stays SYN-SENT, because
+ *    what the peer does with that, or sends by itself, is the SYN-ACK that lwIP waits for.
+ *  - lwIP believes an MSS option in any segment, and asserts that the MSS never shrinks while data waits: a peer could
+ *    end the service with it. The option has no meaning but in a SYN (RFC 9293 3.7.1), so it is blanked elsewhere.
  */
 #include <string.h>
 

@@ -54,7 +54,9 @@ void stack_tcp_get_info(const struct stack_tcp *tcp, struct tcp_info *info)
     info->tcpi_rttvar = tcp->rttvar_us;
     if (pcb == NULL || pcb->state == LISTEN)
         return;
-    info->tcpi_ca_state = (pcb->flags & TF_RTO) != 0 ? TCP_CA_Loss : (pcb->flags & TF_INFR) != 0 ? TCP_CA_Recovery : TCP_CA_Open;
+    info->tcpi_ca_state = (pcb->flags & TF_RTO) != 0    ? TCP_CA_Loss
+                          : (pcb->flags & TF_INFR) != 0 ? TCP_CA_Recovery
+                                                        : TCP_CA_Open;
     info->tcpi_retransmits = pcb->nrtx;
     info->tcpi_probes = pcb->persist_probe;
     info->tcpi_backoff = pcb->persist_backoff > 0 ? pcb->persist_backoff : pcb->nrtx;

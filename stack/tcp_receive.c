@@ -1,10 +1,10 @@
 /*
  * tcp_receive.c - the receive queue of a connection.
  *
- * lwIP hands over what arrived in order as pbufs, which are our own receive blocks; they are queued as they are. The window
- * closes by what is queued and opens when the owner consumes (tcp_recved). When the owner does not keep up, blocks that
- * hold little would pin much memory: data that fits into the free room of the queue's last block is copied there, as
- * Linux collapses its queue.
+ * lwIP hands over what arrived in order as pbufs, which are our own receive blocks; they are queued as they are. The
+ * window closes by what is queued and opens when the owner consumes (tcp_recved). When the owner does not keep up,
+ * blocks that hold little would pin much memory: data that fits into the free room of the queue's last block is copied
+ * there, as Linux collapses its queue.
  */
 #include <errno.h>
 #include <string.h>

@@ -1,12 +1,13 @@
 /*
  * tcp_send.c - the send queue of a connection.
  *
- * The queue is a list of chunks that the owner fills (reserve, commit). lwIP gets references to them (tcp_write() without
- * copying), and a chunk is released when all of it is acknowledged, so a socket that has nothing to send holds nothing.
+ * The queue is a list of chunks that the owner fills (reserve, commit). lwIP gets references to them (tcp_write()
+ * without copying), and a chunk is released when all of it is acknowledged, so a socket that has nothing to send holds
+ * nothing.
  *
  * tcp_write() and tcp_output() walk lwIP's lists of segments; so lwIP gets only what the windows let it send soon
- * (send_allowance), the rest waits here without a cost. What is handed over ends on a segment's boundary unless it is all
- * that there is: otherwise a short segment would be sent in the middle of a stream.
+ * (send_allowance), the rest waits here without a cost. What is handed over ends on a segment's boundary unless it is
+ * all that there is: otherwise a short segment would be sent in the middle of a stream.
  *
  * gather.c may hold references to chunks: it is flushed before one is released.
  */
@@ -290,9 +291,9 @@ void tcp_send_push(struct stack_tcp *tcp, bool more)
 }
 
 /*
- * lwIP gets stuck when it has put everything back to be sent again, the peer then acknowledges the first segment in part,
- * and its window is smaller than the rest: the split that lwIP makes ends before what was acknowledged, and such a
- * segment is never sent. So cut off here what the peer has.
+ * lwIP gets stuck when it has put everything back to be sent again, the peer then acknowledges the first segment in
+ * part, and its window is smaller than the rest: the split that lwIP makes ends before what was acknowledged, and such
+ * a segment is never sent. So cut off here what the peer has.
  */
 void tcp_send_trim_acknowledged(struct stack_tcp *tcp)
 {
@@ -329,7 +330,7 @@ err_t tcp_send_on_sent(void *arg, struct tcp_pcb *pcb, u16_t length)
     tcp_socket_enter(tcp);
     tcp->retransmitting_us = 0;
     if ((pcb->flags & TF_RXCLOSED) != 0)
-        pcb->tmr = tcp_ticks; /* lwIP ends a closed connection that makes no progress, and does not count this as such */
+        pcb->tmr = tcp_ticks; /* lwIP ends a closed connection without progress, and does not count this as such */
     if (tcp->rtt_start_us != 0 && TCP_SEQ_GT(pcb->lastack, tcp->rtt_sequence)) {
         tcp_info_add_rtt(tcp, port_now_us - tcp->rtt_start_us);
         tcp->rtt_start_us = 0;

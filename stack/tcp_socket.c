@@ -5,12 +5,13 @@
  * control block, which points back through its ext arg. It is freed when both have let go:
  *   - stack_tcp_close() and stack_tcp_abort() end the owner's part. After a close the control block lives on until what
  *     is queued was acknowledged and both FINs were exchanged, and TIME-WAIT after that;
- *   - lwIP frees a control block at many places, in TIME-WAIT without a word but for the ext arg's destroy callback. That is
- *     the one place where the socket learns that its control block is gone, and releases what it queued for sending.
+ *   - lwIP frees a control block at many places, in TIME-WAIT without a word but for the ext arg's destroy callback.
+ *     That is the one place where the socket learns that its control block is gone, and releases what it queued for
+ *     sending.
  *
- * lwIP calls back from the middle of its input; there a control block must not be freed behind its back. Each callback is
- * bracketed by tcp_socket_enter() and tcp_socket_leave(). When the owner lets go in between, that is only noted, and leave()
- * does it, and returns ERR_ABRT if the control block is gone, as lwIP wants to be told.
+ * lwIP calls back from the middle of its input; there a control block must not be freed behind its back. Each callback
+ * is bracketed by tcp_socket_enter() and tcp_socket_leave(). When the owner lets go in between, that is only noted,
+ * and leave() does it, and returns ERR_ABRT if the control block is gone, as lwIP wants to be told.
  *
  * Why a connection died: lwIP gives one of three reasons, and the state says the rest (tcp_socket_on_error). Where the
  * driver itself decides (timers, no neighbour), it ends the connection with tcp_socket_fail().

@@ -1,11 +1,11 @@
 /*
  * tcp_timer.c - TCP's timers: when they run, and when a connection is given up.
  *
- * lwIP has two: a fast one (50 ms: delayed acknowledgements) and a slow one (100 ms: retransmission, probes, keep-alive,
- * TIME-WAIT). They walk all connections, so they run only while one needs them: each pass of the slow timer finds out
- * which rate is needed next (need_of), and whatever happens to a connection in between (tcp_timer_wake) asks for the
- * full rate again. lwIP's clock, tcp_ticks, is set from the real one before each pass, so passes that were left out don't
- * make it slow.
+ * lwIP has two: a fast one (50 ms: delayed acknowledgements) and a slow one (100 ms: retransmission, probes,
+ * keep-alive, TIME-WAIT). They walk all connections, so they run only while one needs them: each pass of the slow
+ * timer finds out which rate is needed next (need_of), and whatever happens to a connection in between
+ * (tcp_timer_wake) asks for the full rate again. lwIP's clock, tcp_ticks, is set from the real one before each pass,
+ * so passes that were left out don't make it slow.
  *
  * How long lwIP tries is decided here, as Linux does: a SYN is sent again after 1, 2, 4, ... seconds, TCP_SYNCNT times;
  * data for about 15 minutes (tcp_retries2) or TCP_USER_TIMEOUT. A connecting socket whose neighbour does not answer ARP
@@ -72,7 +72,8 @@ void tcp_timer_needed(void)
 
 static enum timer_need need_of(const struct tcp_pcb *pcb, const struct stack_tcp *tcp)
 {
-    if (pcb->rtime >= 0 || pcb->persist_backoff > 0 || pcb->unsent != NULL || pcb->unacked != NULL || pcb->ooseq != NULL ||
+    if (pcb->rtime >= 0 || pcb->persist_backoff > 0 || pcb->unsent != NULL || pcb->unacked != NULL ||
+        pcb->ooseq != NULL ||
         (pcb->flags & (TF_ACK_DELAY | TF_ACK_NOW | TF_CLOSEPEND | TF_NAGLEMEMERR)) != 0 ||
         (tcp != NULL && (tcp->send.unhanded > 0 || (tcp->shut && !tcp->fin_handed))))
         return NEED_FULL;
@@ -90,7 +91,8 @@ static int check_connecting(struct stack_tcp *tcp)
     int retries = tcp->options[STACK_TCP_SYNCNT];
     ip4_addr_t next_hop;
 
-    if (!loop_is_local(&tcp->peer) && wire_netif_next_hop(&tcp->peer, &next_hop) && !wire_netif_is_resolved(&next_hop)) {
+    if (!loop_is_local(&tcp->peer) && wire_netif_next_hop(&tcp->peer, &next_hop) &&
+        !wire_netif_is_resolved(&next_hop)) {
         if (tcp->unresolved_us == 0)
             tcp->unresolved_us = tcp->connect_us;
         if (port_now_us - tcp->unresolved_us >= NEIGHBOUR_US)
@@ -135,7 +137,9 @@ static void check_fin_wait(struct stack_tcp *tcp)
         return;
     if (tcp->fin_wait_us == 0)
         tcp->fin_wait_us = port_now_us;
-    pcb->tmr = port_now_us - tcp->fin_wait_us < FIN_WAIT_US ? tcp_ticks : tcp_ticks - 2 * TCP_FIN_WAIT_TIMEOUT / TCP_SLOW_INTERVAL;
+    pcb->tmr = tcp_ticks;
+    if (port_now_us - tcp->fin_wait_us >= FIN_WAIT_US)
+        pcb->tmr -= 2 * TCP_FIN_WAIT_TIMEOUT / TCP_SLOW_INTERVAL;
 }
 
 /* Our part of the slow timer, before lwIP's. */

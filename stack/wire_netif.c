@@ -2,12 +2,13 @@
  * wire_netif.c - Ethernet frames between a wire and lwIP.
  *
  * Receiving. One read takes the frame into a small block (a whole frame of MTU 1500) and, if it is a super-segment, on
- * into medium ones; blocks that the frame did not reach serve the next read. The Ethernet header is taken off here, so an
- * IP packet of 65 535 bytes fits lwIP's 16-bit lengths. Nothing in a frame is believed before it was compared with the
- * number of bytes that were read; what is left (IP, TCP) lwIP checks the same way.
+ * into medium ones; blocks that the frame did not reach serve the next read. The Ethernet header is taken off here, so
+ * an IP packet of 65 535 bytes fits lwIP's 16-bit lengths. Nothing in a frame is believed before it was compared with
+ * the number of bytes that were read; what is left (IP, TCP) lwIP checks the same way.
  *
- * Checksums. The virtio header says for each frame whether its TCP checksum is known good (DATA_VALID), or not computed
- * because it never left this machine (NEEDS_CSUM); then lwIP is told not to verify it. The IP header's is always verified.
+ * Checksums. The virtio header says for each frame whether its TCP checksum is known good (DATA_VALID), or not
+ * computed because it never left this machine (NEEDS_CSUM); then lwIP is told not to verify it. The IP header's is
+ * always verified.
  *
  * Sending. lwIP gives segments to gather.c, but for one case: while a neighbour's address is unknown, ARP queues the
  * packet, and the send queue's memory behind it may be released meanwhile (an acknowledgement of an earlier copy); so
@@ -71,8 +72,8 @@ bool wire_netif_is_resolved(const ip4_addr_t *next_hop)
     return etharp_find_addr(&netif, next_hop, &ethernet, &found) >= 0;
 }
 
-/* What lwIP computes and verifies by itself: the IP header's sum is filled in by gather.c, TCP's by the wire if it can, and
- * not verified again when the frame says so. */
+/* What lwIP computes and verifies by itself: the IP header's sum is filled in by gather.c, TCP's by the wire if it
+ * can, and not verified again when the frame says so. */
 static u16_t wire_netif_checksum_flags(bool trusted)
 {
     unsigned flags = NETIF_CHECKSUM_ENABLE_ALL & ~NETIF_CHECKSUM_GEN_IP;
@@ -279,8 +280,8 @@ static struct pbuf *take_frame(size_t size)
         waiting_blocks[i] = NULL;
         p->payload = block->data + offset;
         p->len = (u16_t)LWIP_MIN(left, block->capacity - offset);
-        /* The first is counted with the Ethernet header, which may exceed 16 bits: it is taken off before lwIP looks, and
-         * pbuf_remove_header() subtracts modulo 65 536. */
+        /* The first is counted with the Ethernet header, which may exceed 16 bits: it is taken off before lwIP looks,
+         * and pbuf_remove_header() subtracts modulo 65 536. */
         p->tot_len = (u16_t)left;
         left -= p->len;
         if (last != NULL)

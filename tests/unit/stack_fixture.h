@@ -1,7 +1,8 @@
 /*
  * stack_fixture.h - the stack on a wire of memory, with the test as the only other host on it.
  *
- * The stack is 10.1.0.2/24 with the gateway 10.1.0.254; the test plays 10.1.0.1. Time stands still but for stack_advance().
+ * The stack is 10.1.0.2/24 with the gateway 10.1.0.254; the test plays 10.1.0.1. Time stands still but for
+ * stack_advance().
  */
 #ifndef TEST_STACK_FIXTURE_H
 #define TEST_STACK_FIXTURE_H
@@ -67,7 +68,8 @@ struct segment {
     bool checksum_good;           /* taken ones: the TCP checksum is right, or left to the wire in the right way */
 };
 
-/* Send a segment from the peer to the stack. Its checksums are right unless the header says that they are not needed. */
+/* Send a segment from the peer to the stack. Its checksums are right unless the header says that they are not needed.
+ * */
 void peer_send(const struct segment *segment);
 
 /* Take the next frame, which must be a TCP segment to the peer. Return: it; data is valid until the next call. */

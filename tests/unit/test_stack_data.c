@@ -345,7 +345,8 @@ END_TEST
 START_TEST(out_of_order_data_waits_for_the_gap)
 {
     struct segment late = {.source_port = 80, .port = peer.stack_port, .sequence = peer.sequence + 3,
-                           .acknowledgement = peer.expected, .flags = TH_ACK, .window = 0xffff, .data = "def", .size = 3};
+                           .acknowledgement = peer.expected, .flags = TH_ACK, .window = 0xffff, .data = "def",
+                           .size = 3};
     struct segment answer;
 
     peer_send(&late);
@@ -364,7 +365,8 @@ END_TEST
 START_TEST(overlaps_and_repeats_are_trimmed)
 {
     struct segment segment = {.source_port = 80, .port = peer.stack_port, .sequence = peer.sequence,
-                              .acknowledgement = peer.expected, .flags = TH_ACK, .window = 0xffff, .data = "abcd", .size = 4};
+                              .acknowledgement = peer.expected, .flags = TH_ACK, .window = 0xffff, .data = "abcd",
+                              .size = 4};
 
     peer_send(&segment);
     peer_send(&segment);
@@ -388,8 +390,8 @@ START_TEST(window_follows_the_queue)
         size_t n = window < 60000 ? window : 60000;
 
         segment = (struct segment){.source_port = 80, .port = peer.stack_port, .sequence = peer.sequence,
-                                   .acknowledgement = peer.expected, .flags = TH_ACK, .window = 0xffff, .data = data + total,
-                                   .size = n};
+                                   .acknowledgement = peer.expected, .flags = TH_ACK, .window = 0xffff,
+                                   .data = data + total, .size = n};
         segment.header = (struct virtio_net_hdr){.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM,
                                                  .gso_type = VIRTIO_NET_HDR_GSO_TCPV4, .csum_start = 34,
                                                  .csum_offset = 16, .gso_size = 1460, .hdr_len = 54};
@@ -421,7 +423,8 @@ END_TEST
 START_TEST(data_beyond_the_window_is_not_taken)
 {
     struct segment segment = {.source_port = 80, .port = peer.stack_port, .sequence = peer.sequence + 5 * MEGA,
-                              .acknowledgement = peer.expected, .flags = TH_ACK, .window = 0xffff, .data = data, .size = 1000};
+                              .acknowledgement = peer.expected, .flags = TH_ACK, .window = 0xffff, .data = data,
+                              .size = 1000};
 
     peer_send(&segment);
     ck_assert_uint_eq(told.received, 0);
@@ -517,7 +520,8 @@ START_TEST(loopback_carries_bulk_data)
         sent += n;
         stack_advance(turn % 500 == 0 ? 300 : 0);
         if (turn % 100 > 30)
-            received += receive_bytes(child.tcp, got + received, 70000 < sizeof got - received ? 70000 : sizeof got - received);
+            received += receive_bytes(child.tcp, got + received,
+                                      sizeof got - received < 70000 ? sizeof got - received : 70000);
     }
     ck_assert_mem_eq(got, data, sizeof data);
     stack_tcp_close(client.tcp);

@@ -36,7 +36,7 @@ static void send_segment(struct peer *peer, uint16_t listening_port)
                               .port = draw(8) == 0 ? listening_port : peer->stack_port,
                               .sequence = near(peer->sequence),
                               .acknowledgement = near(peer->expected),
-                              .flags = draw(30) == 0 ? odd_flags[draw(sizeof odd_flags)] : TH_ACK, /* a reset ends the game */
+                              .flags = draw(30) == 0 ? odd_flags[draw(sizeof odd_flags)] : TH_ACK, /* RST ends it */
                               .window = (uint16_t)(draw(3) == 0 ? draw(65536) : draw(3)),
                               .data = data,
                               .size = draw(3) == 0 ? 0 : draw(10) == 0 ? draw(65400) : draw(3000)};
@@ -58,8 +58,8 @@ static void send_segment(struct peer *peer, uint16_t listening_port)
 static void send_garbage(void)
 {
     uint8_t frame[2000] = {2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0, 0x45};
-    struct virtio_net_hdr header = {.flags = (uint8_t)draw(4), .gso_type = (uint8_t)draw(8), .gso_size = (uint16_t)draw(2000),
-                                    .csum_start = (uint16_t)draw(200), .csum_offset = (uint16_t)draw(50)};
+    struct virtio_net_hdr header = {.flags = (uint8_t)draw(4), .gso_type = (uint8_t)draw(8),
+                                    .gso_size = (uint16_t)draw(2000), .csum_start = (uint16_t)draw(200), .csum_offset = (uint16_t)draw(50)};
     size_t size = draw(3) == 0 ? draw(60) + 1 : draw(sizeof frame - 1) + 1;
     uint32_t sum = 0;
 

@@ -20,8 +20,8 @@ static uint64_t dropped(void)
 
 START_TEST(arp_request_is_answered)
 {
-    static const uint8_t request[42] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 1, 8, 6, 0, 1, 8, 0, 6, 4, 0, 1,
-                                        2, 0, 0, 0, 0, 1, 10, 1, 0, 1, 0, 0, 0, 0, 0, 0, 10, 1, 0, 2};
+    static const uint8_t request[42] = {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 2, 0, 0, 0, 0, 1, 8, 6, 0, 1, 8, 0, 6, 4, 0,
+                                        1, 2, 0, 0, 0, 0, 1, 10, 1, 0, 1, 0, 0, 0, 0, 0, 0, 10, 1, 0, 2};
     const struct frame *answer;
 
     wire_put(NULL, request, sizeof request);
@@ -106,7 +106,8 @@ START_TEST(lies_of_the_offload_header_are_dropped)
     connect_to_peer(&told, &peer);
     before = dropped();
     segment = (struct segment){.source_port = 80, .port = peer.stack_port, .sequence = peer.sequence,
-                               .acknowledgement = peer.expected, .flags = TH_ACK, .window = 1000, .data = data, .size = 3000};
+                               .acknowledgement = peer.expected, .flags = TH_ACK, .window = 1000, .data = data,
+                               .size = 3000};
     segment.header = (struct virtio_net_hdr){.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
                                              .csum_start = 34, .csum_offset = 16, .gso_size = 0};
     peer_send(&segment);
@@ -130,7 +131,8 @@ START_TEST(bad_checksum_is_dropped_unless_marked_good)
 
     connect_to_peer(&told, &peer);
     segment = (struct segment){.source_port = 80, .port = peer.stack_port, .sequence = peer.sequence,
-                               .acknowledgement = peer.expected, .flags = TH_ACK, .window = 1000, .data = "abc", .size = 3};
+                               .acknowledgement = peer.expected, .flags = TH_ACK, .window = 1000, .data = "abc",
+                               .size = 3};
     /* peer_send() leaves the checksum zero for a marked frame: put the mark away on the way in. */
     segment.header.flags = VIRTIO_NET_HDR_F_DATA_VALID;
     peer_send(&segment);
@@ -149,7 +151,8 @@ END_TEST
 START_TEST(unmarked_wrong_checksum_is_dropped)
 {
     static const uint8_t frame[54] = {2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0, 0x45, 0, 0, 40, 0, 0, 0, 0, 64, 6, 0x66,
-                                      0xcc, 10, 1, 0, 1, 10, 1, 0, 2, 0, 1, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0x50, 2, 1, 0};
+                                      0xcc, 10, 1, 0, 1, 10, 1, 0, 2, 0, 1, 0, 7, 0, 0, 0, 0, 0, 0, 0, 0, 0x50, 2, 1,
+                                      0};
     uint64_t before;
 
     peer_resolve();
@@ -259,7 +262,8 @@ START_TEST(super_segment_is_received_whole_and_acknowledged_at_once)
     connect_to_peer(&told, &peer);
     pattern_fill(data, 0, size);
     segment = (struct segment){.source_port = 80, .port = peer.stack_port, .sequence = peer.sequence,
-                               .acknowledgement = peer.expected, .flags = TH_ACK, .window = 1000, .data = data, .size = size};
+                               .acknowledgement = peer.expected, .flags = TH_ACK, .window = 1000, .data = data,
+                               .size = size};
     segment.header = (struct virtio_net_hdr){.flags = VIRTIO_NET_HDR_F_NEEDS_CSUM, .gso_type = VIRTIO_NET_HDR_GSO_TCPV4,
                                              .csum_start = 34, .csum_offset = 16, .gso_size = 1460, .hdr_len = 54};
     peer_send(&segment);
