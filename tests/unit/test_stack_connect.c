@@ -166,6 +166,52 @@ START_TEST(close_while_connecting_is_quiet)
 }
 END_TEST
 
+START_TEST(close_inside_connected)
+{
+    struct peer peer;
+    struct segment segment;
+
+    told.close_connected = true;
+    connect_to_peer(&told, &peer);
+    ck_assert_uint_eq(told.connected, 1);
+    stack_turn();
+    segment = peer_take();
+    if (segment.flags == TH_ACK)
+        segment = peer_take();
+    ck_assert_uint_eq(segment.flags & (TH_FIN | TH_RST), TH_FIN);
+    peer_say(&peer, TH_RST | TH_ACK, NULL, 0);
+    ck_assert_uint_eq(told.failed, 0);
+}
+END_TEST
+
+static void connect_again(void *owner, int error)
+{
+    struct told *it = owner;
+
+    it->error = error;
+    if (++it->failed == 1)
+        ck_assert_int_eq(connect_to(it->tcp, PEER_IP, 81), 0);
+}
+
+START_TEST(connect_inside_failed)
+{
+    static const struct stack_tcp_events events = {.failed = connect_again};
+    struct segment syn;
+
+    peer_resolve();
+    told.tcp = stack_tcp_open(&events, &told);
+    ck_assert_int_eq(connect_to(told.tcp, PEER_IP, 80), 0);
+    syn = peer_take();
+    peer_send(&(struct segment){.source_port = 80, .port = syn.source_port, .acknowledgement = syn.sequence + 1,
+                                .flags = TH_RST | TH_ACK});
+    ck_assert_uint_eq(told.failed, 1);
+    syn = peer_take();
+    ck_assert_uint_eq(syn.flags, TH_SYN);
+    ck_assert_uint_eq(syn.port, 81);
+    stack_tcp_close(told.tcp);
+}
+END_TEST
+
 START_TEST(no_way_leads_to_multicast)
 {
     struct stack_tcp *tcp = open_socket();
@@ -507,6 +553,8 @@ int main(void)
     tcase_add_test(tcase, silence_times_out_after_syncnt_retries);
     tcase_add_test(tcase, neighbour_that_is_not_there_is_unreachable);
     tcase_add_test(tcase, close_while_connecting_is_quiet);
+    tcase_add_test(tcase, close_inside_connected);
+    tcase_add_test(tcase, connect_inside_failed);
     tcase_add_test(tcase, no_way_leads_to_multicast);
     tcase_add_test(tcase, far_addresses_go_to_the_gateway);
     tcase_add_test(tcase, listening_socket_accepts);

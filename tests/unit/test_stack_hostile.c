@@ -59,7 +59,8 @@ static void send_garbage(void)
 {
     uint8_t frame[2000] = {2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0, 0x45};
     struct virtio_net_hdr header = {.flags = (uint8_t)draw(4), .gso_type = (uint8_t)draw(8),
-                                    .gso_size = (uint16_t)draw(2000), .csum_start = (uint16_t)draw(200), .csum_offset = (uint16_t)draw(50)};
+                                    .gso_size = (uint16_t)draw(2000), .csum_start = (uint16_t)draw(200),
+                                    .csum_offset = (uint16_t)draw(50)};
     size_t size = draw(3) == 0 ? draw(60) + 1 : draw(sizeof frame - 1) + 1;
     uint32_t sum = 0;
 
