@@ -137,6 +137,22 @@ static void try_epoll_registered_before(enum peer_kind kind, unsigned mode)
     oracle_print_so_error(fd);
 }
 
+/* A socket that was refused connects again: the epoll set that holds it still reports. */
+static void run_epoll_again(void)
+{
+    int epoll_fd = epoll_create1(EPOLL_CLOEXEC), fd = begin_connect(REFUSING, epoll_fd, EPOLLIN | EPOLLOUT | EPOLLET);
+
+    print_epoll(epoll_fd, DEADLINE_MS, false);
+    CALL(oracle_connect(fd, oracle_peer_address(80))); /* tells the error */
+    CALL(oracle_connect(fd, oracle_peer_address(oracle_peer_listen(5))));
+    oracle_wait_bits(fd, POLLOUT);
+    peer_do("accept 0");
+    peer_do("send 0 3");
+    oracle_wait_bits(fd, POLLIN);
+    print_epoll(epoll_fd, SILENT_MS, false);
+    oracle_recv(fd, 10, 0);
+}
+
 static void run_poll_accepting(void) { try_poll(ACCEPTING); }
 static void run_poll_refusing(void) { try_poll(REFUSING); }
 static void run_poll_silent(void) { try_poll(SILENT); }
@@ -176,6 +192,7 @@ const struct oracle_case oracle_cases[] = {
     {"epoll_oneshot_accepting", run_oneshot_accepting},
     {"epoll_oneshot_refusing", run_oneshot_refusing},
     {"epoll_oneshot_silent", run_oneshot_silent},
+    {"epoll_again", run_epoll_again},
     {"epoll_before_level_accepting", run_before_level_accepting},
     {"epoll_before_edge_accepting", run_before_edge_accepting},
     {"epoll_before_edge_refusing", run_before_edge_refusing},

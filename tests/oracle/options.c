@@ -41,7 +41,6 @@ static const struct option options[] = {
     OPTION(SOL_SOCKET, SO_SNDBUF, 40000, false),
     OPTION(SOL_SOCKET, SO_RCVBUF, 40000, false),
     OPTION(SOL_SOCKET, SO_BUSY_POLL, 50, true),
-    OPTION(SOL_SOCKET, SO_ZEROCOPY, 1, true),
     OPTION(IPPROTO_TCP, TCP_NODELAY, 1, true),
     OPTION(IPPROTO_TCP, TCP_CORK, 1, true),
     OPTION(IPPROTO_TCP, TCP_KEEPIDLE, 100, true),
@@ -119,7 +118,8 @@ static void run_connected(void)
     int fd = oracle_connect_peer();
 
     for (size_t i = 0; i < OPTIONS; i++) {
-        if (options[i].name != TCP_MAXSEG || options[i].level != IPPROTO_TCP) /* the path's, and time stamps' */
+        /* Those follow the path and the buffers. */
+        if (options[i].level != IPPROTO_TCP || (options[i].name != TCP_MAXSEG && options[i].name != TCP_WINDOW_CLAMP))
             print_option(fd, &options[i], options[i].has_fixed);
     }
 }
@@ -208,7 +208,7 @@ static void run_ranges(void)
         OPTION(IPPROTO_IP, IP_TTL, 0, true),            OPTION(IPPROTO_IP, IP_TTL, 256, true),
         OPTION(IPPROTO_IP, IP_TTL, -1, true),           OPTION(IPPROTO_IP, IP_TOS, 255, true),
         OPTION(IPPROTO_IP, IP_TOS, 256, true),          OPTION(SOL_SOCKET, SO_RCVLOWAT, 0, true),
-        OPTION(SOL_SOCKET, SO_RCVLOWAT, -1, true),      OPTION(SOL_SOCKET, SO_PRIORITY, -1, true),
+        OPTION(SOL_SOCKET, SO_PRIORITY, -1, true),
         OPTION(SOL_SOCKET, SO_SNDBUF, 1, true),         OPTION(SOL_SOCKET, SO_RCVBUF, 1, true),
     };
     int fd = oracle_socket();
@@ -246,6 +246,41 @@ static void run_structures(void)
     CALL(getsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, &length));
     oracle_say("%s, length %u", name, (unsigned)length);
     CALL(setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, "nonesuch", 8));
+}
+
+static void run_zerocopy(void)
+{
+    static const struct option zerocopy = OPTION(SOL_SOCKET, SO_ZEROCOPY, 1, true);
+    int fd = oracle_socket();
+
+    print_option(fd, &zerocopy, true);
+    CALL(setsockopt(fd, SOL_SOCKET, SO_ZEROCOPY, &zerocopy.value, sizeof zerocopy.value));
+    print_option(fd, &zerocopy, true);
+}
+
+/* With a low-water mark neither poll() nor recv() is content with less. (Linux waits for so much beyond what it has copied.) */
+static void try_low_water(bool with_poll)
+{
+    int fd = oracle_connect_peer(), mark = 5;
+
+    CALL(setsockopt(fd, SOL_SOCKET, SO_RCVLOWAT, &mark, sizeof mark));
+    peer_do("send 0 3");
+    oracle_wait_bytes(fd, 3);
+    if (with_poll)
+        oracle_print_poll(fd);
+    peer_begin_when_blocked("send 0 5");
+    oracle_recv(fd, 10, 0);
+    peer_end();
+}
+
+static void run_low_water(void)
+{
+    try_low_water(false);
+}
+
+static void run_low_water_poll(void)
+{
+    try_low_water(true);
 }
 
 static void print_state(int fd)
@@ -295,6 +330,9 @@ const struct oracle_case oracle_cases[] = {
     {"lengths", run_lengths},
     {"ranges", run_ranges},
     {"structures", run_structures},
+    {"zerocopy", run_zerocopy},
+    {"low_water", run_low_water},
+    {"low_water_poll", run_low_water_poll},
     {"info", run_info},
     {NULL, NULL},
 };
