@@ -71,4 +71,4 @@ check_equal "bash's /dev/tcp" \
     "$(on_stack bash -c 'exec 3<>/dev/tcp/$1/7000 && cat "$2" >&3 && exec $3 -c "
 import socket; s = socket.socket(fileno=3); s.shutdown(socket.SHUT_WR); print(s.recv(64).decode())"' \
         bash $WORLD "$WORK/data" $PYTHON | cut -c 1-64)" "$want"
-check_memory_below 65536
+check_memory_below 131072
