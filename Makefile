@@ -11,9 +11,9 @@ VERSION    = 0.1.0
 
 INTERCEPT = service/control_path.c $(addprefix intercept/, address.c connect.c control.c data_receive.c data_send.c \
               descriptor.c export_data.c export_descriptor.c export_process.c export_socket.c export_syscall.c libc.c \
-              option.c socket.c start.c state.c trace.c)
+              option.c replace.c socket.c start.c state.c trace.c)
 STACK     = $(addprefix stack/, block.c gather.c icmp_error.c isn.c loop_netif.c port.c receive_block.c stack.c tcp_bind.c tcp_connect.c \
-              tcp_filter.c tcp_info.c tcp_listen.c tcp_option.c tcp_receive.c tcp_send.c tcp_socket.c tcp_timer.c wire_netif.c wire_tap.c)
+              tcp_filter.c tcp_info.c tcp_listen.c tcp_option.c tcp_receive.c tcp_send.c tcp_socket.c tcp_time_wait.c tcp_timer.c wire_netif.c wire_tap.c)
 SERVICE   = $(addprefix service/, capture.c client.c connect.c control_path.c control_socket.c listener.c log.c \
               loop.c options.c pair.c relay.c request.c socket.c sockopt.c)
 TOOL      = $(addprefix service/, control_path.c sidestack_check.c sidestack_run.c)
@@ -45,6 +45,7 @@ HARDEN     = -fstack-protector-strong
 SANITIZE   = -fsanitize=address,undefined -fno-sanitize-recover=undefined
 endif
 
+MAKEFLAGS += --no-builtin-rules
 CORES := $(shell nproc)
 Q = $(if $(V),,@)
 say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)')
@@ -85,9 +86,8 @@ $(B)/obj/lwip/%.o: $(LWIP_SRC)/src/%.c $(B)/flags | $(LWIP_SRC)/src
 	$(call say,CC,lwip/$*.c)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(BASE) -w $(INCLUDE) -MMD -MP -c -o $@ $<
-# make finds the sources only if it knows how they come to be there; they are not to be deleted as intermediate files.
-$(LWIP_SRC)/src/%.c: | $(LWIP_SRC)/src ;
-.PRECIOUS: $(LWIP_SRC)/src/%.c
+# Before they are fetched, make has to be told how they come to be there.
+$(addprefix $(LWIP_SRC)/src/,$(LWIP)): | $(LWIP_SRC)/src ;
 build/lwip/src:
 	$(Q)scripts/fetch-lwip build/lwip
 
