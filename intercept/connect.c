@@ -10,6 +10,7 @@
 #include "address.h"
 #include "control.h"
 #include "libc.h"
+#include "replace.h"
 #include "socket.h"
 #include "state.h"
 
@@ -24,42 +25,6 @@ static int take_error(int fd)
     socklen_t length = sizeof error;
 
     return libc_getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) == 0 ? error : 0;
-}
-
-/* Options that live in the pair. */
-static void copy_option(int from, int to, int name)
-{
-    char value[sizeof(struct timeval)];
-    socklen_t length = sizeof value;
-
-    if (libc_getsockopt(from, SOL_SOCKET, name, value, &length) == 0)
-        libc_setsockopt(to, SOL_SOCKET, name, value, length);
-}
-
-/*
- * Put the descriptor new_fd (taken) in the place of fd, with the flags and options that fd has.
- * DIFFERS: an epoll set that held fd forgets it, and duplicates of fd keep the dead pair
- * (tests/oracle/connect.c). Return: 0 or -errno.
- */
-int socket_replace(int fd, int new_fd)
-{
-    int descriptor_flags = libc_fcntl(fd, F_GETFD, 0);
-    int status_flags = libc_fcntl(fd, F_GETFL, 0);
-    int result;
-
-    copy_option(fd, new_fd, SO_RCVTIMEO);
-    copy_option(fd, new_fd, SO_SNDTIMEO);
-    copy_option(fd, new_fd, SO_RCVLOWAT);
-    copy_option(fd, new_fd, SO_PEEK_OFF);
-    if (status_flags > 0)
-        libc_fcntl(new_fd, F_SETFL, status_flags);
-    result =
-        STATE_RESULT(libc_dup3(new_fd, fd, descriptor_flags >= 0 && (descriptor_flags & FD_CLOEXEC) ? O_CLOEXEC : 0));
-    libc_close(new_fd);
-    if (result < 0)
-        return result;
-    descriptor_set(fd, DESCRIPTOR_EARLY);
-    return 0;
 }
 
 /*
@@ -78,7 +43,7 @@ static int dissolve(int fd, const struct protocol_address *nobody)
     message.address = *nobody;
     error = control_request(&message, fd, &new_fd);
     if (error == -ESTALE && new_fd >= 0)
-        return socket_replace(fd, new_fd);
+        return replace_pair(fd, new_fd);
     if (new_fd >= 0)
         libc_close(new_fd);
     return error;
@@ -123,7 +88,7 @@ int socket_connect(int fd, const struct sockaddr *address, socklen_t length)
 
     error = ask(fd, &peer, wait, &timeout, &new_fd);
     if (error == -ESTALE && new_fd >= 0) {
-        error = socket_replace(fd, new_fd);
+        error = replace_pair(fd, new_fd);
         if (error < 0)
             return error;
         kind = DESCRIPTOR_EARLY;

@@ -6,6 +6,7 @@
 #include "address.h"
 #include "control.h"
 #include "libc.h"
+#include "replace.h"
 #include "state.h"
 
 #include <errno.h>
@@ -104,19 +105,33 @@ int socket_bindresvport(int fd, struct sockaddr_in *address)
     return error;
 }
 
-int socket_listen(int fd, int backlog)
+/* One listen request. Return: the service's answer, or -errno; -ESTALE with *new_fd. */
+static int ask_to_listen(int fd, int backlog, int *new_fd)
 {
     struct protocol_message message;
+
+    control_prepare(&message, PROTOCOL_LISTEN);
+    message.args[0] = backlog;
+    return control_request(&message, fd, new_fd);
+}
+
+int socket_listen(int fd, int backlog)
+{
     int new_fd;
     int error;
 
     if (descriptor_verify(fd) == DESCRIPTOR_FOREIGN)
         return STATE_RESULT(libc_listen(fd, backlog));
-    do {
-        control_prepare(&message, PROTOCOL_LISTEN);
-        message.args[0] = backlog;
-        error = control_request(&message, fd, &new_fd);
-    } while (error == -ESTALE && new_fd >= 0 && socket_replace(fd, new_fd) == 0);
+    error = ask_to_listen(fd, backlog, &new_fd);
+    if (error == -ESTALE && new_fd >= 0) {
+        error = replace_pair(fd, new_fd);
+        if (error == 0)
+            error = ask_to_listen(fd, backlog, &new_fd);
+        else
+            new_fd = -1;
+    }
+    if (new_fd >= 0)
+        libc_close(new_fd);
     if (error == 0)
         descriptor_set(fd, DESCRIPTOR_LISTENING);
     return error;

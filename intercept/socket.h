@@ -25,7 +25,4 @@ int socket_getsockopt(int fd, int level, int name, void *value, socklen_t *lengt
 int socket_setsockopt(int fd, int level, int name, const void *value, socklen_t length);
 int socket_ioctl(int fd, unsigned long request, void *argument);
 
-/* Put the descriptor new_fd (taken) in the place of fd, whose pair is used up, with the flags and options that fd has. */
-int socket_replace(int fd, int new_fd);
-
 #endif

@@ -19,7 +19,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/epoll.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -617,6 +619,46 @@ START_TEST(connect_replaces_stale_pair)
 }
 END_TEST
 
+START_TEST(connect_again_keeps_duplicates_and_epoll)
+{
+    struct sockaddr_in address = fake_address(FAKE_STALE);
+    struct epoll_event event = {.events = EPOLLHUP, .data.u64 = 0x123456789abcdef0};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
+    int copy = dup(fd);
+    int other = make_socket();
+    int sets[2];
+    struct stat old;
+    struct stat new;
+    struct stat status;
+
+    for (int i = 0; i < 2; i++) {
+        sets[i] = epoll_create1(0);
+        ck_assert_int_eq(epoll_ctl(sets[i], EPOLL_CTL_ADD, other, &event), 0);
+        ck_assert_int_eq(epoll_ctl(sets[i], EPOLL_CTL_ADD, i == 0 ? fd : copy, &event), 0);
+    }
+    fstat(fd, &old);
+    ck_assert_int_eq(connect(fd, (struct sockaddr *)&address, sizeof address), -1);
+    fstat(fd, &new);
+    ck_assert_uint_ne(new.st_ino, old.st_ino);
+    fstat(copy, &status);
+    ck_assert_uint_eq(status.st_ino, new.st_ino);
+    fstat(other, &status);
+    ck_assert_uint_ne(status.st_ino, new.st_ino);
+    /* The sets know the new pair by the numbers and with the data that they knew the old one by. */
+    close(other);
+    for (int i = 0; i < 2; i++)
+        ck_assert_int_eq(epoll_wait(sets[i], &event, 1, 0), 0);
+    fake_service_stop(service, path);
+    service = 0;
+    for (int i = 0; i < 2; i++) {
+        event.data.u64 = 0;
+        ck_assert_int_eq(epoll_wait(sets[i], &event, 1, 1000), 1);
+        ck_assert_uint_eq(event.data.u64, 0x123456789abcdef0);
+        ck_assert_int_eq(epoll_ctl(sets[i], EPOLL_CTL_DEL, i == 0 ? fd : copy, NULL), 0);
+    }
+}
+END_TEST
+
 START_TEST(connect_has_a_time_limit)
 {
     struct sockaddr_in address = fake_address(FAKE_SILENT);
@@ -767,6 +809,7 @@ int main(void)
     tcase_add_loop_test(tcase, reset_has_its_cause, 0, 4);
     tcase_add_test(tcase, connect_answers);
     tcase_add_test(tcase, connect_replaces_stale_pair);
+    tcase_add_test(tcase, connect_again_keeps_duplicates_and_epoll);
     tcase_add_test(tcase, connect_has_a_time_limit);
     tcase_add_test(tcase, connect_is_interrupted);
     tcase_add_test(tcase, connect_is_cancelled);
