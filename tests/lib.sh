@@ -24,6 +24,7 @@ PRELOAD=${SIDESTACK_TEST_PRELOAD:-} # what must be loaded before the library: a 
 DAEMON_WRAPPER=${SIDESTACK_TEST_WRAPPER:-} # valgrind and its options
 export PYTHON=/usr/bin/python3 # not what else PATH may have
 WORK=$(mktemp -d)
+trap lib_end EXIT
 DAEMON_PID=
 PIDS=()
 # Sanitizers write what they find to files, which nothing else may make; leaks are ours only in the service.
@@ -169,7 +170,6 @@ stop_daemon() {
 }
 
 lib_begin() {
-    trap lib_end EXIT
     trap 'echo "FAILED: ${BASH_SOURCE[0]##*/} line $LINENO: $BASH_COMMAND" >&2' ERR
     trap 'exit 130' INT TERM HUP
     ip netns add P
