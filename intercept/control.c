@@ -13,6 +13,8 @@
  *  - fork: the pool belongs to the process that it was made in. The child closes its copies (a fork handler) and
  *    starts with an empty pool. A child without that handler (vfork, _Fork, clone) sees that it is not the owner and
  *    makes a connection for each request. No lock is held by anyone, so none can be held across fork.
+ *  - The process gave up root, or its root directory, and may not connect any more: control_keep() made some
+ *    connections before, and those are shared by waiting for one another.
  *  - The service was restarted: a connection on which a request can't be sent is replaced, once. A request that was
  *    sent is never repeated.
  */
@@ -24,7 +26,9 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <sys/resource.h>
@@ -37,6 +41,11 @@
  * grows to the highest number in use. */
 #define FD_TOP  1024u
 #define FD_SPAN 32u
+/* What control_keep() sees to: one for the threads to share, and one for a signal handler or a connect() that waits. */
+#define KEPT_CONNECTIONS 2
+/* Nobody needs a connection for longer, but for a connect() that waits. */
+#define KEPT_WAIT_MS 1000
+#define KEPT_YIELDS  20
 /* More than this may not come with a reply; those beyond the first are closed. */
 #define RECEIVED_MAX 8
 
@@ -193,6 +202,40 @@ static void request_end(struct request *request, bool keep)
         atomic_store(&request->slot->state, SLOT_FREE);
 }
 
+/*
+ * A process that gave up root may be barred from the control socket; then it has what control_keep() made, and its
+ * threads take turns. Return: whether the request got a connection of the pool that is open; false after KEPT_WAIT_MS.
+ */
+static bool request_wait_for_kept(struct request *request)
+{
+    bool is_any_open = getpid() == pool_pid;
+
+    request_end(request, false);
+    request->slot = NULL;
+    request->connection = &request->own;
+    for (int waited_ms = -KEPT_YIELDS; is_any_open && waited_ms < KEPT_WAIT_MS; waited_ms++) {
+        is_any_open = false;
+        for (size_t i = 0; i < POOL_SIZE; i++) {
+            if (pool[i].connection.inode == 0)
+                continue;
+            is_any_open = true;
+            if (atomic_exchange(&pool[i].state, SLOT_BUSY) != SLOT_FREE)
+                continue;
+            if (connection_is_ours(&pool[i].connection)) {
+                request->slot = &pool[i];
+                request->connection = &pool[i].connection;
+                return true;
+            }
+            atomic_store(&pool[i].state, SLOT_FREE);
+        }
+        if (waited_ms < 0)
+            sched_yield(); /* most requests are over in no time */
+        else
+            poll(NULL, 0, 1);
+    }
+    return false;
+}
+
 /* Send the request. Return: 0 or -errno. */
 static int send_request(const struct connection *connection, const struct protocol_message *message, int fd)
 {
@@ -298,6 +341,7 @@ static int do_request(struct protocol_message *message, int fd, int *received, b
     bool is_limited = wait && (timeout->tv_sec != 0 || timeout->tv_usec != 0);
     struct request request;
     int error = -ENETDOWN;
+    int open_error = 0; /* why no connection could be made, when one that was kept is used instead */
     int state;
 
     if (received != NULL)
@@ -308,6 +352,10 @@ static int do_request(struct protocol_message *message, int fd, int *received, b
         bool is_fresh = !connection_is_ours(request.connection);
 
         error = is_fresh ? connection_open(request.connection) : 0;
+        if (error == -EACCES || error == -EPERM || error == -ENOENT) {
+            open_error = -error;
+            error = request_wait_for_kept(&request) ? 0 : error;
+        }
         if (error < 0 && !is_out_of_resources(-error))
             error = complain(-error);
         if (error == 0)
@@ -318,7 +366,7 @@ static int do_request(struct protocol_message *message, int fd, int *received, b
         connection_close(request.connection);
     }
     if (error == -EPIPE || error == -ECONNRESET)
-        error = -ENETDOWN;
+        error = open_error ? complain(open_error) : -ENETDOWN;
     if (error == 0) {
         if (is_limited)
             libc_setsockopt(request.connection->fd, SOL_SOCKET, SO_RCVTIMEO, timeout, sizeof *timeout);
@@ -328,8 +376,9 @@ static int do_request(struct protocol_message *message, int fd, int *received, b
         if (is_limited && error == 0)
             libc_setsockopt(request.connection->fd, SOL_SOCKET, SO_RCVTIMEO, &forever, sizeof forever);
     }
-    /* A connection whose reply did not come, or made no sense, is of no use to the next request. */
-    request_end(&request, error == 0);
+    /* A connection whose reply did not come, or made no sense, is of no use to the next request. EMFILE is about the
+     * descriptor that came with the reply, and the next connection would have no number either. */
+    request_end(&request, error == 0 || error == -EMFILE);
     pthread_setcancelstate(state, &state);
     if (error == 0)
         was_used = true;
@@ -381,14 +430,17 @@ int control_cause(int fd, int fallback)
 void control_keep(void)
 {
     int saved_errno = errno;
-    struct request request;
+    struct request requests[KEPT_CONNECTIONS];
     int state;
 
     if (!was_used || getpid() != pool_pid)
         return;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
-    request_begin(&request);
-    request_end(&request, connection_is_ours(request.connection) || connection_open(request.connection) == 0);
+    for (size_t i = 0; i < KEPT_CONNECTIONS; i++)
+        request_begin(&requests[i]);
+    for (size_t i = 0; i < KEPT_CONNECTIONS; i++)
+        request_end(&requests[i],
+                    connection_is_ours(requests[i].connection) || connection_open(requests[i].connection) == 0);
     pthread_setcancelstate(state, &state);
     errno = saved_errno;
 }

@@ -476,6 +476,21 @@ START_TEST(accept_without_a_free_number_loses_nothing)
 }
 END_TEST
 
+START_TEST(socket_without_a_free_number)
+{
+    int fd = make_socket();
+    struct rlimit limit;
+    int copy = dup(fd);
+
+    close(copy);
+    getrlimit(RLIMIT_NOFILE, &limit);
+    limit.rlim_cur = (rlim_t)copy;
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_socket_fails(AF_INET, SOCK_STREAM, 0, EMFILE);
+    ck_assert_int_eq(connection_used(fd), 1); /* which could not be made again */
+}
+END_TEST
+
 START_TEST(listening_survives_dup_and_fork)
 {
     int fd = make_socket();
@@ -803,6 +818,7 @@ int main(void)
     tcase_add_test(tcase, option_is_cut);
     tcase_add_test(tcase, accept_takes_connections);
     tcase_add_test(tcase, accept_without_a_free_number_loses_nothing);
+    tcase_add_test(tcase, socket_without_a_free_number);
     tcase_add_test(tcase, listening_survives_dup_and_fork);
     tcase_add_test(tcase, unconnected_socket_has_no_data);
     tcase_add_test(tcase, data_shows_no_address);
