@@ -8,6 +8,8 @@
  *   unlisten                  close the listening socket
  *   accept C                  accept a connection
  *   connect C PORT            connect to the subject
+ *   start C PORT              begin to connect to the subject, and do not wait
+ *   finish C                  wait until that has ended: 0 or the errno
  *   send C COUNT              send COUNT bytes of the pattern (a to z and again)
  *   fill C                    send until nothing more fits
  *   recv C COUNT              read until COUNT bytes came, or the end; the text is the data, or whether it is in order
@@ -18,6 +20,8 @@
  *   shut C                    shutdown(SHUT_WR)
  *   close C                   close()
  *   reset C                   close() with SO_LINGER 0: RST
+ *   deaf C                    from now on drop every packet that comes for this connection
+ *   hear C                    no more
  *   oob C                     send one urgent byte
  *   port C                    the port at the other end
  *   signal PID N              kill(PID, N)
@@ -28,6 +32,8 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <poll.h>
@@ -37,7 +43,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <linux/sockios.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/time.h>
@@ -127,6 +132,42 @@ static long do_connect(int number, int port)
     }
     hold(number, fd);
     return 0;
+}
+
+static long do_start(int number, int port)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+
+    inet_pton(AF_INET, getenv("ORACLE_SUBJECT_ADDRESS"), &address.sin_addr);
+    prepare(fd);
+    hold(number, fd);
+    return connect(fd, (struct sockaddr *)&address, sizeof address) < 0 && errno != EINPROGRESS ? -errno : 0;
+}
+
+static long do_finish(int number)
+{
+    struct pollfd poll_fd = {.fd = connections[number], .events = POLLOUT};
+    int error = 0;
+    socklen_t length = sizeof error;
+
+    if (poll(&poll_fd, 1, DEADLINE_S * 1000) <= 0)
+        return -ETIMEDOUT;
+    if (getsockopt(connections[number], SOL_SOCKET, SO_ERROR, &error, &length) < 0 || error != 0)
+        return -error;
+    fcntl(connections[number], F_SETFL, 0);
+    return 0;
+}
+
+static long do_deaf(int number, bool deaf)
+{
+    struct sock_filter drop = {.code = BPF_RET | BPF_K, .k = 0};
+    struct sock_fprog program = {.len = 1, .filter = &drop};
+
+    return setsockopt(connections[number], SOL_SOCKET, deaf ? SO_ATTACH_FILTER : SO_DETACH_FILTER, &program,
+                      sizeof program) < 0
+               ? -errno
+               : 0;
 }
 
 static long do_send(int number, size_t count, bool until_full)
@@ -294,8 +335,14 @@ static long run_command(char *command)
         return do_accept((int)a);
     if (strcmp(name, "connect") == 0)
         return do_connect((int)a, (int)b);
+    if (strcmp(name, "start") == 0)
+        return do_start((int)a, (int)b);
     if (connections[a] < 0)
         return -EBADF;
+    if (strcmp(name, "finish") == 0)
+        return do_finish((int)a);
+    if (strcmp(name, "deaf") == 0 || strcmp(name, "hear") == 0)
+        return do_deaf((int)a, name[0] == 'd');
     if (strcmp(name, "send") == 0)
         return do_send((int)a, (size_t)b, false);
     if (strcmp(name, "fill") == 0)
