@@ -17,6 +17,7 @@
 #include <fcntl.h>
 #include <linux/close_range.h>
 #include <stdarg.h>
+#include <sys/pidfd.h>
 #include <unistd.h>
 
 EXPORT int close(int fd)
@@ -105,6 +106,22 @@ EXPORT int pipe(int fds[2])
         descriptor_set(fds[1], DESCRIPTOR_FOREIGN);
     }
     return result;
+}
+
+EXPORT int __pipe(int fds[2]);
+EXPORT int __pipe(int fds[2])
+{
+    return pipe(fds);
+}
+
+/* What comes may be one of ours, from another process. */
+EXPORT int pidfd_getfd(int process_fd, int fd, unsigned flags)
+{
+    int new_fd = libc_pidfd_getfd(process_fd, fd, flags);
+
+    if (new_fd >= 0)
+        descriptor_set(new_fd, DESCRIPTOR_UNKNOWN);
+    return new_fd;
 }
 
 EXPORT int pipe2(int fds[2], int flags)

@@ -12,20 +12,11 @@
 #include "libc.h"
 
 #include <fcntl.h>
+#include <sys/pidfd.h>
 #include <sys/prctl.h>
 #include <sys/sendfile.h>
 #include <sys/syscall.h>
 #include <unistd.h>
-
-/* pidfd_getfd: the new descriptor may be one of ours, from another process. */
-static __attribute__((noinline)) long get_descriptor(long number, long a, long b, long c)
-{
-    long fd = libc_syscall(number, a, b, c, 0, 0, 0);
-
-    if (fd >= 0)
-        descriptor_set((int)fd, DESCRIPTOR_UNKNOWN);
-    return fd;
-}
 
 /* seccomp: see the hook prctl(). */
 static __attribute__((noinline)) long enter_sandbox(long number, long a, long b, long c)
@@ -108,7 +99,7 @@ long syscall_by_number(long number, long a, long b, long c, long d, long e, long
     case SYS_seccomp:
         return enter_sandbox(number, a, b, c);
     case SYS_pidfd_getfd:
-        return get_descriptor(number, a, b, c);
+        return pidfd_getfd((int)a, (int)b, (unsigned)c);
     default:
         return libc_syscall(number, a, b, c, d, e, f);
     }

@@ -69,6 +69,7 @@
     X(int, dup, (int fd), (fd))                                                                                        \
     X(int, dup2, (int fd, int new_fd), (fd, new_fd))                                                                   \
     X(int, dup3, (int fd, int new_fd, int flags), (fd, new_fd, flags))                                                 \
+    X(int, pidfd_getfd, (int process_fd, int fd, unsigned flags), (process_fd, fd, flags))                             \
     X(int, chroot, (const char *path), (path))                                                                         \
     X(int, setuid, (uid_t uid), (uid))                                                                                 \
     X(int, seteuid, (uid_t uid), (uid))                                                                                \
