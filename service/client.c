@@ -51,6 +51,8 @@ static void destroy(struct client *client)
 /* Take one connection. Return: 0, -EAGAIN when none waits, or -errno. */
 static int accept_one(int control_fd)
 {
+    struct ucred credentials = {.uid = (uid_t)-1};
+    socklen_t length = sizeof credentials;
     struct client *client;
     int error;
     int fd = accept4(control_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
@@ -70,7 +72,10 @@ static int accept_one(int control_fd)
     client->source.kind = SOURCE_CLIENT;
     client->fd = fd;
     client->id = ++last_id;
-    error = loop_watch(fd, &client->source, EPOLLIN);
+    error = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length) < 0 ? -errno : 0;
+    client->uid = credentials.uid;
+    if (error == 0)
+        error = loop_watch(fd, &client->source, EPOLLIN);
     if (error < 0) {
         close(fd);
         free(client);
@@ -155,7 +160,7 @@ static int serve(struct client *client, const struct protocol_message *request, 
 {
     struct protocol_message reply = {
         .magic = PROTOCOL_MAGIC, .version = PROTOCOL_VERSION, .operation = request->operation};
-    struct request_context context = {.fd = fd, .reply_fd = -1};
+    struct request_context context = {.uid = client->uid, .fd = fd, .reply_fd = -1};
     int error;
 
     error = request_check(request, fd);

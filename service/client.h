@@ -10,6 +10,7 @@ struct client {
     struct loop_source source; /* first */
     int fd;                    /* owned */
     uint64_t id;
+    uid_t uid;                            /* who connected */
     struct socket *waiting_for;           /* PROTOCOL_FLAG_WAIT: the socket whose handshake is awaited; NULL: none */
     TAILQ_ENTRY(client) wait_link;        /* on waiting_for->waiters */
     TAILQ_ENTRY(client) link;             /* on the list of all, or of the dead */

@@ -13,6 +13,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 int request_check(const struct protocol_message *request, int fd)
 {
@@ -74,7 +75,13 @@ static void write_address(struct protocol_address *to, const union stack_address
     memcpy(to->bytes, &address->in, sizeof address->in);
 }
 
-static int bind_socket(struct socket *socket, const struct protocol_message *request)
+/* Ports below 1024 are for root, and for whoever runs the service: the stack is that user's own. */
+static bool may_use_port(uint16_t port, uid_t uid)
+{
+    return port == 0 || port >= IPPORT_RESERVED || uid == 0 || uid == geteuid();
+}
+
+static int bind_socket(struct socket *socket, const struct protocol_message *request, uid_t uid)
 {
     union stack_address address;
     int error = read_address(&request->address, &address);
@@ -90,6 +97,8 @@ static int bind_socket(struct socket *socket, const struct protocol_message *req
         return -EINVAL;
     if (socket->tcp == NULL)
         return -EINVAL;
+    if (!may_use_port(ntohs(address.in.sin_port), uid))
+        return -EACCES;
     error = stack_tcp_bind(socket->tcp, &address);
     if (error == -EADDRINUSE) { /* by a socket that was closed just now, perhaps */
         loop_catch_up();
@@ -230,7 +239,7 @@ int request_execute(const struct protocol_message *request, struct protocol_mess
         return -ENOTSOCK;
     switch ((enum protocol_operation)request->operation) {
     case PROTOCOL_BIND:
-        return bind_socket(socket, request);
+        return bind_socket(socket, request, context->uid);
     case PROTOCOL_LISTEN:
         return listen_socket(socket, request->args[0], context);
     case PROTOCOL_CONNECT:

@@ -21,6 +21,8 @@
 #define TURNS_MAX 100000
 #define SOCKETS_MAX 4000
 
+uid_t service_client_uid;
+
 static int descriptors_before;
 
 static ssize_t read_nothing(struct wire *wire, struct virtio_net_hdr *header, const struct iovec *iov, int count)
@@ -105,7 +107,7 @@ void service_turn_until_polled(int fd, short events)
 /* Execute a request about fd (-1: none), as the service does when one comes. Return: the descriptor of the reply or -1. */
 static int execute(struct protocol_message *request, int fd, struct protocol_message *reply, int result)
 {
-    struct request_context context = {.fd = fd >= 0 ? dup(fd) : -1, .reply_fd = -1};
+    struct request_context context = {.uid = service_client_uid, .fd = fd >= 0 ? dup(fd) : -1, .reply_fd = -1};
 
     request->magic = PROTOCOL_MAGIC;
     request->version = PROTOCOL_VERSION;

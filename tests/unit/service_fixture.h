@@ -8,6 +8,7 @@
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/types.h>
 
 /* Check's fixture: start, and stop with a look at descriptors and counters. */
 void service_setup(void);
@@ -21,6 +22,9 @@ void service_turn_until_polled(int fd, short events);
 
 /* Return: what poll(2) says of fd now. */
 short service_poll(int fd);
+
+/* Who makes the requests: 0 unless a test says otherwise. */
+extern uid_t service_client_uid;
 
 /* The requests that a program would make; each fails the test unless it gives `result`. */
 int service_socket(void);

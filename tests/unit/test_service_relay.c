@@ -286,6 +286,19 @@ START_TEST(many_wait_to_be_accepted)
 }
 END_TEST
 
+START_TEST(low_ports_are_for_root_and_the_services_user)
+{
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(80)};
+    int fd = service_socket();
+
+    service_client_uid = geteuid() + 1000;
+    service_bind(fd, &address, -EACCES);
+    service_client_uid = geteuid();
+    service_bind(fd, &address, 0);
+    close(fd);
+}
+END_TEST
+
 START_TEST(options_keep_what_was_set)
 {
     int on = 1, thirty = 30, bad = 40000;
@@ -328,6 +341,7 @@ int main(void)
     tcase_add_test(alone, connect_reports_progress_and_success_once);
     tcase_add_test(alone, what_nobody_accepted_is_reset_with_its_listener);
     tcase_add_test(alone, many_wait_to_be_accepted);
+    tcase_add_test(alone, low_ports_are_for_root_and_the_services_user);
     suite_add_tcase(suite, alone);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);
