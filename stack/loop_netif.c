@@ -119,8 +119,7 @@ void loop_deliver(unsigned max)
         queued_packets--;
         free(packet);
         ip4_addr_copy(*ip_2_ip4(&loop.ip_addr), ((const struct ip_hdr *)p->payload)->dest);
-        if (loop.input(p, &loop) != ERR_OK)
-            pbuf_free(p);
+        tcp_time_wait_input(p, &loop);
         tcp_filter_replay();
         IP4_ADDR(ip_2_ip4(&loop.ip_addr), 127, 0, 0, 1);
     }

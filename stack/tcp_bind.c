@@ -70,6 +70,25 @@ uint16_t tcp_bind_choose_port(void)
     return 0;
 }
 
+/* SO_REUSEPORT: of all that listen where found does, the one that this connection goes to. Linux spreads them by a hash of the addresses, too. */
+struct stack_tcp *tcp_bind_choose_listener(struct stack_tcp *found, uint32_t hash)
+{
+    struct stack_tcp *chosen = found;
+    uint32_t count = 0;
+
+    if (!found->options[STACK_TCP_REUSEPORT])
+        return found;
+    for (struct stack_tcp *other = port_table[found->local_port % PORT_BUCKETS]; other != NULL; other = other->port_next) {
+        if (other->role != TCP_ROLE_LISTENING || other->local_port != found->local_port ||
+            !ip4_addr_eq(&other->local, &found->local) || !other->options[STACK_TCP_REUSEPORT])
+            continue;
+        if (hash % ++count == 0)
+            chosen = other; /* each of the first n with the same chance */
+        hash = hash * 1103515245u + 12345u;
+    }
+    return chosen;
+}
+
 /* The socket has this address and port from now on. */
 void tcp_bind_enter(struct stack_tcp *tcp, ip4_addr_t address, uint16_t port)
 {
@@ -79,21 +98,21 @@ void tcp_bind_enter(struct stack_tcp *tcp, ip4_addr_t address, uint16_t port)
     tcp->local = address;
     tcp->local_port = port;
     tcp->port_next = *bucket;
+    if (*bucket != NULL)
+        (*bucket)->port_link = &tcp->port_next;
     *bucket = tcp;
-    tcp->in_port_table = true;
+    tcp->port_link = bucket;
 }
 
 /* The socket's port is free again. */
 void tcp_bind_remove(struct stack_tcp *tcp)
 {
-    struct stack_tcp **at;
-
-    if (!tcp->in_port_table)
+    if (tcp->port_link == NULL)
         return;
-    for (at = &port_table[tcp->local_port % PORT_BUCKETS]; *at != tcp; at = &(*at)->port_next)
-        ;
-    *at = tcp->port_next;
-    tcp->in_port_table = false;
+    *tcp->port_link = tcp->port_next;
+    if (tcp->port_next != NULL)
+        tcp->port_next->port_link = tcp->port_link;
+    tcp->port_link = NULL;
 }
 
 int stack_tcp_bind(struct stack_tcp *tcp, const union stack_address *address)

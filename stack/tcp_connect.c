@@ -106,9 +106,11 @@ int stack_tcp_connect(struct stack_tcp *tcp, const union stack_address *address)
         tcp_close(pcb);
         return tcp_connect_undo(tcp, -EADDRINUSE);
     }
+    if (!tcp->bound)
+        ip_reset_option(pcb, SOF_REUSEADDR); /* the port is nobody else's: spare lwIP the search for the same pair */
     tcp_socket_attach(tcp, pcb);
     tcp_socket_set_callbacks(tcp);
-    switch (tcp_connect(pcb, &peer, tcp->peer_port, tcp_connect_on_connected)) {
+    switch (tcp_time_wait_connect(pcb, &peer, tcp->peer_port, tcp_connect_on_connected)) {
     case ERR_OK:
         return 0;
     case ERR_USE:

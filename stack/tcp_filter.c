@@ -62,8 +62,7 @@ void tcp_filter_replay(void)
     if (p == NULL)
         return;
     replay.p = NULL;
-    if (replay.netif == NULL || replay.netif->input(p, replay.netif) != ERR_OK)
-        pbuf_free(p);
+    tcp_time_wait_input(p, replay.netif);
 }
 
 /* Put no-operations in place of an MSS option. */
@@ -87,7 +86,7 @@ static void blank_mss_option(u8_t *options, u16_t size)
 
 err_t tcp_filter_segment(struct tcp_pcb *pcb, struct tcp_hdr *header, u16_t option_size, bool split, struct pbuf *p)
 {
-    const struct stack_tcp *tcp = tcp_ext_arg_get(pcb, 0);
+    struct stack_tcp *tcp = tcp_ext_arg_get(pcb, 0);
     const struct stack_tcp *listener;
     u16_t flags = TCPH_FLAGS(header) & (TCP_SYN | TCP_ACK | TCP_RST);
 
@@ -106,7 +105,7 @@ err_t tcp_filter_segment(struct tcp_pcb *pcb, struct tcp_hdr *header, u16_t opti
     if (pcb->state == LISTEN && flags == TCP_SYN && tcp->incoming >= INCOMING_MAX)
         return ERR_MEM;
     if (pcb->state == LISTEN && flags == TCP_SYN)
-        listener = tcp;
+        listener = tcp_listen_choose(tcp, ip_2_ip4(ip_current_src_addr()), header->src);
     else if (pcb->state == SYN_RCVD && flags == TCP_ACK)
         listener = tcp->listener;
     else

@@ -5,10 +5,19 @@
 #include "port.h"
 #include "tcp_socket.h"
 
+/* Who gets the connection from this peer, of those that share the port of the one that lwIP found? */
+struct stack_tcp *tcp_listen_choose(struct stack_tcp *found, const ip4_addr_t *peer, uint16_t peer_port)
+{
+    uint32_t hash = (ip4_addr_get_u32(peer) ^ peer_port) * 2654435761u;
+
+    return tcp_bind_choose_listener(found, hash ^ hash >> 15);
+}
+
 /* lwIP got a SYN and has made a control block. */
 err_t tcp_listen_passive_open(u8_t id, struct tcp_pcb_listen *listener, struct tcp_pcb *pcb)
 {
-    struct stack_tcp *parent = tcp_ext_arg_get((struct tcp_pcb *)listener, id);
+    struct stack_tcp *parent = tcp_listen_choose(tcp_ext_arg_get((struct tcp_pcb *)listener, id),
+                                                 ip_2_ip4(&pcb->remote_ip), pcb->remote_port);
     struct stack_tcp *tcp = tcp_socket_new();
 
     if (tcp == NULL)
@@ -22,7 +31,6 @@ err_t tcp_listen_passive_open(u8_t id, struct tcp_pcb_listen *listener, struct t
     tcp->connect_us = port_now_us;
     tcp_bind_enter(tcp, *ip_2_ip4(&pcb->local_ip), pcb->local_port);
     tcp_socket_attach(tcp, pcb);
-    tcp_arg(pcb, parent); /* for the accept callback */
     tcp_option_apply_all(tcp);
     return ERR_OK;
 }
@@ -44,13 +52,16 @@ void tcp_listen_forget(struct stack_tcp *tcp)
 /* lwIP: a handshake is complete. */
 static err_t tcp_listen_on_accept(void *arg, struct tcp_pcb *pcb, err_t error)
 {
-    struct stack_tcp *parent = arg;
-    struct stack_tcp *tcp;
+    struct stack_tcp *parent, *tcp;
     err_t result;
 
+    (void)arg;
     if (error != ERR_OK || pcb == NULL)
         return ERR_VAL; /* out of memory; the peer tries again */
     tcp = tcp_ext_arg_get(pcb, 0);
+    parent = tcp->listener;
+    if (parent == NULL)
+        return ERR_VAL; /* it closed meanwhile, and another has the port */
     tcp_listen_forget(tcp);
     tcp->role = TCP_ROLE_CONNECTED;
     if (tcp->retransmitted == 0)

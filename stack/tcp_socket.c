@@ -36,6 +36,7 @@ static void tcp_socket_on_destroy(u8_t id, void *data)
     if (tcp == NULL)
         return;
     tcp->pcb = NULL;
+    tcp_time_wait_remove(tcp);
     if (!tcp->bound)
         tcp_bind_remove(tcp);
     tcp_send_release(tcp);
@@ -70,7 +71,7 @@ void tcp_socket_close_all(void)
                 tcp_close(pcb);
             } else {
                 tcp_err(pcb, NULL);
-                tcp_abort(pcb);
+                tcp_time_wait_abort(pcb);
             }
         }
         tcp->owned = false;
@@ -134,6 +135,7 @@ void tcp_socket_detach(struct stack_tcp *tcp)
 {
     tcp_ext_arg_set(tcp->pcb, ext_arg_id, NULL);
     tcp->pcb = NULL;
+    tcp_time_wait_remove(tcp);
     tcp_send_release(tcp);
     tcp_listen_forget(tcp);
 }
@@ -153,7 +155,7 @@ static void tcp_socket_end(struct stack_tcp *tcp)
         return;
     }
     if (tcp->receive.queued > 0) {
-        tcp_abort(pcb);
+        tcp_time_wait_abort(pcb);
         return;
     }
     tcp_set_flags(pcb, TF_RXCLOSED); /* what comes from now on is answered with a reset */
@@ -170,7 +172,7 @@ err_t tcp_socket_leave(struct stack_tcp *tcp)
     if (--tcp->depth > 0)
         return ERR_OK;
     if (tcp->abort_pending && tcp->pcb != NULL) {
-        tcp_abort(tcp->pcb); /* frees the socket */
+        tcp_time_wait_abort(tcp->pcb); /* frees the socket */
         return ERR_ABRT;
     }
     if (tcp->close_pending && tcp->pcb != NULL) {
@@ -292,7 +294,7 @@ void stack_tcp_abort(struct stack_tcp *tcp)
     else if (tcp->pcb->state == LISTEN)
         tcp_close(tcp->pcb);
     else
-        tcp_abort(tcp->pcb);
+        tcp_time_wait_abort(tcp->pcb);
 }
 
 void stack_tcp_disconnect(struct stack_tcp *tcp)
@@ -305,7 +307,7 @@ void stack_tcp_disconnect(struct stack_tcp *tcp)
     } else if (pcb != NULL) {
         tcp_err(pcb, NULL);
         tcp_socket_detach(tcp);
-        tcp_abort(pcb);
+        tcp_time_wait_abort(pcb);
     }
     tcp_receive_release(tcp);
     tcp->role = TCP_ROLE_NEW;

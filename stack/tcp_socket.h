@@ -53,7 +53,6 @@ struct stack_tcp {
     bool abort_pending; /* the owner let go inside one: do it on the way out */
     bool close_pending;
     bool bound;          /* by stack_tcp_bind() */
-    bool in_port_table;
     bool shut;           /* no more data from the owner: FIN is wanted ... */
     bool fin_handed;     /* ... and was given to lwIP */
     bool received_fin;
@@ -65,7 +64,11 @@ struct stack_tcp {
     uint16_t local_port; /* host byte order */
     uint16_t peer_port;
     ip4_addr_t bound_address; /* what stack_tcp_bind() said, for the next try */
-    struct stack_tcp *port_next; /* in the port table */
+    struct stack_tcp *port_next; /* in the port table (tcp_bind.c) */
+    struct stack_tcp **port_link; /* what points to this one there; NULL: it is not in the table */
+    bool in_time_wait;            /* in the queue of tcp_time_wait.c */
+    uint32_t time_wait_ticks;     /* since when */
+    struct stack_tcp *time_wait_prev, *time_wait_next;
 
     struct stack_tcp *listener; /* of an incoming one: who will be told; NULL: it closed */
     unsigned incoming;          /* of a listening one: handshakes that are not complete */
@@ -111,17 +114,31 @@ void tcp_socket_release(struct stack_tcp *tcp);
 
 /* tcp_bind.c: which ports are taken. */
 bool tcp_bind_conflicts(const struct stack_tcp *tcp, const ip4_addr_t *address, uint16_t port);
+struct stack_tcp *tcp_bind_choose_listener(struct stack_tcp *found, uint32_t hash);
 uint16_t tcp_bind_choose_port(void);
 void tcp_bind_enter(struct stack_tcp *tcp, ip4_addr_t address, uint16_t port);
 void tcp_bind_remove(struct stack_tcp *tcp);
 bool tcp_bind_is_ours(const ip4_addr_t *address);
 
 /* tcp_listen.c */
+struct stack_tcp *tcp_listen_choose(struct stack_tcp *found, const ip4_addr_t *peer, uint16_t peer_port);
 err_t tcp_listen_passive_open(u8_t id, struct tcp_pcb_listen *listener, struct tcp_pcb *pcb);
 void tcp_listen_forget(struct stack_tcp *tcp);
 
 /* tcp_filter.c: a segment came for a connection in TIME-WAIT that made way for a new one: input it again. */
 void tcp_filter_replay(void);
+
+/* tcp_time_wait.c */
+/* Have lwIP process an IP packet. Takes p. */
+void tcp_time_wait_input(struct pbuf *p, struct netif *netif);
+/* tcp_connect(), tcp_abort(), with the list in place that lwIP looks at. */
+err_t tcp_time_wait_connect(struct tcp_pcb *pcb, const ip_addr_t *peer, u16_t port, tcp_connected_fn connected);
+void tcp_time_wait_abort(struct tcp_pcb *pcb);
+/* The connection's control block is gone. */
+void tcp_time_wait_remove(struct stack_tcp *tcp);
+/* End those whose time is over; is there any left? */
+void tcp_time_wait_run(void);
+bool tcp_time_wait_pending(void);
 
 /* tcp_send.c */
 void tcp_send_push(struct stack_tcp *tcp, bool more);

@@ -175,7 +175,7 @@ static void check_connections(void)
 /* Find the rate at which to go on. */
 static void choose_rate(void)
 {
-    need = tcp_tw_pcbs != NULL ? NEED_LAZY : NEED_NONE;
+    need = tcp_time_wait_pending() ? NEED_LAZY : NEED_NONE;
     for (const struct tcp_pcb *pcb = tcp_active_pcbs; pcb != NULL && need < NEED_FULL; pcb = pcb->next)
         need = LWIP_MAX(need, need_of(pcb, tcp_ext_arg_get(pcb, 0)));
     running = need != NEED_NONE;
@@ -207,6 +207,7 @@ void tcp_timer_run(void)
         tcp_ticks--; /* lwIP counts this pass itself */
         check_connections();
         tcp_slowtmr();
+        tcp_time_wait_run();
         choose_rate();
     }
 }

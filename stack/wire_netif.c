@@ -217,7 +217,7 @@ static bool input_ip(const struct virtio_net_hdr *header, struct pbuf *p)
     if (p->next == NULL && ip[9] == IP_PROTO_ICMP && memcmp(ip + 16, netif_ip4_addr(&netif), 4) == 0)
         icmp_error_input(ip, p->len - ETHERNET_SIZE);
     pbuf_remove_header(p, ETHERNET_SIZE);
-    ip4_input(p, &netif);
+    tcp_time_wait_input(p, &netif);
     tcp_filter_replay();
     return true;
 }
