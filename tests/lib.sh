@@ -27,6 +27,7 @@ WORK=$(mktemp -d)
 trap lib_end EXIT
 DAEMON_PID=
 PIDS=()
+declare -A PID_OF=()
 # Sanitizers write what they find to files, which nothing else may make; leaks are ours only in the service.
 SANITIZER_OPTIONS=(ASAN_OPTIONS="log_path=$WORK/sanitizer" UBSAN_OPTIONS="log_path=$WORK/sanitizer:print_stacktrace=1")
 
@@ -72,13 +73,24 @@ background() {
     "$@" >"$WORK/$name.log" 2>&1 </dev/null &
     BACKGROUND_PID=$!
     PIDS+=("$BACKGROUND_PID")
+    PID_OF[$name]=$BACKGROUND_PID
+}
+
+# pause: for a moment, between two looks at something that cannot be waited for.
+pause() {
+    read -r -t 0.02 <> <(:) || true
 }
 
 # wait_for_line NAME PATTERN: until the background program's output has a line that matches.
 wait_for_line() {
-    timeout 20 grep -q -m 1 -e "$2" <(tail -n +1 -F "$WORK/$1.log" 2>/dev/null & echo $! >"$WORK/tail.pid"; wait) ||
-        fail "$1 never said '$2'"
-    kill "$(cat "$WORK/tail.pid")" 2>/dev/null || true
+    local deadline=$((SECONDS + 20)) ended=
+    until grep -q -e "$2" "$WORK/$1.log"; do
+        [ -z "$ended" ] || fail "$1 ended and never said '$2'"
+        [ $SECONDS -lt $deadline ] || fail "$1 did not say '$2' in 20 seconds"
+        # One that has just ended may still have said it.
+        kill -0 "${PID_OF[$1]}" 2>/dev/null || ended=1
+        pause
+    done
 }
 
 # wait_for_port ADDRESS PORT: until something in W can connect there. That costs the server one connection.
@@ -86,7 +98,7 @@ wait_for_port() {
     local deadline=$((SECONDS + 20))
     until timeout 2 bash -c "exec 3<>/dev/tcp/$1/$2" 2>/dev/null; do
         [ $SECONDS -lt $deadline ] || fail "nothing listens on $1 port $2"
-        read -r -t 0.05 <> <(:) || true
+        pause
     done
 }
 
