@@ -68,7 +68,6 @@ static _Atomic pid_t pool_pid; /* whose pool it is; 0 before the constructor */
 
 static struct sockaddr_un service_address; /* the family is 0 until the environment was read */
 static _Atomic bool complained;
-static _Atomic bool was_used; /* a request was answered, here or in the parent before fork */
 
 /* ---- the service ---- */
 
@@ -380,8 +379,6 @@ static int do_request(struct protocol_message *message, int fd, int *received, b
      * descriptor that came with the reply, and the next connection would have no number either. */
     request_end(&request, error == 0 || error == -EMFILE);
     pthread_setcancelstate(state, &state);
-    if (error == 0)
-        was_used = true;
     return error < 0 ? error : message->result;
 }
 
@@ -433,7 +430,7 @@ void control_keep(void)
     struct request requests[KEPT_CONNECTIONS];
     int state;
 
-    if (!was_used || getpid() != pool_pid)
+    if (getpid() != pool_pid)
         return;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
     for (size_t i = 0; i < KEPT_CONNECTIONS; i++)

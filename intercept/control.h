@@ -32,8 +32,8 @@ int control_status(int fd, struct protocol_message *message);
 /* The errno that ended the socket fd, as the service knows it; fallback (positive) when it knows none or is gone. */
 int control_cause(int fd, int fallback);
 
-/* If this process, or one that it was forked from, has ever made a request, see to it that it can make the next one
- * without connecting. */
+/* See to it that this process can make its next requests without connecting; one that gives up root may not have made
+ * any yet. Says nothing when there is no service. */
 void control_keep(void);
 
 /* Read the environment, and make requests in the child of a fork work. From the constructor. */
