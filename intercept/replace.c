@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -209,7 +210,9 @@ int replace_pair(int fd, int new_fd)
     char link[sizeof "socket:[]" + NUMBER_BYTES];
     struct stat status;
     int result;
+    int state;
 
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
     copy_settings(fd, new_fd);
     if (fstat(fd, &status) == 0) {
         replacement.old_inode = status.st_ino;
@@ -224,5 +227,6 @@ int replace_pair(int fd, int new_fd)
 
         epoll_ctl(registration->epoll_fd, EPOLL_CTL_ADD, registration->fd, &registration->event);
     }
+    pthread_setcancelstate(state, &state);
     return result;
 }

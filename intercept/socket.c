@@ -14,6 +14,7 @@
 #include <netinet/in.h>
 #include <pthread.h>
 #include <string.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #define TYPE_FLAGS     (SOCK_NONBLOCK | SOCK_CLOEXEC)
@@ -157,14 +158,14 @@ static int check_number_is_free(int fd)
 
     if (copy < 0)
         return -errno;
-    libc_close(copy);
+    libc_syscall(SYS_close, copy, 0, 0, 0, 0, 0); /* close() could be cancelled */
     return 0;
 }
 
 /*
  * Take the next connection from a listening socket. It is one message on the pair, so waiting for it (or not), time
- * limits, signals, and sharing the socket with other processes are the kernel's business. Return: its descriptor, and
- * *accepted, or -errno.
+ * limits, signals, and sharing the socket with other processes are the kernel's business.
+ * Return: its descriptor, and *accepted, or -errno.
  */
 static int receive_connection(int fd, struct protocol_accepted *accepted, int flags)
 {
