@@ -25,6 +25,7 @@ DAEMON_WRAPPER=${SIDESTACK_TEST_WRAPPER:-} # valgrind and its options
 export PYTHON=/usr/bin/python3 # not what else PATH may have
 WORK=$(mktemp -d)
 trap lib_end EXIT
+DAEMON_OPTIONS=() # more of them; a test sets this before lib_begin
 DAEMON_PID=
 PIDS=()
 declare -A PID_OF=()
@@ -154,7 +155,7 @@ start_daemon() {
     ip link set stack0 up
     # shellcheck disable=SC2086 # the wrapper is a command with options
     env "${SANITIZER_OPTIONS[@]}" $DAEMON_WRAPPER "$BUILD/sidestackd" --socket "$WORK/control" --netif tap:stack0 --address $STACK/24 --gateway $WORLD \
-        --ready-fd 3 3>"$WORK/ready" 2>"$WORK/sidestackd.log" </dev/null &
+        "${DAEMON_OPTIONS[@]}" --ready-fd 3 3>"$WORK/ready" 2>"$WORK/sidestackd.log" </dev/null &
     DAEMON_PID=$!
     IFS= read -r -N 1 -t 20 _ <"$WORK/ready" || fail "sidestackd did not start"
     rm "$WORK/ready"
