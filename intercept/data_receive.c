@@ -28,13 +28,15 @@ static int receive_begin(int fd)
     return kind == DESCRIPTOR_EARLY || kind == DESCRIPTOR_LISTENING ? -ENOTCONN : 0;
 }
 
-/* A read failed with errno. Return: the -errno that TCP would give. */
-static int receive_error(int fd)
+int data_receive_error(int fd)
 {
     int error = errno;
 
-    if (error == ECONNRESET && descriptor_verify(fd) != DESCRIPTOR_FOREIGN)
+    if (error == ECONNRESET && descriptor_verify(fd) != DESCRIPTOR_FOREIGN) {
         error = control_cause(fd, ECONNRESET);
+        if (error == EPIPE) /* a reset after the peer's FIN: who reads has reached the end, who writes is told */
+            error = 0;
+    }
     return -error;
 }
 
@@ -52,7 +54,7 @@ static __attribute__((noinline)) ssize_t receive_discard(int fd, size_t length, 
     if (flags & MSG_PEEK) { /* nothing moves: wait for data, then see how much there is */
         got = libc_recv(fd, scratch, 1, flags);
         if (got <= 0)
-            return got < 0 ? receive_error(fd) : 0;
+            return got < 0 ? data_receive_error(fd) : 0;
         if (libc_ioctl(fd, FIONREAD, &queued) < 0)
             return -errno;
         return (size_t)queued < length ? queued : (ssize_t)length;
@@ -61,7 +63,7 @@ static __attribute__((noinline)) ssize_t receive_discard(int fd, size_t length, 
         want = length - total < sizeof scratch ? length - total : sizeof scratch;
         got = libc_recv(fd, scratch, want, total > 0 && !(flags & MSG_WAITALL) ? flags | MSG_DONTWAIT : flags);
         if (got < 0 && total == 0)
-            return receive_error(fd);
+            return data_receive_error(fd);
         if (got > 0)
             total += (size_t)got;
     } while (got > 0 && total < length && ((size_t)got == want || (flags & MSG_WAITALL)));
@@ -86,7 +88,7 @@ ssize_t data_read(int fd, void *buffer, size_t length)
     if (error < 0)
         return error;
     got = libc_read(fd, buffer, length);
-    return got >= 0 ? got : receive_error(fd);
+    return got >= 0 ? got : data_receive_error(fd);
 }
 
 ssize_t data_readv(int fd, const struct iovec *iov, int count)
@@ -97,7 +99,7 @@ ssize_t data_readv(int fd, const struct iovec *iov, int count)
     if (error < 0)
         return error;
     got = libc_readv(fd, iov, count);
-    return got >= 0 ? got : receive_error(fd);
+    return got >= 0 ? got : data_receive_error(fd);
 }
 
 ssize_t data_preadv2(int fd, const struct iovec *iov, int count, off_t offset, int flags)
@@ -108,7 +110,7 @@ ssize_t data_preadv2(int fd, const struct iovec *iov, int count, off_t offset, i
     if (error < 0)
         return error;
     got = libc_preadv2(fd, iov, count, offset, flags);
-    return got >= 0 ? got : receive_error(fd);
+    return got >= 0 ? got : data_receive_error(fd);
 }
 
 ssize_t data_recv(int fd, void *buffer, size_t length, int flags)
@@ -121,7 +123,7 @@ ssize_t data_recv(int fd, void *buffer, size_t length, int flags)
     if (__builtin_expect(flags & SPECIAL_FLAGS, 0) && descriptor_verify(fd) != DESCRIPTOR_FOREIGN)
         return receive_special(fd, length, flags);
     got = libc_recv(fd, buffer, length, flags);
-    return got >= 0 ? got : receive_error(fd);
+    return got >= 0 ? got : data_receive_error(fd);
 }
 
 ssize_t data_recvfrom(int fd, void *buffer, size_t length, int flags, struct sockaddr *address,
@@ -164,7 +166,7 @@ ssize_t data_recvmsg(int fd, struct msghdr *message, int flags)
         return -EFAULT;
     if (__builtin_expect(message->msg_name == NULL && !(flags & SPECIAL_FLAGS), 1)) {
         got = libc_recvmsg(fd, message, flags);
-        return got >= 0 ? got : receive_error(fd);
+        return got >= 0 ? got : data_receive_error(fd);
     }
     if (descriptor_verify(fd) == DESCRIPTOR_FOREIGN)
         return STATE_RESULT(libc_recvmsg(fd, message, flags));
@@ -174,7 +176,7 @@ ssize_t data_recvmsg(int fd, struct msghdr *message, int flags)
     } else {
         got = libc_recvmsg(fd, &plain, flags);
         if (got < 0)
-            got = receive_error(fd);
+            got = data_receive_error(fd);
     }
     if (got >= 0) {
         message->msg_namelen = 0;

@@ -254,9 +254,7 @@ ssize_t data_splice(int in_fd, off64_t *in_offset, int out_fd, off64_t *out_offs
                 return -ENOTCONN;
         }
         moved = libc_splice(in_fd, in_offset, out_fd, out_offset, length, flags);
-        if (moved < 0 && errno == ECONNRESET && kind == DESCRIPTOR_DATA)
-            return -control_cause(in_fd, ECONNRESET);
-        return moved < 0 ? -errno : moved;
+        return moved < 0 ? data_receive_error(in_fd) : moved;
     }
     pipe_hold(&held);
     return pipe_release(&held, out_fd, libc_splice(in_fd, in_offset, out_fd, out_offset, length, flags));

@@ -79,6 +79,20 @@ static void try_write_after_peer_closed(make_socket *make)
     oracle_recv(fd, 1, 0);
 }
 
+/* The same, but only reading: it goes on to say that the data has ended. */
+static void try_read_after_peer_closed(make_socket *make)
+{
+    int fd = make();
+
+    peer_do("close 0");
+    oracle_wait_bits(fd, POLLRDHUP);
+    CALL(send(fd, "x", 1, MSG_NOSIGNAL));
+    oracle_wait_bits(fd, POLLHUP);
+    oracle_recv(fd, 10, 0);
+    oracle_recv(fd, 10, 0);
+    CALL(send(fd, "x", 1, MSG_NOSIGNAL));
+}
+
 static void try_reset(make_socket *make)
 {
     int fd = make();
@@ -379,6 +393,7 @@ BOTH(peer_half_close)
 BOTH(own_half_close)
 BOTH(peer_close)
 BOTH(write_after_peer_closed)
+BOTH(read_after_peer_closed)
 BOTH(reset)
 BOTH(reset_told_by_so_error)
 BOTH(reset_told_by_send)
@@ -407,6 +422,7 @@ const struct oracle_case oracle_cases[] = {
     CASES(own_half_close),
     CASES(peer_close),
     CASES(write_after_peer_closed),
+    CASES(read_after_peer_closed),
     CASES(reset),
     CASES(reset_told_by_so_error),
     CASES(reset_told_by_send),
