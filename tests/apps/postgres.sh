@@ -6,8 +6,7 @@
 . "$(dirname "$0")/../lib.sh"
 lib_begin
 
-programs=(/usr/lib/postgresql/*/bin)
-programs=${programs[-1]}
+programs=$(printf '%s\n' /usr/lib/postgresql/*/bin | tail -n 1)
 # The server wants to be nobody's root. What it needs is in /run, which is the test's own, as this user can't see the work
 # directory; and the service's owner lets the user's group use the service.
 postgres=(setpriv --reuid=postgres --regid=postgres --clear-groups env -C /run)

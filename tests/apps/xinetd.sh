@@ -67,7 +67,7 @@ xinetd=$BACKGROUND_PID
 wait_for_port $STACK 7000
 
 client=(ssh -F none -i "$WORK/ssh/user" -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR
-    -o BatchMode=yes -o IdentitiesOnly=yes -p 2222 -l root $STACK)
+    -o BatchMode=yes -o IdentitiesOnly=yes -p 2222 -l root "$STACK")
 # shellcheck disable=SC2016 # for the other side
 check_equal "sshd -i, addresses" "$("${client[@]}" 'set -- $SSH_CONNECTION; echo $1 $3')" "$WORLD $STACK"
 check_equal "sshd -i, exit status" "$("${client[@]}" 'exit 7' || echo $?)" 7
