@@ -150,6 +150,10 @@ void tcp_time_wait_abort(struct tcp_pcb *pcb)
     struct tcp_pcb *list = tcp_tw_pcbs;
     struct tcp_pcb *other = list;
 
+    /* A peer whose window is closed takes a reset at the window's edge only; lwIP would send it behind what it probed
+     * the window with (Linux: tcp_acceptable_seq()). */
+    if (TCP_SEQ_GT(pcb->snd_nxt, pcb->lastack + pcb->snd_wnd))
+        pcb->snd_nxt = pcb->lastack + pcb->snd_wnd;
     while (other != NULL && other != pcb)
         other = other->next;
     if (pcb->state != TIME_WAIT || other == pcb) { /* lwIP will find it */
