@@ -1,4 +1,5 @@
-/* flags.c - send and receive calls on a connected socket: message flags, addresses, vectors, what fits and what waits. */
+/* flags.c - send and receive calls on a connected socket: message flags, addresses, vectors, what fits and what
+ * waits. */
 #include "oracle.h"
 
 #include <stdlib.h>

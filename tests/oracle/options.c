@@ -258,7 +258,8 @@ static void run_zerocopy(void)
     print_option(fd, &zerocopy, true);
 }
 
-/* With a low-water mark neither poll() nor recv() is content with less. (Linux waits for so much beyond what it has copied.) */
+/* With a low-water mark neither poll() nor recv() is content with less. (Linux waits for so much beyond what it has
+ * copied.) */
 static void try_low_water(bool with_poll)
 {
     int fd = oracle_connect_peer(), mark = 5;

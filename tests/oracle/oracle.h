@@ -82,7 +82,8 @@ long oracle_recv(int fd, size_t count, int flags);
 /* Send the next count bytes of the pattern (a to z and again); print how many went. Blocking descriptors only. */
 void oracle_send_pattern(int fd, size_t count);
 
-/* Send until nothing moves any more: the peer does not read. Return: how many bytes went. Leaves the descriptor blocking. */
+/* Send until nothing moves any more: the peer does not read. Return: how many bytes went. Leaves the descriptor
+ * blocking. */
 long oracle_fill(int fd);
 
 /* ---- addresses and sockets ---- */

@@ -1,8 +1,8 @@
 /*
  * peer.c - the other party of an oracle case: a kernel process that does as it is told.
  *
- * `peer FD`: FD is an AF_UNIX SOCK_SEQPACKET socket; one message is one command, answered by one message, "RESULT text",
- * RESULT being a number or -errno. It holds one listening socket and connections by their number C, 0 to 15.
+ * `peer FD`: FD is an AF_UNIX SOCK_SEQPACKET socket; one message is one command, answered by one message, "RESULT
+ * text", RESULT being a number or -errno. It holds one listening socket and connections by their number C, 0 to 15.
  *
  *   listen BACKLOG [RCVBUF]   listen on any port of all addresses; the result is the port
  *   unlisten                  close the listening socket

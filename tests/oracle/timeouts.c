@@ -1,4 +1,5 @@
-/* timeouts.c - a peer that is silent in the middle: keep-alive, TCP_USER_TIMEOUT, and that a short silence is outlived. */
+/* timeouts.c - a peer that is silent in the middle: keep-alive, TCP_USER_TIMEOUT, and that a short silence is
+ * outlived. */
 #include "oracle.h"
 
 #include <netinet/tcp.h>

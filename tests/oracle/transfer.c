@@ -65,7 +65,8 @@ static void run_bulk_both(void)
     int fd = oracle_connect_peer(), status;
 
     if (fork() == 0) {
-        dup2(open("/dev/null", O_WRONLY), ORACLE_OUTPUT_FD); /* nothing in the transcript: it runs beside the other child */
+        /* nothing in the transcript: it runs beside the other child */
+        dup2(open("/dev/null", O_WRONLY), ORACLE_OUTPUT_FD);
         oracle_send_pattern(fd, BULK_BYTES);
         _exit(0);
     }

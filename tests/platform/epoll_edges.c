@@ -32,7 +32,8 @@ static void check_events(int epoll_fd, int expected, const char *when)
 {
     int seen = next_events(epoll_fd);
 
-    platform_check(seen == expected, "%s: %s, expected %s", when, platform_bits_text(seen), platform_bits_text(expected));
+    platform_check(seen == expected,
+                   "%s: %s, expected %s", when, platform_bits_text(seen), platform_bits_text(expected));
 }
 
 int main(void)

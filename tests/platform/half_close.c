@@ -28,7 +28,8 @@ int main(void)
     platform_check(result == 0, "then end of file: %zd", result);
     platform_check_bits(pair[0], POLLIN | POLLOUT | POLLRDHUP, "end of file seen");
     result = send(pair[0], "back", 4, MSG_NOSIGNAL);
-    platform_check(result == 4 && recv(pair[1], buffer, sizeof buffer, 0) == 4, "the other way still works: %zd", result);
+    platform_check(result == 4 && recv(pair[1], buffer, sizeof buffer, 0) == 4,
+                   "the other way still works: %zd", result);
     result = send(pair[1], "x", 1, MSG_NOSIGNAL);
     platform_check(result < 0 && errno == EPIPE, "a write after SHUT_WR: %s", strerror(errno));
     if (shutdown(pair[0], SHUT_WR) < 0)
@@ -43,7 +44,8 @@ int main(void)
     close(pair[1]);
     platform_check_bits(pair[0], POLLIN | POLLOUT | POLLRDHUP | POLLHUP, "closed with nothing unread");
     result = recv(pair[0], buffer, sizeof buffer, 0);
-    platform_check(result == 4 && recv(pair[0], buffer, sizeof buffer, 0) == 0, "the data, then end of file: %zd", result);
+    platform_check(result == 4 && recv(pair[0], buffer, sizeof buffer, 0) == 0,
+                   "the data, then end of file: %zd", result);
 
     platform_make_pair(pair);
     if (shutdown(pair[0], SHUT_RD) < 0)

@@ -1,7 +1,7 @@
 /*
- * messages_in_flight.c - how many messages with a descriptor a pair holds: as many as SO_SNDBUF pays for (about 278 of 72
- * bytes in the default buffer, in proportion with a larger one, each at the cost that SIOCOUTQ shows), and no more than
- * RLIMIT_NOFILE descriptors in flight (ETOOMANYREFS) unless the sender has CAP_SYS_RESOURCE or CAP_SYS_ADMIN.
+ * messages_in_flight.c - how many messages with a descriptor a pair holds: as many as SO_SNDBUF pays for (about 278
+ * of 72 bytes in the default buffer, in proportion with a larger one, each at the cost that SIOCOUTQ shows), and no
+ * more than RLIMIT_NOFILE descriptors in flight (ETOOMANYREFS) unless the sender has CAP_SYS_RESOURCE or CAP_SYS_ADMIN.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -72,7 +72,8 @@ int main(void)
     if (setsockopt(pair[1], SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size) < 0)
         platform_die("SO_SNDBUFFORCE");
     larger = fill(pair[1], &error);
-    platform_check(larger > 2000 && error == EAGAIN, "%d fit with SO_SNDBUF of 1 MiB, then %s", larger, strerror(error));
+    platform_check(larger > 2000 && error == EAGAIN,
+                   "%d fit with SO_SNDBUF of 1 MiB, then %s", larger, strerror(error));
     close(pair[0]);
     close(pair[1]);
 

@@ -31,7 +31,8 @@ int main(void)
     getsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &size_before, &length);
     setsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &smallest, sizeof smallest);
     getsockopt(pair[0], SOL_SOCKET, SO_SNDBUF, &size_small, &length);
-    platform_check(size_small == 4608, "SO_SNDBUF set to 1 becomes %d, expected 4608 (was %d)", size_small, size_before);
+    platform_check(size_small == 4608,
+                   "SO_SNDBUF set to 1 becomes %d, expected 4608 (was %d)", size_small, size_before);
     result = send(pair[0], filler, sizeof filler, MSG_NOSIGNAL);
     platform_check(result == FILLER_BYTES, "the filler of %d bytes went in at once: %zd", FILLER_BYTES, result);
 
@@ -43,7 +44,8 @@ int main(void)
     result = send(pair[0], "x", 1, MSG_NOSIGNAL);
     platform_check(result < 0 && errno == EAGAIN, "a write of one byte: %zd, expected EAGAIN", result);
     platform_check(epoll_wait(epoll_fd, &event, 1, 0) == 0, "epoll reports nothing");
-    platform_check(ioctl(pair[1], FIONREAD, &pending) == 0 && pending == FILLER_BYTES, "FIONREAD there says %d", pending);
+    platform_check(ioctl(pair[1], FIONREAD, &pending) == 0 && pending == FILLER_BYTES,
+                   "FIONREAD there says %d", pending);
 
     result = recv(pair[1], buffer, FILLER_BYTES - 1, 0);
     platform_check(result == FILLER_BYTES - 1, "drained %zd bytes", result);
@@ -57,6 +59,7 @@ int main(void)
     result = 0;
     while (send(pair[0], buffer, sizeof buffer, MSG_NOSIGNAL) > 0)
         result++;
-    platform_check(result * FILLER_BYTES > 65536, "the whole send buffer is there: %zd bytes fit", result * FILLER_BYTES);
+    platform_check(result * FILLER_BYTES > 65536,
+                   "the whole send buffer is there: %zd bytes fit", result * FILLER_BYTES);
     return platform_result();
 }

@@ -1,7 +1,7 @@
 /*
  * one_descriptor_a_message.c - on a stream pair, messages of a fixed size that each carry one descriptor come out one
- * by one, whoever reads: a recvmsg() never runs on into the next message's descriptor, a larger buffer included, and two
- * processes that read at the same time each get whole messages.
+ * by one, whoever reads: a recvmsg() never runs on into the next message's descriptor, a larger buffer included, and
+ * two processes that read at the same time each get whole messages.
  *
  * A listening descriptor delivers its new connections so.
  */

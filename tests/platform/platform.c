@@ -62,7 +62,8 @@ void platform_make_named_pair(int pair[2], const char *name)
 
     platform_make_pair(pair);
     memcpy(address.sun_path + 1, name, length);
-    if (bind(pair[1], (struct sockaddr *)&address, (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + length)) < 0)
+    if (bind(pair[1], (struct sockaddr *)&address,
+             (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + length)) < 0)
         platform_die("bind of one end of a pair to an abstract name");
 }
 

@@ -1,9 +1,10 @@
 /*
- * tap_offload.c - a TAP device with IFF_VNET_HDR takes TUNSETOFFLOAD with checksums and TSO; the kernel's stack behind it
- * accepts frames whose checksum is left to it (NEEDS_CSUM) and TCP super-segments (GSO_TCPV4), and sends such itself.
+ * tap_offload.c - a TAP device with IFF_VNET_HDR takes TUNSETOFFLOAD with checksums and TSO; the kernel's stack
+ * behind it accepts frames whose checksum is left to it (NEEDS_CSUM) and TCP super-segments (GSO_TCPV4), and sends
+ * such itself.
  *
- * The wire is built on this. The test speaks just enough TCP to a listening socket of the kernel, in a network namespace
- * of its own; it needs root, and skips itself without.
+ * The wire is built on this. The test speaks just enough TCP to a listening socket of the kernel, in a network
+ * namespace of its own; it needs root, and skips itself without.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -194,7 +195,8 @@ int main(void)
             continue;
         largest = payload;
         platform_check((frame.virtio.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) != 0, "the kernel leaves the checksum to us");
-        platform_check(payload <= 536 || (frame.virtio.gso_type == VIRTIO_NET_HDR_GSO_TCPV4 && frame.virtio.gso_size == 536),
+        platform_check(payload <= 536 ||
+                           (frame.virtio.gso_type == VIRTIO_NET_HDR_GSO_TCPV4 && frame.virtio.gso_size == 536),
                        "%zd bytes: gso_type %d, gso_size %d", payload, frame.virtio.gso_type, frame.virtio.gso_size);
     }
     platform_check(total == 5000 && largest > 536, "the kernel sends super-segments: %zd of %zd bytes", largest, total);
