@@ -293,9 +293,21 @@ static int get_linger(const struct socket *socket, const struct protocol_message
     return answer(request, reply, &linger, sizeof linger);
 }
 
+/* SO_PEERNAME: getpeername() that wants no more room than there is an address for. */
+static int get_peer_name(const struct socket *socket, const struct protocol_message *request,
+                         struct protocol_message *reply)
+{
+    if (socket->state != PROTOCOL_STATE_CONNECTED)
+        return -ENOTCONN;
+    if (request->option_length > sizeof socket->peer.in)
+        return -EINVAL;
+    return answer(request, reply, &socket->peer.in, sizeof socket->peer.in);
+}
+
 int sockopt_get(const struct socket *socket, const struct protocol_message *request, struct protocol_message *reply)
 {
     static const char congestion[16] = "reno"; /* TCP_CA_NAME_MAX bytes */
+    static const struct ucred nobody = {.uid = (uid_t)-1, .gid = (gid_t)-1};
     const int level = request->args[0], name = request->args[1];
     const struct row *row = find_row(level, name);
     int value, error;
@@ -310,6 +322,12 @@ int sockopt_get(const struct socket *socket, const struct protocol_message *requ
             return answer_int(request, reply, socket->state == PROTOCOL_STATE_LISTENING);
         case SO_LINGER:
             return get_linger(socket, request, reply);
+        case SO_PEERCRED:
+            return answer(request, reply, &nobody, sizeof nobody);
+        case SO_PEERGROUPS:
+            return -ENODATA;
+        case SO_PEERNAME:
+            return get_peer_name(socket, request, reply);
         case SO_COOKIE:
             return request->option_length < sizeof socket->id ? -EINVAL
                                                               : answer(request, reply, &socket->id, sizeof socket->id);
