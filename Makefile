@@ -144,7 +144,7 @@ tests: unit platform oracle $(B)/bench/traffic ## the test programs
 
 # The order is: packages, every build, then the tests.
 check: ## everything, from the packages on; JOBS=N tests at a time (2)
-	scripts/install-packages
+	scripts/install-packages build demo test
 	$(MAKE) -j$(CORES) all tests
 	$(MAKE) -j$(CORES) SAN=1 all unit
 	$(MAKE) -j$(CORES) CC=clang B=$(B)/clang all tests
@@ -156,9 +156,14 @@ demo: ## an unmodified curl and nginx on a stack of their own, with a summary
 	scripts/demo
 
 bench: ## throughput and round trip against the kernel's; QUICK=1: a short run
-	scripts/install-packages
+	scripts/install-packages build demo test
 	$(MAKE) -j$(CORES) all $(B)/bench/traffic
 	tests/bench/run
+
+suites: ## other people's test suites, on the kernel and here; SUITES='cpython tcl': only these
+	scripts/install-packages build demo suites
+	$(MAKE) -j$(CORES) all
+	tests/suites/run $(SUITES)
 
 # ---- Installing ----
 
@@ -183,6 +188,6 @@ help: ## this
 	    'LWIP_SRC=D  the lwIP that you have (D holds src/core)' 'SAN=1       with sanitizers, in build/asan'
 
 .DELETE_ON_ERROR:
-.PHONY: all unit platform oracle tests check demo bench install uninstall clean distclean help
+.PHONY: all unit platform oracle tests check demo bench suites install uninstall clean distclean help
 
 -include $(shell [ ! -d $(B)/obj ] || find $(B)/obj -name '*.d')
