@@ -148,6 +148,55 @@ sha256() {
     sha256sum "$@" | cut -d ' ' -f 1
 }
 
+# nginx_configuration LISTEN: $WORK/nginx.conf for an nginx that serves $WORK/www there.
+nginx_configuration() {
+    mkdir -p "$WORK/www/put"
+    cat >"$WORK/nginx.conf" <<END
+daemon off;
+worker_processes 3;
+pid $WORK/nginx.pid;
+error_log stderr;
+user root;
+events { worker_connections 512; }
+http {
+    access_log off;
+    sendfile on;
+    tcp_nopush on;
+    keepalive_requests 1000000;
+    client_body_temp_path $WORK/body;
+    client_max_body_size 0;
+    server {
+        listen $1;
+        root $WORK/www;
+        location /put/ { dav_methods PUT; }
+        location /who { return 200 "\$remote_addr \$http_x_forwarded_for"; }
+    }
+}
+END
+}
+
+# ssh_configuration: keys, $WORK/sshd_config for a server, and SSH for the client of a server at port 2222. Settings that
+# the machine has for either play no part.
+ssh_configuration() {
+    mkdir -p /run/sshd "$WORK/ssh"
+    chmod 700 "$WORK/ssh"
+    ssh-keygen -q -t ed25519 -N '' -f "$WORK/ssh/host"
+    ssh-keygen -q -t ed25519 -N '' -f "$WORK/ssh/user"
+    cat >"$WORK/sshd_config" <<END
+HostKey $WORK/ssh/host
+AuthorizedKeysFile $WORK/ssh/user.pub
+PidFile none
+UsePAM no
+StrictModes no
+PermitRootLogin yes
+PasswordAuthentication no
+LogLevel VERBOSE
+END
+    # shellcheck disable=SC2034 # for the test
+    SSH=(ssh -F none -i "$WORK/ssh/user" -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null
+        -o LogLevel=ERROR -o BatchMode=yes -o IdentitiesOnly=yes -p 2222 -l root)
+}
+
 start_daemon() {
     mkfifo "$WORK/ready"
     ip tuntap add dev stack0 mode tap

@@ -6,27 +6,10 @@
 . "$(dirname "$0")/../lib.sh"
 lib_begin
 
-mkdir -p "$WORK/www/put"
+nginx_configuration $WORLD:80
 random_file "$WORK/www/large" 64M
 echo hello >"$WORK/www/small"
 want=$(sha256 "$WORK/www/large")
-cat >"$WORK/nginx.conf" <<END
-daemon off;
-pid $WORK/nginx.pid;
-error_log stderr;
-user root;
-events { }
-http {
-    access_log off;
-    client_body_temp_path $WORK/body;
-    client_max_body_size 0;
-    server {
-        listen $WORLD:80;
-        root $WORK/www;
-        location /put/ { dav_methods PUT; }
-    }
-}
-END
 background nginx nginx -c "$WORK/nginx.conf" -e stderr
 wait_for_port $WORLD 80
 

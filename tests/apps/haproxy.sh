@@ -1,6 +1,6 @@
 #!/bin/bash
 # haproxy on the stack before an nginx on the stack as well, reloaded every other second under load: no request is lost.
-# time: 60
+# time: 90
 # shellcheck source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 lib_begin
@@ -8,28 +8,10 @@ lib_begin
 # haproxy insists on a UDP socket for each name server that it finds, and the stack has none yet; no name is looked up here.
 mount --bind /dev/null /etc/resolv.conf
 
-mkdir -p "$WORK/www"
+nginx_configuration $STACK:8080
 random_file "$WORK/www/large" 32M
 echo hello >"$WORK/www/small"
 want=$(sha256 "$WORK/www/large")
-cat >"$WORK/nginx.conf" <<END
-daemon off;
-worker_processes 2;
-pid $WORK/nginx.pid;
-error_log stderr;
-user root;
-events { worker_connections 512; }
-http {
-    access_log off;
-    sendfile on;
-    keepalive_requests 1000000;
-    server {
-        listen $STACK:8080;
-        root $WORK/www;
-        location /who { return 200 "\$remote_addr \$http_x_forwarded_for"; }
-    }
-}
-END
 cat >"$WORK/haproxy.cfg" <<END
 global
     stats socket $WORK/haproxy.sock level admin expose-fd listeners
@@ -71,7 +53,7 @@ check_all() {
 }
 check_all "at first"
 
-background load wrk -t 2 -c 32 -d 6 -H 'Connection: close' http://$STACK/small
+background load wrk -t 2 -c 32 -d 60 -H 'Connection: close' http://$STACK/small
 load=$BACKGROUND_PID
 workers() {
     ps -o pid= --ppid "$haproxy" | sort | tr -d ' '
@@ -89,6 +71,7 @@ for _ in 1 2 3; do
     reload
     ! wait_for_exit "$load" 1.5 || fail "the load ended before the reloads did"
 done
+kill -INT "$load"
 wait "$load" || fail "wrk failed"
 grep 'Requests/sec' "$WORK/load.log"
 if grep -e 'Socket errors' -e 'Non-2xx' "$WORK/load.log"; then

@@ -6,30 +6,10 @@
 . "$(dirname "$0")/../lib.sh"
 lib_begin
 
-mkdir -p "$WORK/www/put"
+nginx_configuration "$STACK:80 backlog=511"
 random_file "$WORK/www/large" 64M
 echo hello >"$WORK/www/small"
 want=$(sha256 "$WORK/www/large")
-cat >"$WORK/nginx.conf" <<END
-daemon off;
-worker_processes 3;
-pid $WORK/nginx.pid;
-error_log stderr;
-user root;
-events { worker_connections 512; }
-http {
-    access_log off;
-    sendfile on;
-    tcp_nopush on;
-    client_body_temp_path $WORK/body;
-    client_max_body_size 0;
-    server {
-        listen $STACK:80 backlog=511;
-        root $WORK/www;
-        location /put/ { dav_methods PUT; }
-    }
-}
-END
 background nginx on_stack nginx -c "$WORK/nginx.conf" -e stderr
 nginx=$BACKGROUND_PID
 wait_for_port $STACK 80

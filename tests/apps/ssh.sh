@@ -6,28 +6,9 @@
 . "$(dirname "$0")/../lib.sh"
 lib_begin
 
-mkdir -p /run/sshd "$WORK/ssh"
-chmod 700 "$WORK/ssh"
-ssh-keygen -q -t ed25519 -N '' -f "$WORK/ssh/host"
-ssh-keygen -q -t ed25519 -N '' -f "$WORK/ssh/user"
-cp "$WORK/ssh/user.pub" "$WORK/ssh/authorized_keys"
+ssh_configuration
 random_file "$WORK/large" 100000000
 want=$(sha256 "$WORK/large")
-
-# sshd insists on a set-up of its own: settings that the machine's sshd_config may have play no part.
-cat >"$WORK/sshd_config" <<END
-HostKey $WORK/ssh/host
-AuthorizedKeysFile $WORK/ssh/authorized_keys
-PidFile none
-UsePAM no
-StrictModes no
-PermitRootLogin yes
-PasswordAuthentication no
-LogLevel VERBOSE
-END
-
-client=(ssh -F none -i "$WORK/ssh/user" -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR
-    -o BatchMode=yes -o IdentitiesOnly=yes -p 2222 -l root)
 
 # session ADDRESS PEER [COMMAND-PREFIX]: log in at ADDRESS; the server must see PEER
 session() {
@@ -35,11 +16,11 @@ session() {
     shift 2
     # shellcheck disable=SC2016 # for the other side
     check_equal "the client's address as the server sees it" \
-        "$("$@" "${client[@]}" "$address" 'set -- $SSH_CONNECTION; echo $1 $3')" "$peer $address"
-    check_equal "exit status" "$("$@" "${client[@]}" "$address" 'exit 7' || echo $?)" 7
-    check_equal "100 MB from the server" "$("$@" "${client[@]}" "$address" "cat '$WORK/large'" | sha256)" "$want"
-    check_equal "100 MB to the server" "$("$@" "${client[@]}" "$address" 'sha256sum' <"$WORK/large" | cut -d ' ' -f 1)" "$want"
-    large=$("$@" "${client[@]}" "$address" cat <"$WORK/large" | sha256)
+        "$("$@" "${SSH[@]}" "$address" 'set -- $SSH_CONNECTION; echo $1 $3')" "$peer $address"
+    check_equal "exit status" "$("$@" "${SSH[@]}" "$address" 'exit 7' || echo $?)" 7
+    check_equal "100 MB from the server" "$("$@" "${SSH[@]}" "$address" "cat '$WORK/large'" | sha256)" "$want"
+    check_equal "100 MB to the server" "$("$@" "${SSH[@]}" "$address" 'sha256sum' <"$WORK/large" | cut -d ' ' -f 1)" "$want"
+    large=$("$@" "${SSH[@]}" "$address" cat <"$WORK/large" | sha256)
     check_equal "100 MB there and back at once" "$large" "$want"
 }
 

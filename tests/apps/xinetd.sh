@@ -7,23 +7,9 @@
 . "$(dirname "$0")/../lib.sh"
 lib_begin
 
-mkdir -p /run/sshd "$WORK/ssh"
-chmod 700 "$WORK/ssh"
-ssh-keygen -q -t ed25519 -N '' -f "$WORK/ssh/host"
-ssh-keygen -q -t ed25519 -N '' -f "$WORK/ssh/user"
-cp "$WORK/ssh/user.pub" "$WORK/ssh/authorized_keys"
+ssh_configuration
 random_file "$WORK/large" 20000000
 want=$(sha256 "$WORK/large")
-cat >"$WORK/sshd_config" <<END
-HostKey $WORK/ssh/host
-AuthorizedKeysFile $WORK/ssh/authorized_keys
-PidFile none
-UsePAM no
-StrictModes no
-PermitRootLogin yes
-PasswordAuthentication no
-LogLevel VERBOSE
-END
 # What a service with "wait = yes" does: descriptor 0 is the listening socket; serve what comes until told to end.
 cat >"$WORK/wait.py" <<'END'
 import socket
@@ -66,14 +52,12 @@ background xinetd on_stack xinetd -dontfork -f "$WORK/xinetd.conf" -pidfile "$WO
 xinetd=$BACKGROUND_PID
 wait_for_port $STACK 7000
 
-client=(ssh -F none -i "$WORK/ssh/user" -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR
-    -o BatchMode=yes -o IdentitiesOnly=yes -p 2222 -l root "$STACK")
 # shellcheck disable=SC2016 # for the other side
-check_equal "sshd -i, addresses" "$("${client[@]}" 'set -- $SSH_CONNECTION; echo $1 $3')" "$WORLD $STACK"
-check_equal "sshd -i, exit status" "$("${client[@]}" 'exit 7' || echo $?)" 7
-check_equal "sshd -i, 20 MB there and back" "$("${client[@]}" cat <"$WORK/large" | sha256)" "$want"
+check_equal "sshd -i, addresses" "$("${SSH[@]}" $STACK 'set -- $SSH_CONNECTION; echo $1 $3')" "$WORLD $STACK"
+check_equal "sshd -i, exit status" "$("${SSH[@]}" $STACK 'exit 7' || echo $?)" 7
+check_equal "sshd -i, 20 MB there and back" "$("${SSH[@]}" $STACK cat <"$WORK/large" | sha256)" "$want"
 check_equal "sshd -i, five logins at once" "$(for _ in {1..5}; do
-    "${client[@]}" echo in &
+    "${SSH[@]}" $STACK echo in &
 done | grep -c in)" 5
 
 check_equal "cat, 20 MB there and back" "$(socat -t 20 - TCP4:$STACK:7000 <"$WORK/large" | sha256)" "$want"
