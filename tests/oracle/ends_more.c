@@ -208,11 +208,12 @@ static void run_reset_behind_much(void)
 {
     int fd = oracle_connect_peer();
 
-    peer_do("fill 0");
-    oracle_wait_bytes(fd, 10000);
+    peer_do("send 0 20000");
+    oracle_wait_bytes(fd, 20000);
     peer_do("reset 0");
     oracle_wait_bits(fd, POLLHUP);
-    oracle_read_bytes(fd, 5000);
+    oracle_read_bytes(fd, 30000);
+    oracle_print_poll(fd);
 }
 
 static void run_oneshot_end(void)
