@@ -12,6 +12,7 @@
 
 #include "descriptor.h"
 #include "export.h"
+#include "linger.h"
 #include "libc.h"
 
 #include <fcntl.h>
@@ -22,10 +23,8 @@
 
 EXPORT int close(int fd)
 {
-    if (__builtin_expect(trace_is_on, 0) && !descriptor_is_foreign(fd)) {
-        descriptor_set(fd, DESCRIPTOR_UNKNOWN);
-        return EXPORT_CALL("close", libc_close(fd) < 0 ? -errno : 0, "%d", fd);
-    }
+    if (__builtin_expect(trace_is_on | linger_is_used, 0) && !descriptor_is_foreign(fd))
+        return EXPORT_CALL("close", linger_close(fd), "%d", fd);
     /* Before it is closed, because then another thread may get the number. */
     descriptor_set(fd, DESCRIPTOR_UNKNOWN);
     return libc_close(fd);

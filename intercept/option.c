@@ -8,6 +8,7 @@
 #include "address.h"
 #include "control.h"
 #include "libc.h"
+#include "linger.h"
 #include "socket.h"
 #include "state.h"
 
@@ -102,6 +103,8 @@ int socket_setsockopt(int fd, int level, int name, const void *value, socklen_t 
         return -EFAULT;
     if (message.option_length > 0)
         memcpy(message.option, value, message.option_length);
+    if (level == SOL_SOCKET && name == SO_LINGER && length >= sizeof(struct linger))
+        linger_note(value);
     return control_request(&message, fd, NULL);
 }
 

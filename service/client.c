@@ -32,9 +32,12 @@ void client_setup(size_t max)
 
 static void stop_waiting(struct client *client)
 {
-    if (client->waiting_for != NULL)
-        TAILQ_REMOVE(&client->waiting_for->waiters, client, wait_link);
+    struct socket *socket = client->waiting_for;
+
+    if (socket == NULL)
+        return;
     client->waiting_for = NULL;
+    TAILQ_REMOVE(&socket->waiters, client, wait_link);
 }
 
 static void destroy(struct client *client)
@@ -174,6 +177,7 @@ static int serve(struct client *client, const struct protocol_message *request, 
         close(context.fd);
     if (context.wait_for != NULL) {
         client->waiting_for = context.wait_for;
+        client->waiting_operation = request->operation;
         TAILQ_INSERT_TAIL(&context.wait_for->waiters, client, wait_link);
         return 0;
     }
@@ -209,7 +213,7 @@ void client_answer_wait(struct client *client, int result)
 {
     struct protocol_message reply = {.magic = PROTOCOL_MAGIC,
                                      .version = PROTOCOL_VERSION,
-                                     .operation = PROTOCOL_CONNECT,
+                                     .operation = client->waiting_operation,
                                      .result = result};
 
     stop_waiting(client);

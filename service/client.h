@@ -11,7 +11,8 @@ struct client {
     int fd;                    /* owned */
     uint64_t id;
     uid_t uid;                            /* who connected */
-    struct socket *waiting_for;           /* PROTOCOL_FLAG_WAIT: the socket whose handshake is awaited; NULL: none */
+    struct socket *waiting_for;           /* PROTOCOL_FLAG_WAIT: the socket that is waited for; NULL: none */
+    uint16_t waiting_operation;           /* and the request that waits */
     TAILQ_ENTRY(client) wait_link;        /* on waiting_for->waiters */
     TAILQ_ENTRY(client) link;             /* on the list of all, or of the dead */
 };
@@ -25,7 +26,7 @@ void client_accept(int control_fd);
 /* Read and answer requests, until there are none or the client misbehaved (then it is closed). */
 void client_handle(struct client *client, uint32_t epoll_events);
 
-/* Answer a connect() that was waited for: 0 or -errno. */
+/* Answer a request that waits: 0 or -errno. */
 void client_answer_wait(struct client *client, int result);
 
 /* Close every control connection; no more are taken. */

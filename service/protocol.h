@@ -75,6 +75,12 @@ enum protocol_operation {
      * peer has not acknowledged (SIOCOUTQ), args[3] those of them not sent yet (SIOCOUTQNSD). */
     PROTOCOL_STATUS,
 
+    /* close(2) of a socket with SO_LINGER, in two steps, because the service can see the close only once nobody holds the descriptor.
+     * First, in: descriptor. Reply: args[0] and args[1] its number, args[2] seconds to linger, 0: no need to.
+     * Then, when it is closed, in: flags with PROTOCOL_FLAG_WAIT, args[0] and args[1] as they came. The reply comes when the peer has acknowledged all data,
+     * or at once when there is nothing to wait for: the socket is no more, or others still hold it. */
+    PROTOCOL_LINGER,
+
     PROTOCOL_OPERATION_COUNT
 };
 
@@ -88,7 +94,7 @@ enum protocol_state {
 };
 
 /* protocol_message.flags */
-#define PROTOCOL_FLAG_WAIT 1u /* PROTOCOL_CONNECT: reply when the handshake has ended */
+#define PROTOCOL_FLAG_WAIT 1u /* reply when it has ended: PROTOCOL_CONNECT the handshake, PROTOCOL_LINGER the sending */
 
 /* A struct sockaddr_in or sockaddr_in6 as the program would give it (network byte order); length 0: no address. */
 struct protocol_address {

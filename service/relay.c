@@ -21,6 +21,7 @@
  */
 #include "relay.h"
 
+#include "client.h"
 #include "connect.h"
 #include "listener.h"
 #include "log.h"
@@ -108,8 +109,7 @@ static void to_wire(struct socket *socket)
     empty = read_pair(socket);
     if (empty && (socket->events & EVENT_PROGRAM_ENDED) && !(socket->events & EVENT_FAILED)) {
         socket_note(socket, EVENT_FIN_SENT);
-        if (!(socket->events & EVENT_PROGRAM_GONE)) /* stack_tcp_close() sends it otherwise */
-            (void)stack_tcp_shutdown_send(socket->tcp);
+        (void)stack_tcp_shutdown_send(socket->tcp);
     }
 }
 
@@ -158,9 +158,19 @@ static void to_program(struct socket *socket)
     }
 }
 
+/* SO_LINGER: will somebody wait, or waits already, in close() until the peer has everything? */
+static bool is_lingering(const struct socket *socket)
+{
+    return socket->lingers && stack_tcp_send_queued(socket->tcp) > 0;
+}
+
 /* TCP's part is over, or can go on without us: keep the record for questions only. */
 static void finish(struct socket *socket, void (*leave_tcp)(struct stack_tcp *))
 {
+    struct client *client;
+
+    while ((client = TAILQ_FIRST(&socket->waiters)) != NULL)
+        client_answer_wait(client, 0);
     leave_tcp(socket->tcp);
     socket->tcp = NULL;
     socket_leave_listener(socket);
@@ -181,7 +191,7 @@ static void settle(struct socket *socket)
         if (!taken || linger_0 || (events & (EVENT_PROGRAM_RESET | EVENT_FAILED)) ||
             stack_tcp_receive_queued(socket->tcp) > 0)
             finish(socket, stack_tcp_abort);
-        else if (events & EVENT_FIN_SENT) {
+        else if ((events & EVENT_FIN_SENT) && !is_lingering(socket)) {
             pair_drain(socket->pair_fd); /* for whoever still looks: relay_end() */
             finish(socket, stack_tcp_close);
         }
@@ -240,7 +250,7 @@ static void tcp_sent(void *owner)
 {
     struct socket *socket = owner;
 
-    if (socket->wire_full)
+    if (socket->wire_full || socket->lingers)
         socket_queue_work(socket, WORK_TO_WIRE);
 }
 

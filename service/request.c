@@ -17,12 +17,13 @@
 
 int request_check(const struct protocol_message *request, int fd)
 {
-    bool wants_fd = request->operation != PROTOCOL_SOCKET;
+    bool waits = request->flags != 0;
+    bool wants_fd = request->operation != PROTOCOL_SOCKET && !(request->operation == PROTOCOL_LINGER && waits);
 
     if (request->magic != PROTOCOL_MAGIC || request->version != PROTOCOL_VERSION || request->operation < 1 ||
         request->operation >= PROTOCOL_OPERATION_COUNT || request->result != 0 ||
         (request->flags & ~PROTOCOL_FLAG_WAIT) != 0 ||
-        (request->flags != 0 && request->operation != PROTOCOL_CONNECT) ||
+        (waits && request->operation != PROTOCOL_CONNECT && request->operation != PROTOCOL_LINGER) ||
         request->address.length > sizeof request->address.bytes || request->option_length > PROTOCOL_OPTION_MAX ||
         wants_fd != (fd >= 0))
         return -EPROTO;
@@ -213,6 +214,29 @@ static int get_status(const struct socket *socket, struct protocol_message *repl
     return 0;
 }
 
+/* Before close(2): is there something to wait for, and how to ask for it then? Return: 0. */
+static int begin_linger(struct socket *socket, struct protocol_message *reply)
+{
+    socket->lingers = socket->state == PROTOCOL_STATE_CONNECTED && socket->options.linger_on && socket->options.linger_s > 0;
+    reply->args[0] = (int32_t)(uint32_t)socket->id;
+    reply->args[1] = (int32_t)(uint32_t)(socket->id >> 32);
+    reply->args[2] = socket->lingers ? socket->options.linger_s : 0;
+    return 0;
+}
+
+/* After close(2). Return: 0 when there is nothing to wait for. */
+static int wait_for_linger(const struct protocol_message *request, struct request_context *context)
+{
+    struct socket *socket;
+
+    loop_catch_up(); /* with that close */
+    socket = socket_find_id((uint64_t)(uint32_t)request->args[1] << 32 | (uint32_t)request->args[0]);
+    if (socket != NULL && (socket->events & EVENT_PROGRAM_GONE)) {
+        context->wait_for = socket;
+    }
+    return 0;
+}
+
 /* What the program wrote before it asks belongs before what it asks for (TCP_NODELAY, TCP_CORK). */
 static void bring_up_to_date(struct socket *socket)
 {
@@ -230,7 +254,8 @@ int request_execute(const struct protocol_message *request, struct protocol_mess
 
     if (request->operation == PROTOCOL_SOCKET)
         return make_socket(request, context);
-
+    if (request->operation == PROTOCOL_LINGER && context->fd < 0)
+        return wait_for_linger(request, context);
     if (fstat(context->fd, &status) < 0)
         return -errno;
     if (S_ISSOCK(status.st_mode))
@@ -257,6 +282,8 @@ int request_execute(const struct protocol_message *request, struct protocol_mess
         return sockopt_set(socket, request);
     case PROTOCOL_STATUS:
         return get_status(socket, reply);
+    case PROTOCOL_LINGER:
+        return begin_linger(socket, reply);
     case PROTOCOL_SOCKET:
     case PROTOCOL_OPERATION_COUNT:
         break;

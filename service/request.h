@@ -9,7 +9,7 @@ struct request_context {
     uid_t uid;               /* the client's, by SO_PEERCRED */
     int fd;                  /* the descriptor that rode with the request; who takes it leaves -1 */
     int reply_fd;            /* the descriptor to send with the reply, closed after; -1: none */
-    struct socket *wait_for; /* no reply now: the client waits for this handshake */
+    struct socket *wait_for; /* no reply now: the client waits for this socket */
 };
 
 /* Is it well formed? fd is the descriptor that came along, or -1. Return: 0 or -EPROTO. */

@@ -66,6 +66,17 @@ struct socket *socket_find(ino_t inode)
     return socket;
 }
 
+struct socket *socket_find_id(uint64_t id)
+{
+    struct socket *socket;
+
+    TAILQ_FOREACH(socket, &socket_live, state_link) {
+        if (socket->id == id)
+            break;
+    }
+    return socket;
+}
+
 static void hash_remove(struct socket *socket)
 {
     for (struct socket **place = bucket_of(socket->program_inode); *place != NULL; place = &(*place)->hash_next) {

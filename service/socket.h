@@ -58,6 +58,7 @@ struct socket {
     int pair_fd;          /* owned; the service's end; -1: used up, the record is retired */
     ino_t program_inode;  /* of the program's end */
     struct stack_tcp *tcp; /* owned; NULL once TCP is done with it */
+    bool lingers;         /* a close() was announced that waits for the last acknowledgement */
     bool wire_full;       /* TCP's send queue had no room: go on when there is */
 
     union stack_address local, peer; /* as they were when the connection was established */
@@ -67,7 +68,7 @@ struct socket {
     /* connecting */
     int program_fd;             /* owned; the program's end, only while connecting or waiting in a listener's queue */
     bool connect_reported;      /* a connect() was told the outcome */
-    struct client_list waiters; /* clients that wait for it */
+    struct client_list waiters; /* clients that wait for that, or in close() for the last data to arrive */
 
     /* listening */
     int backlog;
@@ -96,6 +97,9 @@ int socket_renew_pair(struct socket *socket);
 
 /* Find by the inode of the program's end. Return: NULL when it is none of ours. */
 struct socket *socket_find(ino_t inode);
+
+/* Find a live socket by its number. Return: NULL when there is none. Slow: walks them all. */
+struct socket *socket_find_id(uint64_t id);
 
 /* Note an event, and say so at debug level. */
 void socket_note(struct socket *socket, enum socket_event event);

@@ -2,6 +2,7 @@
 #include "descriptors.h"
 #include "service/client.h"
 #include "service/control_socket.h"
+#include "service/loop.h"
 #include "service_fixture.h"
 
 #include <check.h>
@@ -244,6 +245,87 @@ START_TEST(who_stops_waiting_does_not_stop_the_handshake)
 }
 END_TEST
 
+/* Write until nothing more is taken for many turns: every queue on the way is full. */
+static bool is_stuffed(void *context)
+{
+    static const char block[65536];
+    static int idle;
+
+    idle = send(*(int *)context, block, sizeof block, MSG_DONTWAIT) > 0 ? 0 : idle + 1;
+    return idle > 20;
+}
+
+/* Read until the end of file. */
+static bool is_read_out(void *context)
+{
+    static char block[65536];
+    ssize_t n;
+
+    do
+        n = recv(*(int *)context, block, sizeof block, MSG_DONTWAIT);
+    while (n > 0);
+    return n == 0;
+}
+
+START_TEST(a_lingering_close_is_answered_when_all_is_acknowledged)
+{
+    struct protocol_message request = good_request(), reply;
+    struct service_connection c = service_connection();
+    struct linger linger = {1, 60};
+
+    service_set_option(c.client, SOL_SOCKET, SO_LINGER, &linger, sizeof linger, 0);
+    service_turn_until(is_stuffed, &c.client);
+    request.operation = PROTOCOL_LINGER;
+    send_bytes(&request, sizeof request, &c.client, 1);
+    receive_reply(&reply);
+    ck_assert_int_eq(reply.result, 0);
+    ck_assert_int_eq(reply.args[2], 60);
+
+    if (_i == 1) { /* else others hold it still: nothing to wait for */
+        close(c.client);
+        c.client = -1;
+    }
+    request.flags = PROTOCOL_FLAG_WAIT;
+    request.args[0] = reply.args[0];
+    request.args[1] = reply.args[1];
+    send_bytes(&request, sizeof request, NULL, 0);
+    if (_i == 1) {
+        for (int turn = 0; turn < 3; turn++) {
+            ck_assert_int_eq(loop_turn(), 0);
+            ck_assert_int_eq(service_poll(fd) & POLLIN, 0);
+        }
+        service_turn_until(is_read_out, &c.server);
+    }
+    receive_reply(&reply);
+    ck_assert_int_eq(reply.result, 0);
+    ck_assert_uint_eq(reply.operation, PROTOCOL_LINGER);
+    service_close_connection(&c);
+}
+END_TEST
+
+START_TEST(who_stops_lingering_does_not_stop_the_sending)
+{
+    struct protocol_message request = good_request(), reply;
+    struct service_connection c = service_connection();
+
+    service_turn_until(is_stuffed, &c.client);
+    request.operation = PROTOCOL_LINGER;
+    send_bytes(&request, sizeof request, &c.client, 1);
+    receive_reply(&reply);
+    close(c.client);
+    c.client = -1;
+    request.flags = PROTOCOL_FLAG_WAIT;
+    request.args[0] = reply.args[0];
+    request.args[1] = reply.args[1];
+    send_bytes(&request, sizeof request, NULL, 0);
+    ck_assert_int_eq(loop_turn(), 0);
+    close(fd);
+    service_turn_until(is_read_out, &c.server);
+    fd = connect_control();
+    service_close_connection(&c);
+}
+END_TEST
+
 START_TEST(a_second_service_at_the_same_path_is_refused)
 {
     ck_assert_int_eq(control_socket_open(path), -EADDRINUSE);
@@ -277,6 +359,8 @@ int main(void)
     tcase_add_test(tcase, a_strangers_descriptor_is_no_socket_of_ours);
     tcase_add_test(tcase, a_waiting_connect_is_answered_when_it_ends);
     tcase_add_test(tcase, who_stops_waiting_does_not_stop_the_handshake);
+    tcase_add_loop_test(tcase, a_lingering_close_is_answered_when_all_is_acknowledged, 0, 2);
+    tcase_add_test(tcase, who_stops_lingering_does_not_stop_the_sending);
     tcase_add_test(tcase, a_second_service_at_the_same_path_is_refused);
     tcase_add_test(tcase, a_dead_services_socket_is_replaced);
     suite_add_tcase(suite, tcase);
