@@ -62,7 +62,7 @@ load() {
 
 # serve MPM
 serve() {
-    local mpm=$1 apache generation
+    local mpm=$1 apache generation deadline
     write_configuration "$mpm"
     # Apache ends its whole process group, hence setsid.
     background "apache_$mpm" on_stack setsid apache2 -D FOREGROUND -f "$WORK/apache.conf"
@@ -74,7 +74,12 @@ serve() {
     load "$mpm" -n 3000 -c 32
     load "$mpm, kept connections" -k -n 4000 -c 32
     # mod_status counts what the processes of this generation did, and knows its clients by address.
-    [ "$(status_of 'Total Accesses')" -ge 7000 ] || fail "mod_status counted too few accesses"
+    # A process counts a request after it has answered it.
+    deadline=$((SECONDS + 10))
+    until [ "$(status_of 'Total Accesses')" -ge 7000 ]; do
+        [ $SECONDS -lt $deadline ] || fail "mod_status counted too few accesses: $(status_of 'Total Accesses')"
+        pause
+    done
     curl -sS http://$STACK/status >"$WORK/status.html"
     grep -q "$WORLD" "$WORK/status.html" || fail "mod_status does not know its client's address"
 
