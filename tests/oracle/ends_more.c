@@ -2,10 +2,11 @@
 #include "oracle.h"
 
 #include <netinet/tcp.h>
-#include <stdlib.h>
+#include <signal.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 static void run_close_after_half_close(void)
@@ -111,6 +112,75 @@ static void run_linger_zero_in_child(void)
     peer_do("recv 0 5");
     CALL(close(fd));
     peer_do("drain 0");
+}
+
+static long now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+/* close() waits for the linger time at most, O_NONBLOCK or not; the data still arrives. */
+static void try_linger_expires(bool nonblocking)
+{
+    struct linger linger = {.l_onoff = 1, .l_linger = 1};
+    int fd = oracle_connect_peer();
+    long total = oracle_fill(fd), begin = now_ms(), waited;
+
+    CALL(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger));
+    oracle_set_nonblocking(fd, nonblocking);
+    CALL(close(fd));
+    waited = now_ms() - begin;
+    oracle_say("it waited a second: %s", waited >= 900 && waited < 4000 ? "yes" : "no");
+    oracle_say("all arrives: %s", peer_ask("drain 0") == total ? "yes" : "no");
+}
+
+static void run_linger_expires(void)
+{
+    try_linger_expires(false);
+}
+
+static void run_linger_expires_nonblocking(void)
+{
+    try_linger_expires(true);
+}
+
+/* close() returns when the peer has all. */
+static void run_linger_done(void)
+{
+    struct linger linger = {.l_onoff = 1, .l_linger = 10};
+    int fd = oracle_connect_peer();
+    long total = oracle_fill(fd), begin;
+
+    CALL(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger));
+    peer_begin_when_blocked("drain 0");
+    begin = now_ms();
+    CALL(close(fd));
+    oracle_say("before the linger time is over: %s", now_ms() - begin < 9000 ? "yes" : "no");
+    oracle_say("all has arrived: %s", peer_end_ask() == total ? "yes" : "no");
+}
+
+/* A process that exits does not linger. */
+static void run_linger_exit(void)
+{
+    struct linger linger = {.l_onoff = 1, .l_linger = 10};
+    int fd = oracle_connect_peer(), status;
+    long total = oracle_fill(fd), begin = now_ms();
+    pid_t child;
+
+    CALL(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger));
+    child = fork();
+    if (child == 0) {
+        poll(NULL, 0, -1);
+        _exit(0);
+    }
+    CALL(close(fd)); /* not the last one */
+    kill(child, SIGKILL);
+    waitpid(child, &status, 0);
+    oracle_say("at once: %s", now_ms() - begin < 4000 ? "yes" : "no");
+    oracle_say("all arrives: %s", peer_ask("drain 0") == total ? "yes" : "no");
 }
 
 static void run_zero_lengths(void)
@@ -242,6 +312,10 @@ const struct oracle_case oracle_cases[] = {
     {"linger_zero_with_data", run_linger_zero_with_data},
     {"linger_zero_shutdown", run_linger_zero_shutdown},
     {"linger_zero_in_child", run_linger_zero_in_child},
+    {"linger_expires", run_linger_expires},
+    {"linger_expires_nonblocking", run_linger_expires_nonblocking},
+    {"linger_done", run_linger_done},
+    {"linger_exit", run_linger_exit},
     {"zero_lengths", run_zero_lengths},
     {"zero_lengths_new", run_zero_lengths_new},
     {"nodelay_then_close", run_nodelay_then_close},

@@ -130,6 +130,7 @@ long peer_ask(const char *format, ...) __attribute__((format(printf, 1, 2)));
  */
 void peer_begin_when_blocked(const char *format, ...) __attribute__((format(printf, 1, 2)));
 long peer_end(void);
+long peer_end_ask(void); /* prints nothing */
 /* The text that came with the last reply. */
 const char *peer_text(void);
 

@@ -239,6 +239,11 @@ long peer_end(void)
     return result;
 }
 
+long peer_end_ask(void)
+{
+    return receive_reply();
+}
+
 const char *peer_text(void)
 {
     return reply_text;
