@@ -111,6 +111,7 @@ const char *oracle_address_text(const void *address, socklen_t length)
     char *text = texts[next++ % 4];
     const char *port_name = "port", *host;
     struct sockaddr_in in;
+    bool at_peer;
 
     memset(&in, 0, sizeof in);
     memcpy(&in, address, length < sizeof in ? length : sizeof in);
@@ -130,8 +131,11 @@ const char *oracle_address_text(const void *address, socklen_t length)
         host = inet_ntoa(in.sin_addr);
     if (in.sin_port == 0)
         port_name = "0";
+    /* A port that was chosen at one end may be the other end's, too. */
+    at_peer = strcmp(host, "peer") == 0;
     for (size_t i = 0; i < NAMED_PORTS; i++) {
-        if (named_ports[i].name != NULL && named_ports[i].port == ntohs(in.sin_port))
+        if (named_ports[i].name != NULL && named_ports[i].port == ntohs(in.sin_port) &&
+            at_peer == (strncmp(named_ports[i].name, "peer-", 5) == 0))
             port_name = named_ports[i].name;
     }
     snprintf(text, sizeof texts[0], "%s:%s%s", host, port_name, length > sizeof in ? ", too long" : "");
