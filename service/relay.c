@@ -97,6 +97,17 @@ static bool read_pair(struct socket *socket)
     }
 }
 
+/*
+ * Is the program's close a reset? It is with data left unread (RFC 1122 4.2.2.13), with SO_LINGER 0, and when no accept()
+ * had taken the connection. No FIN goes before such a reset: the peer would read an end of file.
+ */
+static bool close_is_reset(const struct socket *socket)
+{
+    return (socket->events & EVENT_PROGRAM_GONE) &&
+           (!(socket->events & EVENT_TAKEN) || (socket->options.linger_on && socket->options.linger_s == 0) ||
+            (socket->events & (EVENT_PROGRAM_RESET | EVENT_FAILED)) || stack_tcp_receive_queued(socket->tcp) > 0);
+}
+
 static void to_wire(struct socket *socket)
 {
     bool empty;
@@ -107,7 +118,7 @@ static void to_wire(struct socket *socket)
         return;
     socket->wire_full = false;
     empty = read_pair(socket);
-    if (empty && (socket->events & EVENT_PROGRAM_ENDED) && !(socket->events & EVENT_FAILED)) {
+    if (empty && (socket->events & EVENT_PROGRAM_ENDED) && !(socket->events & EVENT_FAILED) && !close_is_reset(socket)) {
         socket_note(socket, EVENT_FIN_SENT);
         (void)stack_tcp_shutdown_send(socket->tcp);
     }
@@ -184,14 +195,9 @@ static void settle(struct socket *socket)
     const uint32_t both_ended = EVENT_FIN_SENT | EVENT_EOF_GIVEN;
 
     if (events & EVENT_PROGRAM_GONE) {
-        bool taken = events & EVENT_TAKEN;
-        bool linger_0 = socket->options.linger_on && socket->options.linger_s == 0;
-
-        /* RFC 1122 4.2.2.13: a close with data unread is a reset. One that no accept() took is reset too. */
-        if (!taken || linger_0 || (events & (EVENT_PROGRAM_RESET | EVENT_FAILED)) ||
-            stack_tcp_receive_queued(socket->tcp) > 0)
+        if (close_is_reset(socket)) {
             finish(socket, stack_tcp_abort);
-        else if ((events & EVENT_FIN_SENT) && !is_lingering(socket)) {
+        } else if ((events & EVENT_FIN_SENT) && !is_lingering(socket)) {
             pair_drain(socket->pair_fd); /* for whoever still looks: relay_end() */
             finish(socket, stack_tcp_close);
         }
