@@ -8,8 +8,8 @@ lib_begin
 
 # A tree with many small files and a few large ones.
 mkdir -p "$WORK/tree/small" "$WORK/tree/large" "$WORK/up"
-random_stream 2000000 | split -b 4000 -a 3 - "$WORK/tree/small/"
-random_stream 16M | split -b 6M -a 3 - "$WORK/tree/large/"
+random_stream 800000 | split -b 4000 -a 3 - "$WORK/tree/small/"
+random_stream 8M | split -b 3M -a 3 - "$WORK/tree/large/"
 
 # sum_of DIRECTORY: of all names and contents
 sum_of() {
@@ -33,6 +33,7 @@ END
 export GIT_CONFIG_NOSYSTEM=1 GIT_CONFIG_GLOBAL="$WORK/gitconfig"
 git config --global safe.directory '*'
 git config --global core.compression 0
+git config --global pack.window 0
 git config --global user.name tester
 git config --global user.email tester@example.org
 git init -q -b main "$WORK/source"
