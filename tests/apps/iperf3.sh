@@ -1,7 +1,7 @@
 #!/bin/bash
 # iperf3 as client and as server on the stack: both directions, one stream and four.
 # time: 90
-# asan: service
+# asan: both
 # shellcheck source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 lib_begin

@@ -1,7 +1,7 @@
 #!/bin/bash
 # A thousand connections at once in either role, again and again; the service's memory stays bounded.
 # time: 120
-# asan: service
+# asan: both
 # shellcheck source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 ulimit -S -n "$(ulimit -H -n)"

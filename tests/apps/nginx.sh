@@ -1,7 +1,7 @@
 #!/bin/bash
 # nginx on the stack (a master, workers, sendfile, a reload under load), curl and wrk on the kernel.
 # time: 90
-# asan: service
+# asan: both
 # shellcheck source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 lib_begin

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Node's http server and its fetch, each on the stack with the other on the kernel.
 # time: 60
-# asan: service
+# asan: both
 # shellcheck source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 lib_begin

@@ -1,7 +1,7 @@
 #!/bin/bash
 # redis-server on the stack with redis-benchmark on the kernel, and the other way round.
 # time: 120
-# asan: service
+# asan: both
 # shellcheck source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 lib_begin

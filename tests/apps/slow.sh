@@ -1,7 +1,7 @@
 #!/bin/bash
 # A reader that does not read, on either side: the writer stalls, the service's memory stays bounded, nothing is lost.
 # time: 90
-# asan: service
+# asan: both
 # shellcheck source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 lib_begin

@@ -1,7 +1,7 @@
 #!/bin/bash
 # sshd on the stack with ssh on the kernel, and the other way round: login by key, 100 MB through it both ways.
 # time: 120
-# asan: service
+# asan: both
 # shellcheck source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 lib_begin
