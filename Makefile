@@ -10,10 +10,11 @@ VERSION    = 0.1.0
 # ---- What each artefact is made of ----
 
 INTERCEPT = service/control_path.c $(addprefix intercept/, address.c connect.c control.c data_receive.c data_send.c \
-              descriptor.c export_data.c export_descriptor.c export_process.c export_socket.c export_syscall.c libc.c linger.c \
-              option.c replace.c socket.c start.c state.c trace.c)
-STACK     = $(addprefix stack/, block.c gather.c icmp_error.c isn.c loop_netif.c port.c receive_block.c stack.c tcp_bind.c tcp_connect.c \
-              tcp_filter.c tcp_info.c tcp_listen.c tcp_option.c tcp_receive.c tcp_send.c tcp_socket.c tcp_time_wait.c tcp_timer.c wire_netif.c wire_tap.c)
+              descriptor.c export_data.c export_descriptor.c export_process.c export_socket.c export_syscall.c \
+              libc.c linger.c option.c replace.c socket.c start.c state.c trace.c)
+STACK     = $(addprefix stack/, block.c gather.c icmp_error.c isn.c loop_netif.c port.c receive_block.c stack.c \
+              tcp_bind.c tcp_connect.c tcp_filter.c tcp_info.c tcp_listen.c tcp_option.c tcp_receive.c tcp_send.c \
+              tcp_socket.c tcp_time_wait.c tcp_timer.c wire_netif.c wire_tap.c)
 SERVICE   = $(addprefix service/, capture.c client.c connect.c control_path.c control_socket.c listener.c log.c \
               loop.c options.c pair.c relay.c request.c socket.c sockopt.c)
 TOOL      = $(addprefix service/, control_path.c sidestack_check.c sidestack_run.c)
@@ -57,7 +58,8 @@ all: $(ARTEFACTS) ## libintercept.so, sidestackd and sidestack (the default)
 
 $(B)/libintercept.so: $(call objects,$(INTERCEPT)) intercept/exports.map
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(BASE) $(LINK) $(if $(SANITIZE),,-Wl,-z,defs) -shared -Wl,--version-script=intercept/exports.map -o $@ $(filter %.o,$^)
+	$(Q)$(CC) $(BASE) $(LINK) $(if $(SANITIZE),,-Wl,-z,defs) -shared -Wl,--version-script=intercept/exports.map \
+	    -o $@ $(filter %.o,$^)
 
 $(B)/sidestackd: $(call objects,$(SERVICE_MAIN)) $(B)/libservice.a $(B)/libstack.a $(B)/liblwip.a
 	$(call say,LINK,$@)
