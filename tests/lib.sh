@@ -2,7 +2,7 @@
 # lib.sh - for tests with real programs: a world, a stack beside it, programs on both.
 #
 #   W, the test's own namespace: the kernel's TCP/IP at $WORLD, and sidestackd with one end of the TAP device.
-#   P, where the programs on the stack run: nothing but lo, and that is down. Whatever gets out comes from the stack, $STACK.
+#   P, where the programs on the stack run: nothing but lo, and that is down. What gets out comes from the stack, $STACK.
 #
 # A test is a script in tests/apps that includes this file and calls lib_begin first. Its own comment lines say
 #   "# time: N", its limit in seconds, and "# asan: service" or "# asan: both", that it runs also with the sanitized
@@ -175,8 +175,8 @@ http {
 END
 }
 
-# ssh_configuration: keys, $WORK/sshd_config for a server, and SSH for the client of a server at port 2222. Settings that
-# the machine has for either play no part.
+# ssh_configuration: keys, $WORK/sshd_config for a server, and SSH for the client of a server at port 2222. Settings
+# that the machine has for either play no part.
 ssh_configuration() {
     mkdir -p /run/sshd "$WORK/ssh"
     chmod 700 "$WORK/ssh"
@@ -203,7 +203,8 @@ start_daemon() {
     ip address add $WORLD/24 dev stack0
     ip link set stack0 up
     # shellcheck disable=SC2086 # the wrapper is a command with options
-    env "${SANITIZER_OPTIONS[@]}" $DAEMON_WRAPPER "$BUILD/sidestackd" --socket "$WORK/control" --netif tap:stack0 --address $STACK/24 --gateway $WORLD \
+    env "${SANITIZER_OPTIONS[@]}" $DAEMON_WRAPPER "$BUILD/sidestackd" --socket "$WORK/control" --netif tap:stack0 \
+        --address $STACK/24 --gateway $WORLD \
         "${DAEMON_OPTIONS[@]}" --ready-fd 3 3>"$WORK/ready" 2>"$WORK/sidestackd.log" </dev/null &
     DAEMON_PID=$!
     IFS= read -r -N 1 -t 20 _ <"$WORK/ready" || fail "sidestackd did not start"

@@ -11,8 +11,8 @@ run() {
     local what=$1 output rate
     shift
     output=$("$@" --json) || fail "$what: $output"
-    rate=$($PYTHON -c 'import json, sys; print(round(json.load(sys.stdin)["end"]["sum_received"]["bits_per_second"] / 1e6))' \
-        <<<"$output") || fail "$what: $output"
+    rate=$($PYTHON -c 'import json, sys
+print(round(json.load(sys.stdin)["end"]["sum_received"]["bits_per_second"] / 1e6))' <<<"$output") || fail "$what: $output"
     [ "$rate" -gt 0 ] || fail "$what: no data came"
     note "ok: $what: $rate Mbit/s"
 }

@@ -15,8 +15,8 @@ fetch() {
     local address=$1
     shift
     check_equal "urllib from $address" \
-        "$("$@" $PYTHON -c 'import sys, urllib.request as r; sys.stdout.buffer.write(r.urlopen(sys.argv[1], timeout=20).read())' \
-            "http://$address:8000/large" | sha256)" "$want"
+        "$("$@" $PYTHON -c 'import sys, urllib.request as r
+sys.stdout.buffer.write(r.urlopen(sys.argv[1], timeout=20).read())' "http://$address:8000/large" | sha256)" "$want"
     check_equal "a refused connection to $address" \
         "$("$@" $PYTHON -c 'import sys, urllib.request as r
 try:

@@ -1,5 +1,5 @@
 #!/bin/bash
-# A service that is killed: its connections are reset at once, new sockets fail clearly; after its restart they work again.
+# A service that is killed: its connections are reset at once, new sockets fail clearly, and work again after its restart.
 # time: 60
 # shellcheck source=../lib.sh
 . "$(dirname "$0")/../lib.sh"

@@ -19,7 +19,8 @@ session() {
         "$("$@" "${SSH[@]}" "$address" 'set -- $SSH_CONNECTION; echo $1 $3')" "$peer $address"
     check_equal "exit status" "$("$@" "${SSH[@]}" "$address" 'exit 7' || echo $?)" 7
     check_equal "100 MB from the server" "$("$@" "${SSH[@]}" "$address" "cat '$WORK/large'" | sha256)" "$want"
-    check_equal "100 MB to the server" "$("$@" "${SSH[@]}" "$address" 'sha256sum' <"$WORK/large" | cut -d ' ' -f 1)" "$want"
+    check_equal "100 MB to the server" \
+        "$("$@" "${SSH[@]}" "$address" 'sha256sum' <"$WORK/large" | cut -d ' ' -f 1)" "$want"
     large=$("$@" "${SSH[@]}" "$address" cat <"$WORK/large" | sha256)
     check_equal "100 MB there and back at once" "$large" "$want"
 }

@@ -19,7 +19,8 @@ wait_for_line server 'Serving HTTP'
 echo hello >"$WORK/file"
 check_equal "sidestack run, installed" \
     "$(in_p /usr/local/bin/sidestack run --socket "$WORK/control" -- curl -sS http://$WORLD:8000/file)" hello
-check_equal "their versions" "$(/usr/local/bin/sidestack --version | cut -d ' ' -f 2)" "$(/usr/local/bin/sidestackd --version | cut -d ' ' -f 2)"
+check_equal "their versions" "$(/usr/local/bin/sidestack --version | cut -d ' ' -f 2)" \
+    "$(/usr/local/bin/sidestackd --version | cut -d ' ' -f 2)"
 ldd /usr/local/bin/sidestackd /usr/local/lib/sidestack/libintercept.so | grep 'not found' && fail "a library is missing"
 
 make -s uninstall DESTDIR="$WORK/root"

@@ -2,7 +2,8 @@
 # valgrind finds nothing in the service while real programs use it, and no memory is left when it ends.
 # time: 180
 if [ -z "${SIDESTACK_TEST_WRAPPER:-}" ]; then
-    export SIDESTACK_TEST_WRAPPER="valgrind -q --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite,indirect,possible"
+    export SIDESTACK_TEST_WRAPPER="valgrind -q --error-exitcode=99 --leak-check=full"
+    SIDESTACK_TEST_WRAPPER+=" --errors-for-leak-kinds=definite,indirect,possible"
 fi
 # shellcheck source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
