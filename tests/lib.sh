@@ -71,7 +71,8 @@ background() {
         shift
         set -- nsenter --net=/run/netns/P -- env "${STACK_ENVIRONMENT[@]}" "$@"
     fi
-    "$@" >"$WORK/$name.log" 2>&1 </dev/null &
+    : >"$WORK/$name.log" # here, so that what an earlier program of this name said is gone
+    "$@" >>"$WORK/$name.log" 2>&1 </dev/null &
     BACKGROUND_PID=$!
     PIDS+=("$BACKGROUND_PID")
     PID_OF[$name]=$BACKGROUND_PID
