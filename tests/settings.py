@@ -3,8 +3,9 @@
     kernel:    namespace "subject" --- veth --- namespace "world"
     sidestack: no network, preload --- sidestackd --- TAP in a namespace "world"
 
-A world drops what is sent to 192.0.2.1, and answers 192.0.2.2 with an ICMP error. Needs root. Used by tests/oracle and
-tests/bench. SIDESTACK_TEST_BUILD, _LIBRARY, _PRELOAD and _WRAPPER are those of tests/lib.sh: where the daemon and the
+A world drops what is sent to 192.0.2.1, and answers 192.0.2.2 with an ICMP error (Linux sends one a second, after five at
+once: ip_error()). Needs root. Used by tests/oracle and tests/bench.
+SIDESTACK_TEST_BUILD, _LIBRARY, _PRELOAD and _WRAPPER are those of tests/lib.sh: where the daemon and the
 library are, another library, what must be loaded before it, and what runs the daemon (valgrind).
 """
 import os
