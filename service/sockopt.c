@@ -328,6 +328,8 @@ int sockopt_get(const struct socket *socket, const struct protocol_message *requ
             return -ENODATA;
         case SO_PEERNAME:
             return get_peer_name(socket, request, reply);
+        case SO_BINDTODEVICE: /* to none */
+            return answer(request, reply, "", 0);
         case SO_COOKIE:
             return request->option_length < sizeof socket->id ? -EINVAL
                                                               : answer(request, reply, &socket->id, sizeof socket->id);
@@ -429,6 +431,8 @@ int sockopt_set(struct socket *socket, const struct protocol_message *request)
         return -ENOPROTOOPT;
     if (level == SOL_SOCKET && name == SO_LINGER)
         return set_linger(socket, request);
+    if (level == SOL_SOCKET && name == SO_BINDTODEVICE) /* the stack has no devices with names: to none, or ENODEV */
+        return request->option_length == 0 || request->option[0] == '\0' ? 0 : -ENODEV;
     if (level == IPPROTO_TCP && name == TCP_CONGESTION)
         return set_congestion(request);
     error = read_int(request, &value);
