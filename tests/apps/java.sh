@@ -9,8 +9,8 @@ lib_begin
 export JAVA_TOOL_OPTIONS="-XX:-UsePerfData -Xshare:auto -XX:TieredStopAtLevel=1"
 java=(/usr/lib/jvm/*17*/bin/java)
 javac=(/usr/lib/jvm/*17*/bin/javac)
-"${javac[0]}" -J-XX:-UsePerfData -d "$WORK" "$TOP/tests/apps/HttpServer.java" 2>"$WORK/javac.log" || fail "javac"
-program=("${java[0]}" -XX:-UsePerfData -cp "$WORK" HttpServer)
+"${javac[0]}" -d "$WORK" "$TOP/tests/apps/HttpServer.java" 2>"$WORK/javac.log" || fail "javac"
+program=("${java[0]}" -cp "$WORK" HttpServer)
 
 expect() {
     printf '%s\n' "address $1" 'large 20000000' 'post 5000000' 'many 100' 'refused: Connection refused'
