@@ -42,6 +42,7 @@ static const struct option options[] = {
     OPTION(SOL_SOCKET, SO_RCVBUF, 40000, false),
     OPTION(SOL_SOCKET, SO_BUSY_POLL, 50, true),
     OPTION(SOL_SOCKET, SO_BINDTODEVICE, 'x', true),
+    OPTION(SOL_SOCKET, SO_INCOMING_NAPI_ID, 1, true),
     OPTION(IPPROTO_TCP, TCP_NODELAY, 1, true),
     OPTION(IPPROTO_TCP, TCP_CORK, 1, true),
     OPTION(IPPROTO_TCP, TCP_KEEPIDLE, 100, true),
