@@ -11,8 +11,9 @@
  *    number is the program's now, is left alone, and a new connection is made.
  *  - exec: they are close-on-exec.
  *  - fork: the pool belongs to the process that it was made in. The child closes its copies (a fork handler) and
- *    starts with an empty pool. A child without that handler (vfork, _Fork, clone) sees that it is not the owner and
- *    makes a connection for each request. No lock is held by anyone, so none can be held across fork.
+ *    starts with an empty pool. One that was made without handlers (_Fork, the clone system call) sees at its next
+ *    request that it is new. A child that shares our memory (vfork) is not the owner and makes a connection for each
+ *    request. No lock is held by anyone, so none can be held across fork.
  *  - The process gave up root, or its root directory, and may not connect any more: control_keep() made some
  *    connections before, and those are shared by waiting for one another.
  *  - The service was restarted: a connection on which a request can't be sent is replaced, once. A request that was
@@ -31,6 +32,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -64,7 +66,9 @@ struct slot {
 };
 
 static struct slot pool[POOL_SIZE];
-static _Atomic pid_t pool_pid; /* whose pool it is; 0 before the constructor */
+/* Whose pool it is. 0 before the constructor; also in a child that was made past fork() and its handlers, because the
+ * kernel wipes the page that this is on (MADV_WIPEONFORK). A child that shares our memory (vfork) finds the parent's. */
+static _Atomic pid_t *pool_pid;
 
 static struct sockaddr_un service_address; /* the family is 0 until the environment was read */
 static _Atomic bool complained;
@@ -181,11 +185,35 @@ struct request {
     struct connection own; /* when slot is NULL */
 };
 
+/* In a child: what was copied is the parent's. */
+static void begin_child(void)
+{
+    int saved_errno = errno;
+
+    for (size_t i = 0; i < POOL_SIZE; i++) {
+        connection_close(&pool[i].connection);
+        atomic_store(&pool[i].state, SLOT_FREE);
+    }
+    *pool_pid = getpid();
+    descriptor_start();
+    errno = saved_errno;
+}
+
+/* Is the pool this process's? A child that nobody told us of gets one here. */
+static bool pool_is_own(void)
+{
+    if (pool_pid == NULL)
+        return false;
+    if (*pool_pid == 0)
+        begin_child();
+    return *pool_pid == getpid();
+}
+
 /* Get a connection for one request, which may not be open yet. */
 static void request_begin(struct request *request)
 {
     request->slot = NULL;
-    if (getpid() == pool_pid)
+    if (pool_is_own())
         for (size_t i = 0; i < POOL_SIZE && request->slot == NULL; i++)
             if (atomic_exchange(&pool[i].state, SLOT_BUSY) == SLOT_FREE)
                 request->slot = &pool[i];
@@ -207,7 +235,7 @@ static void request_end(struct request *request, bool keep)
  */
 static bool request_wait_for_kept(struct request *request)
 {
-    bool is_any_open = getpid() == pool_pid;
+    bool is_any_open = pool_is_own();
 
     request_end(request, false);
     request->slot = NULL;
@@ -430,7 +458,7 @@ void control_keep(void)
     struct request requests[KEPT_CONNECTIONS];
     int state;
 
-    if (getpid() != pool_pid)
+    if (!pool_is_own())
         return;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
     for (size_t i = 0; i < KEPT_CONNECTIONS; i++)
@@ -442,24 +470,16 @@ void control_keep(void)
     errno = saved_errno;
 }
 
-/* In the child of fork(): what was copied is the parent's. */
-static void begin_child(void)
-{
-    int saved_errno = errno;
-
-    for (size_t i = 0; i < POOL_SIZE; i++) {
-        connection_close(&pool[i].connection);
-        atomic_store(&pool[i].state, SLOT_FREE);
-    }
-    pool_pid = getpid();
-    descriptor_start();
-    errno = saved_errno;
-}
-
 void control_start(void)
 {
+    void *page = mmap(NULL, (size_t)getpagesize(), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
     if (service_address.sun_family == 0)
         find_service();
-    pool_pid = getpid();
+    if (page == MAP_FAILED)
+        return; /* each request makes a connection of its own */
+    madvise(page, (size_t)getpagesize(), MADV_WIPEONFORK);
+    pool_pid = page;
+    *pool_pid = getpid();
     pthread_atfork(NULL, NULL, begin_child);
 }
