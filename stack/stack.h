@@ -187,6 +187,8 @@ enum stack_tcp_option {
     STACK_TCP_MAXSEG,       /* bytes; 0: by the path */
     STACK_IP_TTL,           /* 1 to 255 */
     STACK_IP_TOS,           /* 0 to 255 */
+    STACK_IP_FREEBIND,      /* 0, 1: bind() to any address */
+    STACK_IP_TRANSPARENT,   /* 0, 1: the same */
     STACK_TCP_OPTION_COUNT
 };
 int stack_tcp_set_option(struct stack_tcp *tcp, enum stack_tcp_option option, int value);

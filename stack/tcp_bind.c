@@ -124,7 +124,7 @@ int stack_tcp_bind(struct stack_tcp *tcp, const union stack_address *address)
         return -EAFNOSUPPORT;
     if (tcp->bound || (tcp->role != TCP_ROLE_NEW && tcp->role != TCP_ROLE_FAILED))
         return -EINVAL;
-    if (!tcp_bind_is_ours(&local))
+    if (!tcp_bind_is_ours(&local) && !tcp->options[STACK_IP_FREEBIND] && !tcp->options[STACK_IP_TRANSPARENT])
         return -EADDRNOTAVAIL;
     if (port == 0) {
         port = tcp_bind_choose_port();

@@ -126,6 +126,22 @@ static void run_bind_odd(void)
     }
 }
 
+/* IP_FREEBIND and IP_TRANSPARENT: an address that nobody has here, yet. */
+static void run_bind_free(void)
+{
+    static const int options[] = {IP_FREEBIND, IP_TRANSPARENT};
+
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
+        int fd = oracle_socket(), on = 1;
+
+        CALL(setsockopt(fd, IPPROTO_IP, options[i], &on, sizeof on));
+        CALL(oracle_bind(fd, oracle_address("192.0.2.200", 0)));
+        CALL(listen(fd, 1));
+        oracle_print_names(fd);
+        close(fd);
+    }
+}
+
 static void run_bind_unspec(void)
 {
     int fd = oracle_socket();
@@ -340,6 +356,7 @@ const struct oracle_case oracle_cases[] = {
     {"bad_lengths", run_bad_lengths},
     {"bind_errors", run_bind_errors},
     {"bind_odd", run_bind_odd},
+    {"bind_free", run_bind_free},
     {"bind_unspec", run_bind_unspec},
     {"bind_loopback", run_bind_loopback},
     {"bind_connected", run_bind_connected},
