@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""drive_unittest - run modules of unittest tests and report each test: drive_unittest.py [--done A,B] [--only A,B] MODULE..."""
+"""drive_unittest - run modules of unittest and report each test: drive_unittest.py [--done A,B] [--only A,B] MODULE..."""
 import argparse
 import faulthandler
 import os
@@ -13,7 +13,7 @@ FAILURE_LINES = 30
 
 
 class Reporter(unittest.TestResult):
-    """Prints "@start NAME", and "@pass NAME" or the like when the test is over. Reports go to a descriptor of their own."""
+    """Prints "@start NAME", and "@pass NAME" or the like when the test is over, on a descriptor of its own."""
 
     def __init__(self, report_fd):
         super().__init__()
@@ -80,7 +80,7 @@ def main():
     faulthandler.enable()
     try:
         from test import support
-        support.use_resources = ["network"]  # test_socketserver wants it, and loopback is enough; nothing else that is large
+        support.use_resources = ["network"]  # test_socketserver wants it, and loopback is enough
     except ImportError:
         pass
     report_fd = os.dup(1)

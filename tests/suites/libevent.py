@@ -30,7 +30,8 @@ def prepare():
         return
     os.makedirs(BUILD, exist_ok=True)
     with open(os.path.join(BUILD, "log"), "wb") as log:
-        for command in ([os.path.join(source, "configure"), "--disable-openssl", "--disable-shared", "--disable-samples", "-q"],
+        configure = os.path.join(source, "configure")
+        for command in ([configure, "--disable-openssl", "--disable-shared", "--disable-samples", "-q"],
                         ["make", *NO_AUTOTOOLS, "include/event2/event-config.h"],
                         ["make", "-j2", *NO_AUTOTOOLS, "test/regress"]):
             if subprocess.run(command, cwd=BUILD, stdin=subprocess.DEVNULL, stdout=log, stderr=log).returncode != 0:

@@ -1,4 +1,4 @@
-"""redis - Redis's runtest (Debian: source package redis, run on its redis-server): the parts that are about connections."""
+"""redis - Redis's runtest (Debian: source package redis, run on its redis-server): what is about connections."""
 import os
 import re
 

@@ -32,8 +32,9 @@ class Unit:
     """Some tests of a suite that are run by one process.
 
     name: for people and for the log's name
-    command: a function (done, only) that returns the command line. done: the names of the tests that have run already and
-        should not again (after one that hung); only: those to run, or None for all. A command that cannot choose ignores both.
+    command: a function (done, only) that returns the command line. done: the names of the tests that have run already
+        and should not again (after one that hung); only: those to run, or None for all. A command that cannot choose
+        ignores both.
     read: a function from the output to {name of test: outcome}; a test that began and did not end is STARTED
     quiet_seconds: the limit of a test: a process that says nothing for so long is killed
     total_seconds: the limit of the process
