@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""drive_unittest - run modules of unittest and report each test: drive_unittest.py [--done A,B] [--only A,B] MODULE..."""
+"""drive_unittest - run unittest modules and report each test: drive_unittest.py [--done A,B] [--only A,B] MODULE..."""
 import argparse
 import faulthandler
 import os

@@ -40,6 +40,7 @@ def prepare():
 
 def units():
     def unit(group):
-        return Unit(group, lambda done, only: [PROGRAM, "--timeout", "30", *(sorted(only) if only else [group + "/.."])],
-                    read_results, quiet_seconds=60)
+        def command(done, only):
+            return [PROGRAM, "--timeout", "30", *(sorted(only) if only else [group + "/.."])]
+        return Unit(group, command, read_results, quiet_seconds=60)
     return [unit(group) for group in GROUPS]

@@ -6,10 +6,11 @@ from suite import FAIL, PASS, SKIP, Unit, fetch_source
 
 PACKAGE = "redis"
 FILES = ("unit/auth", "unit/protocol", "unit/networking", "unit/pubsub", "unit/multi", "unit/introspection",
-         "unit/introspection-2", "unit/limits", "unit/querybuf", "unit/pendingquerybuf", "unit/replybufsize", "unit/quit",
-         "unit/client-eviction", "unit/obuf-limits", "unit/pause", "unit/tracking", "unit/wait", "unit/shutdown",
-         "integration/redis-cli", "integration/redis-benchmark", "integration/replication-2", "integration/replication-4",
-         "integration/psync2-reg", "integration/block-repl", "integration/failover", "integration/shutdown")
+         "unit/introspection-2", "unit/limits", "unit/querybuf", "unit/pendingquerybuf", "unit/replybufsize",
+         "unit/quit", "unit/client-eviction", "unit/obuf-limits", "unit/pause", "unit/tracking", "unit/wait",
+         "integration/redis-cli", "integration/redis-benchmark", "integration/replication-2",
+         "integration/replication-4", "integration/psync2-reg", "integration/block-repl", "integration/failover",
+         "unit/shutdown", "integration/shutdown")
 LINE = re.compile(r"^\[(ok|err|skip|ignore|exception|timeout)\]: (.*?)(?: \(\d+ ms\)| in tests/\S+)?$", re.MULTILINE)
 OUTCOMES = {"ok": PASS, "skip": SKIP, "ignore": SKIP}
 # runtest wants to be where its sources are, and writes there: each run gets a copy.

@@ -1,4 +1,4 @@
-"""socat - socat's test.sh (Debian: source package socat, run on the socat that is installed): what it knows by "tcp4"."""
+"""socat - socat's test.sh (Debian: source package socat, run on the installed socat): what it knows by "tcp4"."""
 import os
 import re
 

@@ -71,7 +71,7 @@ def unittest_unit(name, modules, **settings):
 
 
 def programs_unit(name, commands, limit_seconds=60, **settings):
-    """Return: a Unit of programs, each of them one test that passes when it exits with 0. commands: {test: [argument]}."""
+    """Return: a Unit of programs, each a test that passes when it exits with 0. commands: {test: [argument]}."""
     def command(done, only):
         arguments = [PYTHON, os.path.join(HERE, "drive_programs.py"), str(limit_seconds)]
         for test, program in commands.items():
