@@ -223,6 +223,11 @@ static long do_wait(int number, short events)
 
     if (poll(&poll_fd, 1, DEADLINE_S * 1000) <= 0)
         return -ETIMEDOUT;
+    /* A reset shows as ERR first, for a moment, while the kernel is still at it on another processor. */
+    for (int i = 0; poll_fd.revents == POLLERR && i < DEADLINE_S * 1000; i++) {
+        poll(NULL, 0, 1);
+        poll(&poll_fd, 1, 0);
+    }
     poll_fd.events = POLLIN | POLLRDHUP;
     poll(&poll_fd, 1, 0);
     add_text("%s%s%s%s", poll_fd.revents & POLLIN ? " IN" : "", poll_fd.revents & POLLRDHUP ? " RDHUP" : "",
