@@ -5,7 +5,7 @@ import re
 from suite import FAIL, PASS, SKIP, STARTED, Unit, fetch_source
 
 PACKAGE = "tcl8.6"
-FILES = ("socket", "http", "http11", "httpold", "httpcookie", "httpPipeline")
+FILES = ("socket", "http", "http11", "httpold", "httpcookie")
 LINE = re.compile(r"^(?:---- (?P<start>\S+) start|==== (?P<fail>\S+) .*FAILED|\+\+\+\+ (?P<pass>\S+) PASSED"
                   r"|\+\+\+\+ (?P<skip>\S+) SKIPPED:.*)$", re.MULTILINE)
 OUTCOMES = {"start": STARTED, "fail": FAIL, "pass": PASS, "skip": SKIP}
