@@ -260,6 +260,25 @@ static void tcp_sent(void *owner)
         socket_queue_work(socket, WORK_TO_WIRE);
 }
 
+/*
+ * The connection was reset, and the pair has no room for what had come: the program may be blocked in a write, waiting for a
+ * reset that waits for it to read. So its writes fail from now on (EPIPE), and poll says that it can write.
+ */
+static void end_writes(struct socket *socket)
+{
+    static char waste[64 * 1024];
+    struct iovec iov = {waste, sizeof waste};
+    ssize_t fresh;
+
+    shutdown(socket->pair_fd, SHUT_RD);
+    while ((fresh = pair_fresh_bytes(socket->pair_fd)) > 0) {
+        size_t want = (size_t)fresh < sizeof waste ? (size_t)fresh : sizeof waste;
+
+        if (pair_read(socket->pair_fd, &iov, 1, want) <= 0)
+            break;
+    }
+}
+
 static void tcp_failed(void *owner, int error)
 {
     struct socket *socket = owner;
@@ -270,6 +289,8 @@ static void tcp_failed(void *owner, int error)
     }
     socket->error = error;
     socket_note(socket, EVENT_FAILED);
+    if (stack_tcp_receive_queued(socket->tcp) > 0)
+        end_writes(socket);
     socket_queue_work(socket, WORK_TO_PROGRAM);
 }
 
