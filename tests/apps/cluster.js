@@ -24,7 +24,7 @@ if (cluster.isPrimary) {
     });
     // Connections that the primary itself accepts and passes on, with what was not read yet still in them.
     net.createServer({ pauseOnConnect: true }, (socket) => {
-        Object.values(cluster.workers)[0].send('connection', socket);
+        Object.values(cluster.workers).find((worker) => worker.isConnected()).send('connection', socket);
     }).listen(port + 1, address);
 } else {
     http.createServer((request, response) => {
