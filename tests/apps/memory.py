@@ -1,11 +1,11 @@
-"""memory.py ADDRESS PORT - the private memory that the library costs: in this process, and in a child after fork."""
+"""memory.py ADDRESS PORT - the memory that the library costs, private and dirty: in this process, and in a child after fork."""
 import os
 import socket
 import sys
 
 
 def private_kib():
-    """Private memory, in KiB, of the library's mappings, its zeroed data included."""
+    """Private memory that was written to, in KiB, of the library's mappings, its zeroed data included."""
     total = 0
     counting = False
     last_end = None
@@ -17,7 +17,7 @@ def private_kib():
                 is_bss = len(words) == 5 and counting and start == last_end
                 counting = line.rstrip().endswith("libintercept.so") or is_bss
                 last_end = end
-            elif counting and words[0] in ("Private_Dirty:", "Private_Clean:"):
+            elif counting and words[0] == "Private_Dirty:":
                 total += int(words[1])
     return total
 
