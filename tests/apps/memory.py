@@ -1,4 +1,4 @@
-"""memory.py ADDRESS PORT - the memory that the library costs, private and dirty: in this process, and in a child after fork."""
+"""memory.py ADDRESS PORT - what the library costs in private, dirty memory: here, and in a child after fork."""
 import os
 import socket
 import sys
