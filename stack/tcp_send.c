@@ -291,6 +291,16 @@ void tcp_send_push(struct stack_tcp *tcp, bool more)
 }
 
 /*
+ * lwIP splits a segment when the peer's window is too small for it, and leaves a FIN that it carried on both parts: the peer
+ * would take the first for the end of the stream. A FIN belongs to what ends where all that was ever queued ends.
+ */
+static void clear_early_fin(const struct tcp_pcb *pcb, struct tcp_hdr *header, u16_t size)
+{
+    if (size > 0 && TCP_SEQ_LT(lwip_ntohl(header->seqno) + size, pcb->snd_lbb))
+        TCPH_UNSET_FLAG(header, TCP_FIN);
+}
+
+/*
  * lwIP gets stuck when it has put everything back to be sent again, the peer then acknowledges the first segment in
  * part, and its window is smaller than the rest: the split that lwIP makes ends before what was acknowledged, and such
  * a segment is never sent. So cut off here what the peer has.
@@ -304,8 +314,10 @@ void tcp_send_trim_acknowledged(struct stack_tcp *tcp)
         struct tcp_seg *segment = pcb->unsent;
         u32_t has = pcb->lastack - lwip_ntohl(segment->tcphdr->seqno);
 
-        if (has == 0 || has > segment->len || (has < segment->len && tcp_split_unsent_seg(pcb, (u16_t)has) != ERR_OK) ||
-            TCP_TCPLEN(segment) != has)
+        if (has == 0 || has > segment->len || (has < segment->len && tcp_split_unsent_seg(pcb, (u16_t)has) != ERR_OK))
+            break;
+        clear_early_fin(pcb, segment->tcphdr, segment->len);
+        if (TCP_TCPLEN(segment) != has)
             break;
         pcb->unsent = segment->next;
         pcb->snd_queuelen = (u16_t)(pcb->snd_queuelen - pbuf_clen(segment->p));
@@ -365,6 +377,8 @@ u32_t *tcp_socket_on_segment(struct pbuf *p, struct tcp_hdr *header, const struc
             option[3] = (u8_t)maximum;
         }
     } else {
+        clear_early_fin(pcb, header, (u16_t)(p->tot_len - TCPH_HDRLEN_BYTES(header)));
+        flags = TCPH_FLAGS(header);
         again = TCP_SEQ_LT(lwip_ntohl(header->seqno), pcb->snd_nxt) &&
                 (p->tot_len > TCPH_HDRLEN_BYTES(header) || (flags & TCP_FIN) != 0);
     }
