@@ -93,6 +93,27 @@ START_TEST(peer_half_closes_and_goes_on_receiving)
 }
 END_TEST
 
+/* The FIN rides on the last segment, and the peer's window makes lwIP split that. */
+START_TEST(fin_comes_at_the_end_when_the_window_is_small)
+{
+    size_t size = 0;
+    uint8_t flags = 0;
+
+    peer.window = 0;
+    peer_say(&peer, TH_ACK, NULL, 0);
+    send_bytes(told.tcp, data, 1000);
+    ck_assert_int_eq(stack_tcp_shutdown_send(told.tcp), 0);
+    for (int i = 0; i < 200 && (flags & TH_FIN) == 0; i++) {
+        flags = take_all(&size);
+        peer.window = 300;
+        peer_say(&peer, TH_ACK, NULL, 0);
+        stack_advance(500);
+    }
+    ck_assert_uint_eq(flags & TH_FIN, TH_FIN);
+    ck_assert_uint_eq(size, 1000);
+}
+END_TEST
+
 START_TEST(data_queued_before_close_is_still_sent)
 {
     size_t size = 0;
@@ -354,6 +375,7 @@ int main(void)
     tcase_add_test(tcase, we_half_close_and_go_on_receiving);
     tcase_add_test(tcase, peer_half_closes_and_goes_on_receiving);
     tcase_add_test(tcase, data_queued_before_close_is_still_sent);
+    tcase_add_test(tcase, fin_comes_at_the_end_when_the_window_is_small);
     tcase_add_test(tcase, slow_reader_gets_all_of_it_after_close);
     tcase_add_test(tcase, close_with_unread_data_resets);
     tcase_add_test(tcase, close_after_all_was_read_does_not_reset);
