@@ -3,7 +3,7 @@
  *
  * Only who closes a socket last waits. That can be seen only when it is closed, so the service is asked before for the
  * socket's number, and after to say when all is sent. A program that lingers at all is rare; the others don't pay for it.
- * DIFFERS: a socket that was asked to linger by the program before exec() does not (ends_more tells of the others).
+ * DIFFERS: a socket that was asked to linger before exec() does not; no test pins that yet.
  */
 #include "linger.h"
 

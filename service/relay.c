@@ -270,7 +270,8 @@ static void end_writes(struct socket *socket)
     struct iovec iov = {waste, sizeof waste};
     ssize_t fresh;
 
-    shutdown(socket->pair_fd, SHUT_RD);
+    if (shutdown(socket->pair_fd, SHUT_RD) < 0)
+        log_warn("relay: socket %llu: shutdown", (unsigned long long)socket->id);
     while ((fresh = pair_fresh_bytes(socket->pair_fd)) > 0) {
         size_t want = (size_t)fresh < sizeof waste ? (size_t)fresh : sizeof waste;
 
