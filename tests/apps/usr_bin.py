@@ -1,7 +1,7 @@
 """usr_bin.py LIBRARY DIRECTORY... - run each program there with --version and with --help, without the library and with it.
 
-Exit status and output must be the same, but for the library's line which says that there is no service. A program whose output differs from one run to the next without the library
-(process numbers, times) is only held to its exit status.
+Exit status and the lines of the output must be the same, but for the library's line which says that there is no service; their order may differ, because programs such as groff run
+others side by side. A program whose output differs from one run to the next without the library (process numbers, times) is only held to its exit status.
 """
 import concurrent.futures
 import os
@@ -38,13 +38,13 @@ def programs():
 
 
 def run(path, option, environment, limit_s=LIMIT_S):
-    """What came of it: exit status (None: it did not end in time), output."""
+    """What came of it: exit status (None: it did not end in time), the lines of the output in alphabetical order."""
     try:
         done = subprocess.run([path, option], env=environment, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
                               stderr=subprocess.STDOUT, timeout=limit_s, start_new_session=True)
-        return done.returncode, MESSAGE.sub(b"", done.stdout)
-    except subprocess.TimeoutExpired as expired:
-        return None, b""
+        return done.returncode, sorted(MESSAGE.sub(b"", done.stdout).splitlines())
+    except subprocess.TimeoutExpired:
+        return None, []
 
 
 def compare(path):
@@ -60,8 +60,8 @@ def compare(path):
             continue  # too slow to be compared
         if with_library_again[0] == again[0] and without[1] != again[1]:
             continue  # its output is never the same
-        return f"{path} {option}: without: {again[0]} {again[1][-300:]!r}, with: {with_library_again[0]} " \
-               f"{with_library_again[1][-300:]!r}"
+        return f"{path} {option}: without: {again[0]} {again[1][-8:]!r}, with: {with_library_again[0]} " \
+               f"{with_library_again[1][-8:]!r}"
     return None
 
 
