@@ -17,6 +17,10 @@
  *  - the service's end of every pair is bound to an abstract name that begins with PROTOCOL_NAME_PREFIX, so
  *    getpeername() on the program's end says "one of ours", and the next character says how the socket was born;
  *  - a listening descriptor delivers one struct protocol_accepted for each new connection.
+ *
+ * A datagram socket (UDP, ping, raw) has a SOCK_SEQPACKET pair. Each message in it, both ways, is one struct
+ * protocol_datagram and then the datagram's bytes: the library adds and strips the header. So a datagram of no bytes is
+ * a message, an end of file is the service's end, and every message says by itself whom it is from or for.
  */
 #ifndef SIDESTACK_PROTOCOL_H
 #define SIDESTACK_PROTOCOL_H
@@ -31,6 +35,7 @@
 #define PROTOCOL_NAME_PREFIX "sidestack/"
 #define PROTOCOL_NAME_KIND_SOCKET 's'   /* made by PROTOCOL_SOCKET: ask PROTOCOL_STATUS for its state */
 #define PROTOCOL_NAME_KIND_ACCEPTED 'a' /* born connected, through a listening socket */
+#define PROTOCOL_NAME_KIND_DATAGRAM 'd' /* made by PROTOCOL_SOCKET; carries struct protocol_datagram */
 
 /* Longest option value either way; struct tcp_info is the largest that Linux has (248 bytes in 6.18). */
 #define PROTOCOL_OPTION_MAX 256
@@ -134,5 +139,25 @@ struct protocol_accepted {
 };
 _Static_assert(sizeof(struct protocol_accepted) == 72, "on the wire");
 _Static_assert(offsetof(struct protocol_accepted, peer) == 40, "on the wire");
+
+/* protocol_datagram.flags */
+#define PROTOCOL_DATAGRAM_ERROR 1u   /* service to program: no datagram, but a pending error: the next call of a program fails with .error, once */
+
+/* Goes before the bytes of each datagram in the pair of a datagram socket. */
+struct protocol_datagram {
+    uint32_t magic;   /* PROTOCOL_MAGIC */
+    uint16_t version; /* PROTOCOL_VERSION */
+    uint16_t flags;   /* PROTOCOL_DATAGRAM_* */
+    int32_t error;    /* with PROTOCOL_DATAGRAM_ERROR: positive errno */
+    uint32_t interface; /* index; to send: 0: by the route */
+    int32_t ttl, tos;   /* to send: -1: the socket's */
+    uint32_t segment;   /* UDP_SEGMENT, UDP_GRO: bytes; 0: none */
+    uint32_t zero;
+    uint64_t received_ns; /* CLOCK_REALTIME; to send: 0 */
+    struct protocol_address peer;  /* from whom; to whom, length 0: the connected peer */
+    struct protocol_address local; /* sent to which of our addresses; to send: from which, length 0: chosen */
+};
+_Static_assert(sizeof(struct protocol_datagram) == 104, "on the wire");
+_Static_assert(offsetof(struct protocol_datagram, local) == 72, "on the wire");
 
 #endif
