@@ -12,14 +12,16 @@ VERSION    = 0.1.0
 INTERCEPT = service/control_path.c $(addprefix intercept/, address.c connect.c control.c data_receive.c data_send.c \
               descriptor.c export_data.c export_descriptor.c export_process.c export_socket.c export_syscall.c \
               libc.c linger.c option.c replace.c socket.c start.c state.c trace.c)
-STACK     = $(addprefix stack/, block.c gather.c icmp_error.c isn.c loop_netif.c port.c receive_block.c stack.c \
+STACK     = $(addprefix stack/, block.c dns_servers.c gather.c icmp_error.c isn.c loop_netif.c port.c receive_block.c stack.c \
               tcp_bind.c tcp_connect.c tcp_filter.c tcp_info.c tcp_listen.c tcp_option.c tcp_receive.c tcp_send.c \
               tcp_socket.c tcp_time_wait.c tcp_timer.c wire_netif.c wire_tap.c)
 SERVICE   = $(addprefix service/, capture.c client.c connect.c control_path.c control_socket.c listener.c log.c \
               loop.c options.c pair.c relay.c request.c socket.c sockopt.c)
 TOOL      = $(addprefix service/, control_path.c sidestack_check.c sidestack_run.c)
-LWIP      = $(addprefix core/, def.c inet_chksum.c init.c ip.c mem.c memp.c netif.c pbuf.c stats.c tcp.c tcp_in.c \
-              tcp_out.c ipv4/etharp.c ipv4/icmp.c ipv4/ip4.c ipv4/ip4_addr.c ipv4/ip4_frag.c) netif/ethernet.c
+LWIP      = $(addprefix core/, def.c inet_chksum.c init.c ip.c mem.c memp.c netif.c pbuf.c raw.c stats.c tcp.c \
+              tcp_in.c tcp_out.c udp.c) netif/ethernet.c \
+            $(addprefix core/ipv4/, acd.c dhcp.c etharp.c icmp.c igmp.c ip4.c ip4_addr.c ip4_frag.c) \
+            $(addprefix core/ipv6/, dhcp6.c ethip6.c icmp6.c inet6.c ip6.c ip6_addr.c ip6_frag.c mld6.c nd6.c)
 # The files that hold main(): no part of what the unit tests link.
 SERVICE_MAIN = service/sidestackd.c
 TOOL_MAIN    = service/sidestack.c

@@ -47,7 +47,7 @@ void loop_netif_open(ip4_addr_t own_address)
     IP4_ADDR(&address, 127, 0, 0, 1);
     IP4_ADDR(&mask, 255, 0, 0, 0);
     IP4_ADDR(&gateway, 127, 0, 0, 1);
-    netif_add(&loop, &address, &mask, &gateway, NULL, loop_init, ip4_input);
+    netif_add(&loop, &address, &mask, &gateway, NULL, loop_init, ip_input);
     netif_set_up(&loop);
 }
 

@@ -28,15 +28,17 @@
 
 /* Protocols. */
 #define LWIP_IPV4 1
-#define LWIP_IPV6 0
+#define LWIP_IPV6 1
 #define LWIP_ARP 1
 #define LWIP_ETHERNET 1
 #define LWIP_ICMP 1
-#define LWIP_RAW 0
-#define LWIP_UDP 0
+#define LWIP_RAW 1
+#define LWIP_UDP 1
 #define LWIP_TCP 1
-#define LWIP_DHCP 0
-#define LWIP_IGMP 0
+#define LWIP_DHCP 1
+#define LWIP_IGMP 1
+#define LWIP_DNS 1 /* so that DHCP and router advertisements ask for servers; dns.c itself is ours (dns_servers.c) */
+#define DNS_MAX_SERVERS 8
 #define IP_FORWARD 0
 #define IP_OPTIONS_ALLOWED 1
 #define IP_DEFAULT_TTL 64 /* as Linux */
@@ -50,6 +52,27 @@
 #define ARP_QUEUE_LEN 32
 #define ETHARP_TRUST_IP_MAC 0
 #define ETHARP_SUPPORT_STATIC_ENTRIES 0
+
+/*
+ * IPv6. The destination cache is searched from its start, and nd6.c counts its entries in signed 8-bit numbers; a
+ * connection remembers its entry (LWIP_NETIF_HWADDRHINT; that of ARP, too), so the search is for others.
+ */
+#define LWIP_IPV6_FORWARD 0
+#define LWIP_IPV6_NUM_ADDRESSES 16 /* of an interface; the first is the link-local one */
+#define LWIP_IPV6_MLD 1
+#define LWIP_IPV6_AUTOCONFIG 1
+#define LWIP_IPV6_DHCP6 1
+#define LWIP_IPV6_DHCP6_STATELESS 1
+#define LWIP_ND6_RDNSS_MAX_DNS_SERVERS DNS_MAX_SERVERS
+#define LWIP_IPV6_FRAG 1
+#define LWIP_IPV6_REASS 1
+#define LWIP_IPV6_SCOPES 1
+#define LWIP_ND6_NUM_NEIGHBORS 126
+#define LWIP_ND6_NUM_DESTINATIONS 126
+#define LWIP_ND6_NUM_PREFIXES 16
+#define LWIP_ND6_NUM_ROUTERS 8
+#define MEMP_NUM_ND6_QUEUE 128 /* packets that wait for neighbours, all together */
+#define LWIP_NETIF_HWADDRHINT 1
 
 /* Checksums: each frame says whether its sum is already known good, each wire whether it fills them in. */
 #define LWIP_CHECKSUM_CTRL_PER_NETIF 1

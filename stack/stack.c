@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "block.h"
+#include "dns_servers.h"
 #include "gather.h"
 #include "isn.h"
 #include "loop_netif.h"
@@ -37,6 +38,7 @@ int stack_open(const struct stack_config *config)
     initialised = true;
     wire = config->wire;
     memset(&lwip_stats, 0, sizeof lwip_stats);
+    dns_servers_clear();
     tcp_socket_open_all();
     tcp_timer_open();
     loop_netif_open(own);

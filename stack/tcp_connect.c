@@ -65,6 +65,7 @@ int stack_tcp_connect(struct stack_tcp *tcp, const union stack_address *address)
 {
     ip4_addr_t peer = {address->in.sin_addr.s_addr};
     ip4_addr_t local;
+    ip_addr_t lwip_local, lwip_peer;
     uint16_t port;
     struct tcp_pcb *pcb;
     int error;
@@ -102,7 +103,9 @@ int stack_tcp_connect(struct stack_tcp *tcp, const union stack_address *address)
     tcp_option_apply_all(tcp);
     tcp->pcb = NULL;
     ip_set_option(pcb, SOF_REUSEADDR); /* tcp_bind.c has checked */
-    if (tcp_bind(pcb, &local, port) != ERR_OK) {
+    ip_addr_copy_from_ip4(lwip_local, local);
+    ip_addr_copy_from_ip4(lwip_peer, peer);
+    if (tcp_bind(pcb, &lwip_local, port) != ERR_OK) {
         tcp_close(pcb);
         return tcp_connect_undo(tcp, -EADDRINUSE);
     }
@@ -110,7 +113,7 @@ int stack_tcp_connect(struct stack_tcp *tcp, const union stack_address *address)
         ip_reset_option(pcb, SOF_REUSEADDR); /* the port is nobody else's: spare lwIP the search for the same pair */
     tcp_socket_attach(tcp, pcb);
     tcp_socket_set_callbacks(tcp);
-    switch (tcp_time_wait_connect(pcb, &peer, tcp->peer_port, tcp_connect_on_connected)) {
+    switch (tcp_time_wait_connect(pcb, &lwip_peer, tcp->peer_port, tcp_connect_on_connected)) {
     case ERR_OK:
         return 0;
     case ERR_USE:

@@ -85,6 +85,7 @@ int stack_tcp_listen(struct stack_tcp *tcp, stack_tcp_may_accept *may_accept)
 {
     struct tcp_pcb *pcb, *listening;
     ip4_addr_t any = {0};
+    ip_addr_t local;
     err_t error;
 
     if (tcp->role == TCP_ROLE_LISTENING) {
@@ -114,7 +115,8 @@ int stack_tcp_listen(struct stack_tcp *tcp, stack_tcp_may_accept *may_accept)
     tcp_option_apply_all(tcp);
     tcp->pcb = NULL;
     ip_set_option(pcb, SOF_REUSEADDR);
-    error = tcp_bind(pcb, &tcp->local, tcp->local_port);
+    ip_addr_copy_from_ip4(local, tcp->local);
+    error = tcp_bind(pcb, &local, tcp->local_port);
     ip_reset_option(pcb, SOF_REUSEADDR); /* else lwIP refuses a second listener, which SO_REUSEPORT allows */
     listening = error == ERR_OK ? tcp_listen_with_backlog_and_err(pcb, 0, &error) : NULL;
     if (listening == NULL) {

@@ -139,7 +139,7 @@ int wire_netif_open(const struct stack_config *config)
     busy_until_us = 0;
     tick_us = port_now_us;
     gather_open(wire);
-    if (netif_add(&netif, &address, &mask, &gateway, (void *)(uintptr_t)config, wire_netif_init, ip4_input) == NULL)
+    if (netif_add(&netif, &address, &mask, &gateway, (void *)(uintptr_t)config, wire_netif_init, ip_input) == NULL)
         return -ENOMEM;
     netif.state = NULL;
     netif_set_default(&netif);
