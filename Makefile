@@ -126,7 +126,7 @@ $(UNIT_PROGRAMS): $(B)/unit/%: $(B)/obj/tests/unit/%.o $(B)/libunit.a
 PLATFORM_HELPERS  = tests/platform/platform.c
 PLATFORM_SOURCES  = $(filter-out $(PLATFORM_HELPERS),$(wildcard tests/platform/*.c))
 PLATFORM_PROGRAMS = $(patsubst tests/%.c,$(B)/%,$(PLATFORM_SOURCES))
-ORACLE_PEER       = tests/oracle/peer.c
+ORACLE_PEER       = $(wildcard tests/oracle/peer*.c)
 ORACLE_HELPERS    = $(wildcard tests/oracle/oracle*.c)
 ORACLE_SOURCES    = $(filter-out $(ORACLE_PEER) $(ORACLE_HELPERS),$(wildcard tests/oracle/*.c))
 ORACLE_PROGRAMS   = $(patsubst tests/%.c,$(B)/%,$(ORACLE_SOURCES))
@@ -135,6 +135,7 @@ platform: $(PLATFORM_PROGRAMS)
 $(PLATFORM_PROGRAMS): $(call objects,$(PLATFORM_HELPERS))
 oracle: $(ORACLE_PROGRAMS) $(B)/oracle/peer
 $(ORACLE_PROGRAMS): $(call objects,$(ORACLE_HELPERS))
+$(B)/oracle/peer: $(call objects,$(filter-out tests/oracle/peer.c,$(ORACLE_PEER)))
 $(PLATFORM_PROGRAMS) $(ORACLE_PROGRAMS) $(B)/oracle/peer $(B)/bench/traffic: $(B)/%: $(B)/obj/tests/%.o
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)

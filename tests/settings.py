@@ -3,8 +3,8 @@
     kernel:    namespace "subject" --- veth --- namespace "world"
     sidestack: no network, preload --- sidestackd --- TAP in a namespace "world"
 
-A world drops what is sent to 192.0.2.1, and answers 192.0.2.2 with an ICMP error (Linux sends one a second, after five at
-once: ip_error()). Needs root. Used by tests/oracle and tests/bench.
+A world drops what is sent to 192.0.2.1 and 2001:db8::1, and answers 192.0.2.2 and 2001:db8::2 with an ICMP error (Linux
+sends one a second, after five at once: ip_error()). Needs root. Used by tests/oracle and tests/bench.
 SIDESTACK_TEST_BUILD, _LIBRARY, _PRELOAD and _WRAPPER are those of tests/lib.sh: where the daemon and the
 library are, another library, what must be loaded before it, and what runs the daemon (valgrind).
 """
@@ -22,12 +22,25 @@ PRELOAD = os.environ.get("SIDESTACK_TEST_PRELOAD", "")
 WRAPPER = os.environ.get("SIDESTACK_TEST_WRAPPER", "").split()
 
 WORLD_ADDRESS, SUBJECT_ADDRESS, PREFIX = "10.99.0.1", "10.99.0.2", 24
+WORLD_ADDRESS6, SUBJECT_ADDRESS6, PREFIX6 = "fd99::1", "fd99::2", 64
+# What the oracle's programs are told, by family.
 ADDRESSES = {
-    "ORACLE_PEER_ADDRESS": WORLD_ADDRESS,
-    "ORACLE_SUBJECT_ADDRESS": SUBJECT_ADDRESS,
-    "ORACLE_SILENT_ADDRESS": "192.0.2.1",
-    "ORACLE_UNREACHABLE_ADDRESS": "192.0.2.2",
-    "ORACLE_ABSENT_ADDRESS": "10.99.0.77",
+    4: {
+        "ORACLE_FAMILY": "4",
+        "ORACLE_PEER_ADDRESS": WORLD_ADDRESS,
+        "ORACLE_SUBJECT_ADDRESS": SUBJECT_ADDRESS,
+        "ORACLE_SILENT_ADDRESS": "192.0.2.1",
+        "ORACLE_UNREACHABLE_ADDRESS": "192.0.2.2",
+        "ORACLE_ABSENT_ADDRESS": "10.99.0.77",
+    },
+    6: {
+        "ORACLE_FAMILY": "6",
+        "ORACLE_PEER_ADDRESS": WORLD_ADDRESS6,
+        "ORACLE_SUBJECT_ADDRESS": SUBJECT_ADDRESS6,
+        "ORACLE_SILENT_ADDRESS": "2001:db8::1",
+        "ORACLE_UNREACHABLE_ADDRESS": "2001:db8::2",
+        "ORACLE_ABSENT_ADDRESS": "fd99::77",
+    },
 }
 
 
@@ -46,7 +59,7 @@ class Setting:
         self.name = name
         self.namespaces = []
         self.failed = False  # something that is not a transcript went wrong
-        self.environment = dict(os.environ, **ADDRESSES)
+        self.environment = dict(os.environ)
         self.environment.pop("LD_PRELOAD", None)
 
     def add_namespace(self, role):
@@ -55,12 +68,21 @@ class Setting:
         self.namespaces.append(namespace)
         return namespace
 
+    def set_kernel(self, namespace, *settings):
+        """sysctl there. IPv6 addresses are usable at once, and nobody makes any by himself."""
+        run("ip", "netns", "exec", namespace, "sysctl", "-q", "net.ipv6.conf.all.accept_dad=0",
+            "net.ipv6.conf.default.accept_dad=0", "net.ipv6.conf.default.accept_ra=0",
+            "net.ipv4.ping_group_range=0 2147483647", *settings)
+
     def prepare_world(self):
         ip("-n", self.world, "link", "set", "lo", "up")
         ip("-n", self.world, "route", "add", "blackhole", "192.0.2.1/32")
         ip("-n", self.world, "route", "add", "unreachable", "192.0.2.2/32")
-        run("ip", "netns", "exec", self.world, "sysctl", "-q", "net.ipv4.ip_forward=1", "net.ipv4.icmp_ratelimit=0",
-            "net.ipv4.icmp_msgs_per_sec=100000", "net.ipv6.conf.all.disable_ipv6=1")
+        ip("-n", self.world, "route", "add", "blackhole", "2001:db8::1/128")
+        ip("-n", self.world, "route", "add", "unreachable", "2001:db8::2/128")
+        self.set_kernel(self.world, "net.ipv4.ip_forward=1", "net.ipv4.icmp_ratelimit=0",
+                        "net.ipv4.icmp_msgs_per_sec=100000", "net.ipv6.conf.all.forwarding=1",
+                        "net.ipv6.icmp.ratelimit=0")
 
     def enter(self, namespace, *command):
         return ["nsenter", "--net=/run/netns/" + namespace, "--", *command]
@@ -82,11 +104,15 @@ class Kernel(Setting):
         self.subject = self.add_namespace("subject")
         ip("-n", self.world, "link", "add", "veth0", "type", "veth", "peer", "name", "veth0", "netns", self.subject)
         ip("-n", self.subject, "link", "set", "lo", "up")
-        for namespace, address in ((self.world, WORLD_ADDRESS), (self.subject, SUBJECT_ADDRESS)):
+        self.prepare_world()
+        self.set_kernel(self.subject)
+        for namespace, address, address6 in ((self.world, WORLD_ADDRESS, WORLD_ADDRESS6),
+                                             (self.subject, SUBJECT_ADDRESS, SUBJECT_ADDRESS6)):
             ip("-n", namespace, "address", "add", f"{address}/{PREFIX}", "dev", "veth0")
+            ip("-n", namespace, "address", "add", f"{address6}/{PREFIX6}", "dev", "veth0", "nodad")
             ip("-n", namespace, "link", "set", "veth0", "up")
         ip("-n", self.subject, "route", "add", "default", "via", WORLD_ADDRESS)
-        self.prepare_world()
+        ip("-n", self.subject, "route", "add", "default", "via", WORLD_ADDRESS6)
 
 
 class Sidestack(Setting):
@@ -104,10 +130,11 @@ class Sidestack(Setting):
         self.directory = tempfile.mkdtemp(prefix="sidestack-")
         path = os.path.join(self.directory, "service.sock")
         self.preload = ["SIDESTACK_SOCKET=" + path, f"LD_PRELOAD={PRELOAD} {LIBRARY}".replace("= ", "=")]
+        self.prepare_world()
         ip("-n", self.world, "tuntap", "add", "dev", "tap0", "mode", "tap")
         ip("-n", self.world, "address", "add", f"{WORLD_ADDRESS}/{PREFIX}", "dev", "tap0")
+        ip("-n", self.world, "address", "add", f"{WORLD_ADDRESS6}/{PREFIX6}", "dev", "tap0", "nodad")
         ip("-n", self.world, "link", "set", "tap0", "up")
-        self.prepare_world()
         ready, ready_end = os.pipe()
         os.makedirs(os.path.dirname(self.log_path), exist_ok=True)
         log = open(self.log_path, "wb")

@@ -137,7 +137,7 @@ static void run_flags(void)
 
 static void run_addresses(void)
 {
-    static const socklen_t lengths[] = {sizeof(struct sockaddr_in), 128, 8, 0};
+    const socklen_t lengths[] = {oracle_address_size(), 128, 8, 0};
     int listen_fd = oracle_listen(5), fd;
 
     for (int i = 0; i < 4; i++) {
@@ -149,9 +149,9 @@ static void run_addresses(void)
         fd = CALL_FD(accept(listen_fd, (struct sockaddr *)&address, &length));
         oracle_say("length %u of %u, family %x, sin_zero %s, beyond %s", (unsigned)length, (unsigned)lengths[i],
                    address.ss_family, ((char *)&address)[8] == 0 ? "zero" : "not zero",
-                   ((char *)&address)[16] == 0x55 ? "untouched" : "touched");
-        if (lengths[i] >= sizeof(struct sockaddr_in))
-            oracle_say("%s", oracle_address_text(&address, sizeof(struct sockaddr_in)));
+                   ((char *)&address)[oracle_address_size()] == 0x55 ? "untouched" : "touched");
+        if (lengths[i] >= oracle_address_size())
+            oracle_say("%s", oracle_address_text(&address, oracle_address_size()));
         oracle_print_names(fd);
     }
 }

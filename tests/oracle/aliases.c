@@ -22,10 +22,10 @@
 /* A client's life by syscall(). */
 static void run_syscall_client(void)
 {
-    struct sockaddr_in peer = oracle_peer_address(oracle_peer_listen(5)), name;
+    union oracle_sockaddr peer = oracle_peer_address(oracle_peer_listen(5)), name;
     socklen_t length = sizeof name;
     char buffer[16] = "";
-    int fd = CALL_FD(syscall(SYS_socket, AF_INET, SOCK_STREAM, 0)), type = 0;
+    int fd = CALL_FD(syscall(SYS_socket, oracle_family(), SOCK_STREAM, 0)), type = 0;
 
     CALL(syscall(SYS_connect, fd, &peer, sizeof peer));
     peer_do("accept 0");
@@ -36,7 +36,7 @@ static void run_syscall_client(void)
     oracle_say("%s", oracle_address_text(&name, length));
     length = sizeof type;
     CALL(syscall(SYS_getsockopt, fd, SOL_SOCKET, SO_DOMAIN, &type, &length));
-    oracle_say("%d", type == AF_INET);
+    oracle_say("%d", type == oracle_family());
     CALL(syscall(SYS_setsockopt, fd, SOL_SOCKET, SO_KEEPALIVE, &type, sizeof type));
     CALL(syscall(SYS_sendto, fd, "abc", 3, 0, NULL, 0));
     CALL(syscall(SYS_write, fd, "def", 3));
@@ -53,9 +53,9 @@ static void run_syscall_client(void)
 
 static void run_syscall_server(void)
 {
-    struct sockaddr_in own = oracle_subject_address(0), name;
+    union oracle_sockaddr own = oracle_subject_address(0), name;
     socklen_t length = sizeof name;
-    int fd = CALL_FD(syscall(SYS_socket, AF_INET, SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP)), other;
+    int fd = CALL_FD(syscall(SYS_socket, oracle_family(), SOCK_STREAM | SOCK_CLOEXEC, IPPROTO_TCP)), other;
 
     CALL(syscall(SYS_bind, fd, &own, sizeof own));
     CALL(syscall(SYS_listen, fd, 5));
@@ -75,7 +75,7 @@ static void run_syscall_errors(void)
     CALL(syscall(SYS_recvfrom, fd, NULL, 0, 0, NULL, NULL));
     CALL(syscall(SYS_accept4, fd, NULL, NULL, 0));
     CALL(syscall(SYS_shutdown, fd, SHUT_WR));
-    CALL(syscall(SYS_socket, AF_INET, 99, 0));
+    CALL(syscall(SYS_socket, oracle_family(), 99, 0));
     CALL(syscall(SYS_connect, -1, NULL, 0));
 }
 
@@ -83,7 +83,7 @@ static void run_syscall_errors(void)
 static void run_internal_names(void)
 {
     static const char *const names[] = {"__connect", "__send", "__read", "__write", "__close", "__fcntl"};
-    struct sockaddr_in peer = oracle_peer_address(oracle_peer_listen(5));
+    union oracle_sockaddr peer = oracle_peer_address(oracle_peer_listen(5));
     int (*connect_call)(int, const struct sockaddr *, socklen_t), fd = oracle_socket();
     ssize_t (*send_call)(int, const void *, size_t, int);
 

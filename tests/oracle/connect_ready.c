@@ -17,7 +17,7 @@ enum peer_kind { ACCEPTING, REFUSING, SILENT };
 /* A socket on which connect() was begun. */
 static int begin_connect(enum peer_kind kind, int epoll_fd, unsigned epoll_events)
 {
-    struct sockaddr_in address = oracle_address("silent", 80);
+    union oracle_sockaddr address = oracle_address("silent", 80);
     struct epoll_event event = {.events = epoll_events};
     int fd = oracle_socket();
 
@@ -123,7 +123,7 @@ static void try_epoll_registered_before(enum peer_kind kind, unsigned mode)
 {
     int epoll_fd = epoll_create1(EPOLL_CLOEXEC), fd = oracle_socket();
     struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | mode};
-    struct sockaddr_in address;
+    union oracle_sockaddr address;
 
     if (kind == ACCEPTING)
         address = oracle_peer_address(oracle_peer_listen(5));

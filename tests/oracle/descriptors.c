@@ -180,7 +180,7 @@ static void run_handler_sends(void)
 
 static void connect_in_handler(int number)
 {
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    int fd = socket(oracle_family(), SOCK_STREAM, 0);
 
     (void)number;
     if (oracle_connect(fd, oracle_peer_address(handler_fd)) == 0)
@@ -209,7 +209,7 @@ static void *open_and_close(void *unused)
 {
     (void)unused;
     while (!stop_thread) {
-        int fd = socket(AF_INET, SOCK_STREAM, 0);
+        int fd = socket(oracle_family(), SOCK_STREAM, 0);
 
         if (fd >= 0)
             close(fd);
@@ -230,7 +230,7 @@ static void run_fork_beside_thread(void)
         pid_t child = fork();
 
         if (child == 0) {
-            int fd = socket(AF_INET, SOCK_STREAM, 0);
+            int fd = socket(oracle_family(), SOCK_STREAM, 0);
 
             alarm(10);
             _exit(fd >= 0 && oracle_connect(fd, oracle_peer_address(port)) == 0 ? 0 : 1);

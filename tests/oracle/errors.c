@@ -9,21 +9,21 @@
 
 static void run_socket_types(void)
 {
-    int fd = CALL_FD(socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP));
+    int fd = CALL_FD(socket(oracle_family(), SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP));
 
     oracle_say("O_NONBLOCK %d, FD_CLOEXEC %d", (fcntl(fd, F_GETFL) & O_NONBLOCK) != 0, fcntl(fd, F_GETFD));
-    fd = CALL_FD(socket(AF_INET, SOCK_STREAM, 0));
+    fd = CALL_FD(socket(oracle_family(), SOCK_STREAM, 0));
     oracle_say("O_NONBLOCK %d, FD_CLOEXEC %d", (fcntl(fd, F_GETFL) & O_NONBLOCK) != 0, fcntl(fd, F_GETFD));
-    CALL_FD(socket(AF_INET, SOCK_STREAM, IPPROTO_UDP));
-    CALL_FD(socket(AF_INET, SOCK_STREAM, 255));
-    CALL_FD(socket(AF_INET, SOCK_STREAM, 256));
-    CALL_FD(socket(AF_INET, SOCK_STREAM, 1000));
-    CALL_FD(socket(AF_INET, SOCK_STREAM, -1));
-    CALL_FD(socket(AF_INET, 0, 0));
-    CALL_FD(socket(AF_INET, 11, 0));
-    CALL_FD(socket(AF_INET, -1, 0));
-    CALL_FD(socket(AF_INET, SOCK_SEQPACKET, 0));
-    CALL_FD(socket(AF_INET, SOCK_STREAM | 0x100, 0));
+    CALL_FD(socket(oracle_family(), SOCK_STREAM, IPPROTO_UDP));
+    CALL_FD(socket(oracle_family(), SOCK_STREAM, 255));
+    CALL_FD(socket(oracle_family(), SOCK_STREAM, 256));
+    CALL_FD(socket(oracle_family(), SOCK_STREAM, 1000));
+    CALL_FD(socket(oracle_family(), SOCK_STREAM, -1));
+    CALL_FD(socket(oracle_family(), 0, 0));
+    CALL_FD(socket(oracle_family(), 11, 0));
+    CALL_FD(socket(oracle_family(), -1, 0));
+    CALL_FD(socket(oracle_family(), SOCK_SEQPACKET, 0));
+    CALL_FD(socket(oracle_family(), SOCK_STREAM | 0x100, 0));
     CALL_FD(socket(-1, SOCK_STREAM, 0));
     CALL_FD(socket(255, SOCK_STREAM, 0));
 }
@@ -109,7 +109,7 @@ static void run_closed_descriptor(void)
 {
     struct sockaddr_storage address;
     socklen_t length = sizeof address;
-    struct sockaddr_in peer = oracle_peer_address(80);
+    union oracle_sockaddr peer = oracle_peer_address(80);
     int value = 0, fd = oracle_socket();
 
     close(fd);
@@ -137,7 +137,7 @@ static void run_closed_descriptor(void)
 
 static void try_foreign(int fd, const char *what)
 {
-    struct sockaddr_in peer = oracle_peer_address(80);
+    union oracle_sockaddr peer = oracle_peer_address(80);
     struct sockaddr_storage address;
     socklen_t length = sizeof address;
     int value = 0;
@@ -176,7 +176,7 @@ static void run_foreign_unix(void)
 
     CALL(socketpair(AF_UNIX, SOCK_STREAM, 0, pair));
     try_foreign(pair[0], "an end of a pair");
-    CALL(socketpair(AF_INET, SOCK_STREAM, 0, pair));
+    CALL(socketpair(oracle_family(), SOCK_STREAM, 0, pair));
 }
 
 /* What fstat() and others tell about the descriptor itself. */

@@ -144,9 +144,9 @@ static void run_recvmsg(void)
 static void run_sendto(void)
 {
     int fd = oracle_connect_peer();
-    struct sockaddr_in address = oracle_address("192.0.2.7", 7);
+    union oracle_sockaddr address = oracle_address(oracle_pick("192.0.2.7", "2001:db8::7"), 7);
 
-    CALL(sendto(fd, "abc", 3, 0, (struct sockaddr *)&address, sizeof address)); /* Linux ignores the address */
+    CALL(sendto(fd, "abc", 3, 0, &address.sa, sizeof address)); /* Linux ignores the address */
     CALL(sendto(fd, "def", 3, 0, NULL, 0));
     peer_do("recv 0 6");
 }

@@ -53,7 +53,7 @@ static void run_connecting(void)
 
 static void run_lengths(void)
 {
-    static const socklen_t lengths[] = {sizeof(struct sockaddr_storage), sizeof(struct sockaddr_in), 8, 1, 0};
+    const socklen_t lengths[] = {sizeof(struct sockaddr_storage), oracle_address_size(), 8, 1, 0};
     int fd = oracle_connect_peer();
 
     for (size_t i = 0; i < sizeof lengths / sizeof lengths[0]; i++) {
@@ -90,22 +90,22 @@ static void run_bad_lengths(void)
 static void run_bind_errors(void)
 {
     int fd = oracle_socket();
-    struct sockaddr_in address = oracle_subject_address(0);
+    union oracle_sockaddr address = oracle_subject_address(0);
 
-    CALL(bind(fd, (struct sockaddr *)&address, 1));
-    CALL(bind(fd, (struct sockaddr *)&address, 8));
-    CALL(bind(fd, (struct sockaddr *)&address, 15));
-    CALL(bind(fd, (struct sockaddr *)&address, 1000));
+    CALL(bind(fd, &address.sa, 1));
+    CALL(bind(fd, &address.sa, 8));
+    CALL(bind(fd, &address.sa, 15));
+    CALL(bind(fd, &address.sa, 1000));
     CALL(bind(fd, NULL, sizeof address));
-    address.sin_family = AF_INET6;
-    CALL(bind(fd, (struct sockaddr *)&address, sizeof address));
-    address.sin_family = AF_UNIX;
-    CALL(bind(fd, (struct sockaddr *)&address, sizeof address));
-    address.sin_family = AF_UNSPEC; /* allowed by Linux with INADDR_ANY only */
-    CALL(bind(fd, (struct sockaddr *)&address, sizeof address));
-    CALL(oracle_bind(fd, oracle_address("192.0.2.200", 0)));
+    address.sa.sa_family = oracle_family() == AF_INET ? AF_INET6 : AF_INET;
+    CALL(bind(fd, &address.sa, sizeof address));
+    address.sa.sa_family = AF_UNIX;
+    CALL(bind(fd, &address.sa, sizeof address));
+    address.sa.sa_family = AF_UNSPEC; /* allowed by Linux with INADDR_ANY only */
+    CALL(bind(fd, &address.sa, sizeof address));
+    CALL(oracle_bind(fd, oracle_address(oracle_pick("192.0.2.200", "2001:db8::c8"), 0)));
     CALL(oracle_bind(fd, oracle_peer_address(0)));
-    CALL(oracle_bind(fd, oracle_address("240.0.0.1", 0)));
+    CALL(oracle_bind(fd, oracle_address(oracle_pick("240.0.0.1", "ff0e::1"), 0)));
     oracle_print_names(fd);
     CALL(oracle_bind(fd, oracle_subject_address(0)));
     CALL(oracle_bind(fd, oracle_subject_address(0)));
@@ -115,7 +115,8 @@ static void run_bind_errors(void)
 /* Linux lets one bind to addresses on which nothing can come. */
 static void run_bind_odd(void)
 {
-    static const char *const hosts[] = {"255.255.255.255", "224.0.0.1", "10.99.0.255", "10.99.0.0"};
+    const char *const hosts[] = {oracle_pick("255.255.255.255", "ff0e::1"), oracle_pick("224.0.0.1", "ff02::1"),
+                                 oracle_pick("10.99.0.255", "fd99::"), oracle_pick("10.99.0.0", "fd99::ffff")};
 
     for (size_t i = 0; i < sizeof hosts / sizeof hosts[0]; i++) {
         int fd = oracle_socket();
@@ -135,7 +136,7 @@ static void run_bind_free(void)
         int fd = oracle_socket(), on = 1;
 
         CALL(setsockopt(fd, IPPROTO_IP, options[i], &on, sizeof on));
-        CALL(oracle_bind(fd, oracle_address("192.0.2.200", 0)));
+        CALL(oracle_bind(fd, oracle_address(oracle_pick("192.0.2.200", "2001:db8::c8"), 0)));
         CALL(listen(fd, 1));
         oracle_print_names(fd);
         close(fd);
@@ -145,16 +146,16 @@ static void run_bind_free(void)
 static void run_bind_unspec(void)
 {
     int fd = oracle_socket();
-    struct sockaddr_in address = oracle_address("any", 0);
+    union oracle_sockaddr address = oracle_address("any", 0);
 
-    address.sin_family = AF_UNSPEC;
-    CALL(bind(fd, (struct sockaddr *)&address, sizeof address));
+    address.sa.sa_family = AF_UNSPEC;
+    CALL(bind(fd, &address.sa, oracle_address_size()));
     oracle_print_names(fd);
 }
 
 static void run_bind_loopback(void)
 {
-    static const char *const hosts[] = {"127.0.0.1", "127.0.0.2", "127.255.0.1"};
+    const char *const hosts[] = {"loopback", oracle_pick("127.0.0.2", "loopback"), oracle_pick("127.255.0.1", "loopback")};
 
     for (size_t i = 0; i < sizeof hosts / sizeof hosts[0]; i++) {
         int fd = oracle_socket(), client, server;
@@ -220,7 +221,7 @@ static void try_same_port(const char *first_role, const char *second_role, int o
 
 static void try_in_use(const char *first_role)
 {
-    static const char *const roles[] = {"10.99.0.2", "loopback", "any"};
+    static const char *const roles[] = {"subject", "loopback", "any"};
 
     for (int i = 0; i < 3; i++) {
         try_same_port(first_role, roles[i], 0, 0, false);
@@ -230,7 +231,7 @@ static void try_in_use(const char *first_role)
 
 static void run_in_use(void)
 {
-    try_in_use("10.99.0.2");
+    try_in_use("subject");
 }
 
 static void run_in_use_loopback(void)
@@ -245,22 +246,22 @@ static void run_in_use_any(void)
 
 static void run_in_use_reuseaddr(void)
 {
-    try_same_port("10.99.0.2", "10.99.0.2", SO_REUSEADDR, SO_REUSEADDR, false);
-    try_same_port("10.99.0.2", "10.99.0.2", SO_REUSEADDR, SO_REUSEADDR, true);
-    try_same_port("10.99.0.2", "10.99.0.2", SO_REUSEADDR, 0, false);
-    try_same_port("10.99.0.2", "10.99.0.2", 0, SO_REUSEADDR, false);
-    try_same_port("any", "10.99.0.2", SO_REUSEADDR, SO_REUSEADDR, false);
-    try_same_port("any", "10.99.0.2", SO_REUSEADDR, SO_REUSEADDR, true);
-    try_same_port("10.99.0.2", "any", SO_REUSEADDR, SO_REUSEADDR, true);
+    try_same_port("subject", "subject", SO_REUSEADDR, SO_REUSEADDR, false);
+    try_same_port("subject", "subject", SO_REUSEADDR, SO_REUSEADDR, true);
+    try_same_port("subject", "subject", SO_REUSEADDR, 0, false);
+    try_same_port("subject", "subject", 0, SO_REUSEADDR, false);
+    try_same_port("any", "subject", SO_REUSEADDR, SO_REUSEADDR, false);
+    try_same_port("any", "subject", SO_REUSEADDR, SO_REUSEADDR, true);
+    try_same_port("subject", "any", SO_REUSEADDR, SO_REUSEADDR, true);
 }
 
 static void run_in_use_reuseport(void)
 {
-    try_same_port("10.99.0.2", "10.99.0.2", SO_REUSEPORT, SO_REUSEPORT, false);
-    try_same_port("10.99.0.2", "10.99.0.2", SO_REUSEPORT, SO_REUSEPORT, true);
-    try_same_port("10.99.0.2", "10.99.0.2", SO_REUSEPORT, 0, true);
-    try_same_port("10.99.0.2", "10.99.0.2", 0, SO_REUSEPORT, true);
-    try_same_port("10.99.0.2", "10.99.0.2", SO_REUSEPORT, SO_REUSEADDR, true);
+    try_same_port("subject", "subject", SO_REUSEPORT, SO_REUSEPORT, false);
+    try_same_port("subject", "subject", SO_REUSEPORT, SO_REUSEPORT, true);
+    try_same_port("subject", "subject", SO_REUSEPORT, 0, true);
+    try_same_port("subject", "subject", 0, SO_REUSEPORT, true);
+    try_same_port("subject", "subject", SO_REUSEPORT, SO_REUSEADDR, true);
 }
 
 /* A server that is started again while connections of its predecessor live, or wait in TIME_WAIT. */

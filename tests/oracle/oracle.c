@@ -104,41 +104,56 @@ void oracle_name_port(int port, const char *name)
     }
 }
 
+/* The role that an address has, or its numbers. */
+static const char *host_text(const union oracle_sockaddr *name, char numbers[INET6_ADDRSTRLEN])
+{
+    static const char *const roles[] = {"subject", "peer", "any"};
+    const void *bytes = name->sa.sa_family == AF_INET ? (const void *)&name->in.sin_addr : &name->in6.sin6_addr;
+
+    for (size_t i = 0; i < sizeof roles / sizeof roles[0] && name->sa.sa_family == oracle_family(); i++) {
+        union oracle_sockaddr other = oracle_address(roles[i], 0);
+
+        if (oracle_family() == AF_INET && name->in.sin_addr.s_addr == other.in.sin_addr.s_addr)
+            return roles[i];
+        if (oracle_family() == AF_INET6 && IN6_ARE_ADDR_EQUAL(&name->in6.sin6_addr, &other.in6.sin6_addr))
+            return roles[i];
+    }
+    return inet_ntop(name->sa.sa_family, bytes, numbers, INET6_ADDRSTRLEN);
+}
+
 const char *oracle_address_text(const void *address, socklen_t length)
 {
     static char texts[4][80];
     static unsigned next;
     char *text = texts[next++ % 4];
     const char *port_name = "port", *host;
-    struct sockaddr_in in;
+    union oracle_sockaddr name;
+    char numbers[INET6_ADDRSTRLEN];
+    socklen_t size;
     bool at_peer;
+    int port;
 
-    memset(&in, 0, sizeof in);
-    memcpy(&in, address, length < sizeof in ? length : sizeof in);
+    memset(&name, 0, sizeof name);
+    memcpy(&name, address, length < sizeof name ? length : sizeof name);
     if (length == 0)
         return "none";
-    if (in.sin_family != AF_INET || length < sizeof in) {
-        snprintf(text, sizeof texts[0], "family %d, length %u", in.sin_family, (unsigned)length);
+    size = name.sa.sa_family == AF_INET ? sizeof name.in : sizeof name.in6;
+    if ((name.sa.sa_family != AF_INET && name.sa.sa_family != AF_INET6) || length < size) {
+        snprintf(text, sizeof texts[0], "family %d, length %u", name.sa.sa_family, (unsigned)length);
         return text;
     }
-    if (in.sin_addr.s_addr == oracle_subject_address(0).sin_addr.s_addr)
-        host = "subject";
-    else if (in.sin_addr.s_addr == oracle_peer_address(0).sin_addr.s_addr)
-        host = "peer";
-    else if (in.sin_addr.s_addr == htonl(INADDR_ANY))
-        host = "any";
-    else
-        host = inet_ntoa(in.sin_addr);
-    if (in.sin_port == 0)
+    host = host_text(&name, numbers);
+    port = ntohs(name.in.sin_port); /* at the same place in both */
+    if (port == 0)
         port_name = "0";
     /* A port that was chosen at one end may be the other end's, too. */
     at_peer = strcmp(host, "peer") == 0;
     for (size_t i = 0; i < NAMED_PORTS; i++) {
-        if (named_ports[i].name != NULL && named_ports[i].port == ntohs(in.sin_port) &&
+        if (named_ports[i].name != NULL && named_ports[i].port == port &&
             at_peer == (strncmp(named_ports[i].name, "peer-", 5) == 0))
             port_name = named_ports[i].name;
     }
-    snprintf(text, sizeof texts[0], "%s:%s%s", host, port_name, length > sizeof in ? ", too long" : "");
+    snprintf(text, sizeof texts[0], "%s:%s%s", host, port_name, length > size ? ", too long" : "");
     return text;
 }
 
@@ -316,7 +331,9 @@ int main(int argc, char **argv)
 
     if (argc < 2) {
         for (const struct oracle_case *c = oracle_cases; c->name != NULL; c++) {
-            if (c->name[0] != '_')
+            const char *end = strrchr(c->name, '_');
+
+            if (c->name[0] != '_' && (end == NULL || strcmp(end, oracle_pick("_v6", "_v4")) != 0))
                 puts(c->name);
         }
         return 0;

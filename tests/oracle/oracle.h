@@ -19,7 +19,12 @@
 #include <stddef.h>
 #include <sys/socket.h>
 
-/* One case: `PROGRAM NAME` runs it. A name that begins with '_' is a helper (a program to exec) and not listed. */
+/*
+ * One case: `PROGRAM NAME` runs it. A name that begins with '_' is a helper (a program to exec) and not listed.
+ *
+ * Every case runs on IPv4, and again on IPv6 when ORACLE_FAMILY is 6 in the environment (compare calls that TOPIC6):
+ * helpers below make sockets and addresses of that family. A case whose name ends in _v4 or _v6 runs on that one only.
+ */
 struct oracle_case {
     const char *name;
     void (*run)(void);
@@ -88,11 +93,24 @@ long oracle_fill(int fd);
 
 /* ---- addresses and sockets ---- */
 
-struct sockaddr_in oracle_peer_address(int port);
-struct sockaddr_in oracle_subject_address(int port);
-/* "silent" (drops everything), "unreachable" (answered by ICMP), "absent" (nobody has it), "any", "loopback", or
- * dotted numbers. */
-struct sockaddr_in oracle_address(const char *role, int port);
+/* An address of either family. */
+union oracle_sockaddr {
+    struct sockaddr sa;
+    struct sockaddr_in in;
+    struct sockaddr_in6 in6;
+};
+
+/* The family that this run is about, AF_INET or AF_INET6, and its address's size. */
+int oracle_family(void);
+socklen_t oracle_address_size(void);
+/* One of the two, by the family. */
+const char *oracle_pick(const char *ipv4, const char *ipv6);
+
+union oracle_sockaddr oracle_peer_address(int port);
+union oracle_sockaddr oracle_subject_address(int port);
+/* "subject", "peer", "silent" (drops everything), "unreachable" (answered by ICMP), "absent" (nobody has it), "any",
+ * "loopback", or numbers. */
+union oracle_sockaddr oracle_address(const char *role, int port);
 
 int oracle_local_port(int fd);
 void oracle_set_nonblocking(int fd, bool on);
@@ -112,8 +130,8 @@ int oracle_refused_port(void);
 int oracle_peer_listen(int backlog);
 
 /* bind() and connect() without the casts. */
-int oracle_bind(int fd, struct sockaddr_in address);
-int oracle_connect(int fd, struct sockaddr_in address);
+int oracle_bind(int fd, union oracle_sockaddr address);
+int oracle_connect(int fd, union oracle_sockaddr address);
 
 /* ---- the peer ---- */
 

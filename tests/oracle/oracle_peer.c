@@ -18,50 +18,73 @@ static char reply_text[MESSAGE_BYTES];
 
 /* ---- addresses and sockets ---- */
 
-static struct sockaddr_in make_address(const char *host, int port)
+int oracle_family(void)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
+    const char *family = getenv("ORACLE_FAMILY");
 
-    if (host == NULL || inet_pton(AF_INET, host, &address.sin_addr) != 1) {
+    return family != NULL && strcmp(family, "6") == 0 ? AF_INET6 : AF_INET;
+}
+
+socklen_t oracle_address_size(void)
+{
+    return oracle_family() == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+}
+
+const char *oracle_pick(const char *ipv4, const char *ipv6)
+{
+    return oracle_family() == AF_INET ? ipv4 : ipv6;
+}
+
+static union oracle_sockaddr make_address(const char *host, int port)
+{
+    union oracle_sockaddr address = {.sa.sa_family = (sa_family_t)oracle_family()};
+    void *bytes = oracle_family() == AF_INET ? (void *)&address.in.sin_addr : &address.in6.sin6_addr;
+
+    address.in.sin_port = htons((uint16_t)port); /* at the same place in both */
+    if (host == NULL || inet_pton(oracle_family(), host, bytes) != 1) {
         oracle_say("cannot go on: no address for a role; run this by compare");
         _exit(2);
     }
     return address;
 }
 
-struct sockaddr_in oracle_peer_address(int port)
+union oracle_sockaddr oracle_peer_address(int port)
 {
     return make_address(getenv("ORACLE_PEER_ADDRESS"), port);
 }
 
-struct sockaddr_in oracle_subject_address(int port)
+union oracle_sockaddr oracle_subject_address(int port)
 {
     return make_address(getenv("ORACLE_SUBJECT_ADDRESS"), port);
 }
 
-struct sockaddr_in oracle_address(const char *role, int port)
+union oracle_sockaddr oracle_address(const char *role, int port)
 {
-    if (strcmp(role, "silent") == 0)
-        return make_address(getenv("ORACLE_SILENT_ADDRESS"), port);
-    if (strcmp(role, "unreachable") == 0)
-        return make_address(getenv("ORACLE_UNREACHABLE_ADDRESS"), port);
-    if (strcmp(role, "absent") == 0)
-        return make_address(getenv("ORACLE_ABSENT_ADDRESS"), port);
+    static const char *const roles[][2] = {
+        {"subject", "ORACLE_SUBJECT_ADDRESS"},         {"peer", "ORACLE_PEER_ADDRESS"},
+        {"silent", "ORACLE_SILENT_ADDRESS"},           {"absent", "ORACLE_ABSENT_ADDRESS"},
+        {"unreachable", "ORACLE_UNREACHABLE_ADDRESS"},
+    };
+
+    for (size_t i = 0; i < sizeof roles / sizeof roles[0]; i++) {
+        if (strcmp(role, roles[i][0]) == 0)
+            return make_address(getenv(roles[i][1]), port);
+    }
     if (strcmp(role, "any") == 0)
-        return make_address("0.0.0.0", port);
+        return make_address(oracle_pick("0.0.0.0", "::"), port);
     if (strcmp(role, "loopback") == 0)
-        return make_address("127.0.0.1", port);
+        return make_address(oracle_pick("127.0.0.1", "::1"), port);
     return make_address(role, port);
 }
 
 int oracle_local_port(int fd)
 {
-    struct sockaddr_in address;
+    union oracle_sockaddr address;
     socklen_t length = sizeof address;
 
-    if (getsockname(fd, (struct sockaddr *)&address, &length) < 0)
+    if (getsockname(fd, &address.sa, &length) < 0)
         oracle_die("getsockname");
-    return ntohs(address.sin_port);
+    return ntohs(address.in.sin_port); /* at the same place in both */
 }
 
 void oracle_set_nonblocking(int fd, bool on)
@@ -80,19 +103,19 @@ void oracle_set_timeout(int fd, int option, int milliseconds)
         oracle_die("SO_RCVTIMEO or SO_SNDTIMEO");
 }
 
-int oracle_bind(int fd, struct sockaddr_in address)
+int oracle_bind(int fd, union oracle_sockaddr address)
 {
-    return bind(fd, (struct sockaddr *)&address, sizeof address);
+    return bind(fd, &address.sa, oracle_address_size());
 }
 
-int oracle_connect(int fd, struct sockaddr_in address)
+int oracle_connect(int fd, union oracle_sockaddr address)
 {
-    return connect(fd, (struct sockaddr *)&address, sizeof address);
+    return connect(fd, &address.sa, oracle_address_size());
 }
 
 int oracle_socket(void)
 {
-    int fd = socket(AF_INET, SOCK_STREAM, 0);
+    int fd = socket(oracle_family(), SOCK_STREAM, 0);
 
     if (fd < 0)
         oracle_die("socket");

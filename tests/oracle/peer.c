@@ -26,9 +26,23 @@
  *   port C                    the port at the other end
  *   signal PID N              kill(PID, N)
  *   signal-then PID N COMMAND the same, then wait until it sleeps again, and do COMMAND
+ *   udp D [PORT]              open datagram socket D (0 to 15) on any port of all addresses; the result is the port
+ *   udp-send D COUNT PORT [N] send N datagrams of COUNT bytes to the subject; PORT 0: to whom it is connected
+ *   udp-send-to D HOST COUNT PORT   the same to another address
+ *   udp-connect D PORT        connect it to the subject
+ *   udp-recv D                receive one: its bytes; the text is the data, or whether it is in order, and from whom
+ *   udp-from D                the port that this came from
+ *   udp-show D                from now on udp-recv also tells to whom the datagram was sent, its TTL and TOS
+ *   udp-set D ttl|tos VALUE   what is sent has this TTL, also to groups, or TOS
+ *   udp-join D GROUP          join a group
+ *   udp-error D               wait for an error: its errno
+ *   udp-close D               close it
+ *   ping COUNT                send an ICMP message of COUNT bytes, an echo request: the bytes of the reply
  *   when-blocked TID COMMAND  wait until the thread sleeps in a call, then do COMMAND
  *   nothing                   do nothing
  */
+#include "peer.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -48,53 +62,79 @@
 #include <sys/time.h>
 #include <unistd.h>
 
-#define CONNECTIONS 16
-#define MESSAGE_BYTES 1024
-#define DEADLINE_S 5
 #define BLOCKED_CHECKS_MS 5 /* a sleeping thread is looked at so often ... */
 #define BLOCKED_CHECKS 12   /* ... and not have run for so many looks: longer than a delayed acknowledgement (40 ms) */
 
 static int listen_fd = -1;
-static int connections[CONNECTIONS];
-static size_t sent_bytes[CONNECTIONS], received_bytes[CONNECTIONS];
-static char reply[MESSAGE_BYTES];
+static int connections[PEER_CONNECTIONS];
+static size_t sent_bytes[PEER_CONNECTIONS], received_bytes[PEER_CONNECTIONS];
+static char reply[PEER_MESSAGE_BYTES];
 
-static void add_text(const char *format, ...) __attribute__((format(printf, 1, 2)));
-static void add_text(const char *format, ...)
+void peer_add_text(const char *format, ...)
 {
+    size_t used = strlen(reply);
     va_list arguments;
 
     va_start(arguments, format);
-    vsnprintf(reply, sizeof reply - 64, format, arguments);
+    vsnprintf(reply + used, sizeof reply - used, format, arguments);
     va_end(arguments);
 }
 
-/* No call on a connection waits longer than the deadline. */
-static void prepare(int fd)
+int peer_family(void)
 {
-    struct timeval time = {.tv_sec = DEADLINE_S};
-    int on = 1;
+    const char *family = getenv("ORACLE_FAMILY");
+
+    return family != NULL && strcmp(family, "6") == 0 ? AF_INET6 : AF_INET;
+}
+
+socklen_t peer_address_size(void)
+{
+    return peer_family() == AF_INET ? sizeof(struct sockaddr_in) : sizeof(struct sockaddr_in6);
+}
+
+union peer_address peer_make_address(const char *host, int port)
+{
+    union peer_address address = {.sa.sa_family = (sa_family_t)peer_family()};
+    void *bytes = peer_family() == AF_INET ? (void *)&address.in.sin_addr : &address.in6.sin6_addr;
+
+    address.in.sin_port = htons((uint16_t)port); /* at the same place in both */
+    if (host != NULL && inet_pton(peer_family(), host, bytes) != 1)
+        fprintf(stderr, "peer: no address: %s\n", host);
+    return address;
+}
+
+void peer_set_deadline(int fd)
+{
+    struct timeval time = {.tv_sec = PEER_DEADLINE_S};
 
     setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &time, sizeof time);
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &time, sizeof time);
+}
+
+/* A TCP socket. */
+static int make_socket(int flags)
+{
+    int fd = socket(peer_family(), SOCK_STREAM | SOCK_CLOEXEC | flags, 0), on = 1;
+
+    peer_set_deadline(fd);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    return fd;
 }
 
 static long do_listen(int backlog, int receive_bytes)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET};
+    union peer_address address = peer_make_address(NULL, 0);
     socklen_t length = sizeof address;
 
     if (listen_fd >= 0)
         close(listen_fd);
-    listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    prepare(listen_fd);
+    listen_fd = make_socket(0);
     if (receive_bytes > 0)
         setsockopt(listen_fd, SOL_SOCKET, SO_RCVBUF, &receive_bytes, sizeof receive_bytes);
-    if (bind(listen_fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(listen_fd, backlog) < 0 ||
-        getsockname(listen_fd, (struct sockaddr *)&address, &length) < 0)
+    if (bind(listen_fd, &address.sa, peer_address_size()) < 0 || listen(listen_fd, backlog) < 0 ||
+        getsockname(listen_fd, &address.sa, &length) < 0)
         return -errno;
-    return ntohs(address.sin_port);
+    return ntohs(address.in.sin_port);
 }
 
 static void hold(int number, int fd)
@@ -108,23 +148,22 @@ static void hold(int number, int fd)
 
 static long do_accept(int number)
 {
-    int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC);
+    int fd = accept4(listen_fd, NULL, NULL, SOCK_CLOEXEC), on = 1;
 
     if (fd < 0)
         return -errno;
-    prepare(fd);
+    peer_set_deadline(fd);
+    setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     hold(number, fd);
     return 0;
 }
 
 static long do_connect(int number, int port)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    union peer_address address = peer_make_address(getenv("ORACLE_SUBJECT_ADDRESS"), port);
+    int fd = make_socket(0);
 
-    inet_pton(AF_INET, getenv("ORACLE_SUBJECT_ADDRESS"), &address.sin_addr);
-    prepare(fd);
-    if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0) {
+    if (connect(fd, &address.sa, peer_address_size()) < 0) {
         int error = errno;
 
         close(fd);
@@ -136,13 +175,11 @@ static long do_connect(int number, int port)
 
 static long do_start(int number, int port)
 {
-    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons((uint16_t)port)};
-    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    union peer_address address = peer_make_address(getenv("ORACLE_SUBJECT_ADDRESS"), port);
+    int fd = make_socket(SOCK_NONBLOCK);
 
-    inet_pton(AF_INET, getenv("ORACLE_SUBJECT_ADDRESS"), &address.sin_addr);
-    prepare(fd);
     hold(number, fd);
-    return connect(fd, (struct sockaddr *)&address, sizeof address) < 0 && errno != EINPROGRESS ? -errno : 0;
+    return connect(fd, &address.sa, peer_address_size()) < 0 && errno != EINPROGRESS ? -errno : 0;
 }
 
 static long do_finish(int number)
@@ -151,7 +188,7 @@ static long do_finish(int number)
     int error = 0;
     socklen_t length = sizeof error;
 
-    if (poll(&poll_fd, 1, DEADLINE_S * 1000) <= 0)
+    if (poll(&poll_fd, 1, PEER_DEADLINE_S * 1000) <= 0)
         return -ETIMEDOUT;
     if (getsockopt(connections[number], SOL_SOCKET, SO_ERROR, &error, &length) < 0 || error != 0)
         return -error;
@@ -212,7 +249,7 @@ static long do_receive(int number, size_t count)
         }
         total += (size_t)result;
     }
-    add_text(" %s%s%s", total > 64 ? (in_order ? "in order" : "NOT in order") : shown, result <= 0 ? ", then " : "",
+    peer_add_text(" %s%s%s", total > 64 ? (in_order ? "in order" : "NOT in order") : shown, result <= 0 ? ", then " : "",
              result > 0 ? "" : result == 0 ? "end of file" : strerrorname_np(errno));
     return (long)total;
 }
@@ -221,16 +258,16 @@ static long do_wait(int number, short events)
 {
     struct pollfd poll_fd = {.fd = connections[number], .events = events};
 
-    if (poll(&poll_fd, 1, DEADLINE_S * 1000) <= 0)
+    if (poll(&poll_fd, 1, PEER_DEADLINE_S * 1000) <= 0)
         return -ETIMEDOUT;
     /* A reset shows as ERR first, for a moment, while the kernel is still at it on another processor. */
-    for (int i = 0; poll_fd.revents == POLLERR && i < DEADLINE_S * 1000; i++) {
+    for (int i = 0; poll_fd.revents == POLLERR && i < PEER_DEADLINE_S * 1000; i++) {
         poll(NULL, 0, 1);
         poll(&poll_fd, 1, 0);
     }
     poll_fd.events = POLLIN | POLLRDHUP;
     poll(&poll_fd, 1, 0);
-    add_text("%s%s%s%s", poll_fd.revents & POLLIN ? " IN" : "", poll_fd.revents & POLLRDHUP ? " RDHUP" : "",
+    peer_add_text("%s%s%s%s", poll_fd.revents & POLLIN ? " IN" : "", poll_fd.revents & POLLRDHUP ? " RDHUP" : "",
              poll_fd.revents & POLLHUP ? " HUP" : "", poll_fd.revents & POLLERR ? " ERR" : "");
     return 0;
 }
@@ -239,7 +276,7 @@ static long do_wait_acked(int number)
 {
     int queued = 1;
 
-    for (int i = 0; i < DEADLINE_S * 1000; i++) {
+    for (int i = 0; i < PEER_DEADLINE_S * 1000; i++) {
         if (ioctl(connections[number], SIOCOUTQ, &queued) < 0)
             return -errno;
         if (queued == 0)
@@ -261,12 +298,12 @@ static long do_reset(int number)
 
 static long do_port(int number)
 {
-    struct sockaddr_in address;
+    union peer_address address;
     socklen_t length = sizeof address;
 
-    if (getpeername(connections[number], (struct sockaddr *)&address, &length) < 0)
+    if (getpeername(connections[number], &address.sa, &length) < 0)
         return -errno;
-    return ntohs(address.sin_port);
+    return ntohs(address.in.sin_port);
 }
 
 /* How often the thread has given up the processor; -1 when it is not asleep. */
@@ -295,7 +332,7 @@ static void wait_blocked(long tid)
     long before = -1;
     int quiet = 0;
 
-    for (int i = 0; i < DEADLINE_S * 1000 / BLOCKED_CHECKS_MS && quiet < BLOCKED_CHECKS; i++) {
+    for (int i = 0; i < PEER_DEADLINE_S * 1000 / BLOCKED_CHECKS_MS && quiet < BLOCKED_CHECKS; i++) {
         long sleeps = get_sleeps(tid);
 
         quiet = sleeps >= 0 && sleeps == before ? quiet + 1 : 0;
@@ -325,6 +362,8 @@ static long run_command(char *command)
     }
     if (strcmp(name, "nothing") == 0)
         return 0;
+    if (strncmp(name, "udp", 3) == 0 || strcmp(name, "ping") == 0)
+        return peer_run_datagram_command(command);
     if (strcmp(name, "listen") == 0)
         return do_listen((int)a, (int)b);
     if (strcmp(name, "signal") == 0)
@@ -334,7 +373,7 @@ static long run_command(char *command)
         listen_fd = -1;
         return 0;
     }
-    if (fields < 2 || a < 0 || a >= CONNECTIONS)
+    if (fields < 2 || a < 0 || a >= PEER_CONNECTIONS)
         return -EINVAL;
     if (strcmp(name, "accept") == 0)
         return do_accept((int)a);
@@ -379,11 +418,11 @@ static long run_command(char *command)
 
 int main(int argc, char **argv)
 {
-    char command[MESSAGE_BYTES], answer[MESSAGE_BYTES + 32];
+    char command[PEER_MESSAGE_BYTES], answer[PEER_MESSAGE_BYTES + 32];
     int control_fd = argc == 2 ? atoi(argv[1]) : -1;
     ssize_t length;
 
-    for (int i = 0; i < CONNECTIONS; i++)
+    for (int i = 0; i < PEER_CONNECTIONS; i++)
         connections[i] = -1;
     while ((length = recv(control_fd, command, sizeof command - 1, 0)) > 0) {
         int size;

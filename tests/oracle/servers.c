@@ -232,7 +232,7 @@ static void run_no_number(void)
     int listen_fd = oracle_listen(5), spare = dup(0), fd;
 
     set_limit((rlim_t)spare + 1);
-    CALL_FD(socket(AF_INET, SOCK_STREAM, 0));
+    CALL_FD(socket(oracle_family(), SOCK_STREAM, 0));
     peer_do("connect 0 @ %d", oracle_local_port(listen_fd));
     oracle_wait_bits(listen_fd, POLLIN);
     CALL_FD(accept(listen_fd, NULL, NULL));
@@ -248,7 +248,7 @@ static void run_many_sockets(void)
     int fds[300], made = 0, listen_fd = oracle_listen(5);
 
     for (int i = 0; i < 300; i++) {
-        fds[i] = socket(AF_INET, SOCK_STREAM, 0);
+        fds[i] = socket(oracle_family(), SOCK_STREAM, 0);
         made += fds[i] >= 0;
     }
     oracle_say("made %d", made);
