@@ -12,7 +12,8 @@ VERSION    = 0.1.0
 INTERCEPT = service/control_path.c $(addprefix intercept/, address.c connect.c control.c data_receive.c data_send.c \
               descriptor.c export_data.c export_descriptor.c export_process.c export_socket.c export_syscall.c \
               libc.c linger.c option.c replace.c socket.c start.c state.c trace.c)
-STACK     = $(addprefix stack/, block.c dns_servers.c gather.c icmp_error.c isn.c loop_netif.c port.c receive_block.c stack.c \
+STACK     = $(addprefix stack/, address.c block.c dns_servers.c gather.c icmp_error.c interface.c isn.c loop_netif.c \
+              port.c receive_block.c route.c stack.c \
               tcp_bind.c tcp_connect.c tcp_filter.c tcp_info.c tcp_listen.c tcp_option.c tcp_receive.c tcp_send.c \
               tcp_socket.c tcp_time_wait.c tcp_timer.c wire_netif.c wire_tap.c)
 SERVICE   = $(addprefix service/, capture.c client.c connect.c control_path.c control_socket.c listener.c log.c \

@@ -65,31 +65,99 @@ static bool set_netif(struct options *options, const char *value)
            copy_text(options->interface, sizeof options->interface, value + 4);
 }
 
-static bool set_address(struct options *options, const char *value)
+/* Parse an address of either family. */
+static bool parse_address(const char *text, union stack_address *address)
 {
-    char text[INET_ADDRSTRLEN];
+    memset(address, 0, sizeof *address);
+    address->sa.sa_family = AF_INET;
+    if (inet_pton(AF_INET, text, &address->in.sin_addr) == 1)
+        return true;
+    address->sa.sa_family = AF_INET6;
+    return inet_pton(AF_INET6, text, &address->in6.sin6_addr) == 1;
+}
+
+/* One that a single host can have. */
+static bool is_unicast(const union stack_address *address)
+{
+    if (address->sa.sa_family == AF_INET)
+        return address->in.sin_addr.s_addr != 0 && ntohl(address->in.sin_addr.s_addr) < 0xe0000000;
+    return !IN6_IS_ADDR_UNSPECIFIED(&address->in6.sin6_addr) && !IN6_IS_ADDR_MULTICAST(&address->in6.sin6_addr) &&
+           !IN6_IS_ADDR_V4MAPPED(&address->in6.sin6_addr);
+}
+
+/* Parse A/LEN. */
+static bool parse_prefix(const char *value, long minimum_bits, struct stack_prefix *prefix)
+{
+    char text[INET6_ADDRSTRLEN];
     const char *slash = strchr(value, '/');
     long bits;
 
-    if (options->address.s_addr != 0 || slash == NULL || (size_t)(slash - value) >= sizeof text)
+    if (slash == NULL || (size_t)(slash - value) >= sizeof text)
         return false;
     memcpy(text, value, (size_t)(slash - value));
     text[slash - value] = '\0';
-    if (inet_pton(AF_INET, text, &options->address) != 1 || !parse_number(slash + 1, 1, 32, &bits))
+    if (!parse_address(text, &prefix->address) ||
+        !parse_number(slash + 1, minimum_bits, prefix->address.sa.sa_family == AF_INET ? 32 : 128, &bits))
         return false;
-    options->prefix_bits = (uint8_t)bits;
-    return options->address.s_addr != 0;
+    prefix->bits = (uint8_t)bits;
+    return true;
+}
+
+static bool set_address(struct options *options, const char *value)
+{
+    struct stack_prefix *prefix = &options->addresses[options->address_count];
+
+    if (options->address_count == OPTIONS_ADDRESSES_MAX || !parse_prefix(value, 1, prefix) ||
+        !is_unicast(&prefix->address))
+        return false;
+    for (size_t i = 0; i < options->address_count; i++)
+        if (memcmp(&options->addresses[i].address, &prefix->address, sizeof prefix->address) == 0)
+            return false;
+    options->address_count++;
+    return true;
 }
 
 static bool set_gateway(struct options *options, const char *value)
 {
-    return inet_pton(AF_INET, value, &options->gateway) == 1;
+    union stack_address via;
+    struct stack_route *gateway;
+
+    if (!parse_address(value, &via) || !is_unicast(&via))
+        return false;
+    gateway = &options->gateways[via.sa.sa_family == AF_INET6];
+    if (gateway->via.sa.sa_family != 0)
+        return false;
+    *gateway = (struct stack_route){.via = via};
+    gateway->to.address.sa.sa_family = via.sa.sa_family;
+    return true;
+}
+
+static bool set_route(struct options *options, const char *value)
+{
+    static const char between[] = " via ";
+    struct stack_route *route = &options->routes[options->route_count];
+    const char *via = strstr(value, between);
+    char text[INET6_ADDRSTRLEN + 4];
+
+    if (options->route_count == OPTIONS_ROUTES_MAX || via == NULL || (size_t)(via - value) >= sizeof text)
+        return false;
+    memcpy(text, value, (size_t)(via - value));
+    text[via - value] = '\0';
+    if (!parse_prefix(text, 0, &route->to) || !parse_address(via + sizeof between - 1, &route->via) ||
+        !is_unicast(&route->via) || route->to.address.sa.sa_family != route->via.sa.sa_family)
+        return false;
+    options->route_count++;
+    return true;
 }
 
 static bool set_dns(struct options *options, const char *value)
 {
-    return options->dns_count < OPTIONS_DNS_MAX &&
-           inet_pton(AF_INET, value, &options->dns[options->dns_count++]) == 1;
+    union stack_address *server = &options->dns[options->dns_count];
+
+    if (options->dns_count == OPTIONS_DNS_MAX || !parse_address(value, server) || !is_unicast(server))
+        return false;
+    options->dns_count++;
+    return true;
 }
 
 static bool set_mtu(struct options *options, const char *value)
@@ -155,10 +223,13 @@ static const struct setting {
      "                      $XDG_RUNTIME_DIR/sidestack/NAME.sock for users)"},
     {"netif", set_netif, "tap:IFNAME", "tap: and the name of a device",
      "TAP device to attach to, or to make (default: sidestack0)"},
-    {"address", set_address, "A/LEN", "one IPv4 address and its prefix length, as in 10.1.2.3/24",
-     "the stack's own address"},
-    {"gateway", set_gateway, "A", "an IPv4 address", "default route"},
-    {"dns", set_dns, "A", "an IPv4 address, at most 8 of them", "name server; may be repeated"},
+    {"address", set_address, "A/LEN", "an address and its prefix length, as in 10.1.2.3/24 or 2001:db8::3/64, once",
+     "an address of the stack's own, IPv4 or IPv6; may be repeated"},
+    {"gateway", set_gateway, "A", "an address, one of IPv4 and one of IPv6 at most",
+     "default route; once for IPv4 and once for IPv6"},
+    {"route", set_route, "ROUTE", "NET/LEN via A, as in '10.2.0.0/16 via 10.1.2.1'",
+     "'NET/LEN via A', a route by way of A; may be repeated"},
+    {"dns", set_dns, "A", "an address, at most 8 of them", "name server; may be repeated"},
     {"mtu", set_mtu, "N", "576 to 65521", "largest IP packet in bytes (default: 1500)"},
     {"mac", set_mac, "MAC", "six octets as in 02:00:00:00:00:01, not a group address",
      "the stack's Ethernet address (default: random)"},
@@ -227,7 +298,11 @@ static void forget_for_command_line(const char *name, struct options *options)
     if (strcmp(name, "dns") == 0)
         options->dns_count = 0;
     else if (strcmp(name, "address") == 0)
-        options->address.s_addr = 0;
+        options->address_count = 0;
+    else if (strcmp(name, "gateway") == 0)
+        memset(options->gateways, 0, sizeof options->gateways);
+    else if (strcmp(name, "route") == 0)
+        options->route_count = 0;
 }
 
 enum { OPTION_CONFIG = SETTING_COUNT, OPTION_HELP, OPTION_VERSION, OPTION_COUNT };

@@ -2,6 +2,8 @@
 #ifndef SIDESTACK_OPTIONS_H
 #define SIDESTACK_OPTIONS_H
 
+#include "stack/interface.h"
+
 #include <net/if.h>
 #include <netinet/in.h>
 #include <stdbool.h>
@@ -10,15 +12,19 @@
 #include <sys/un.h>
 
 #define OPTIONS_DNS_MAX 8
+#define OPTIONS_ADDRESSES_MAX (2 * STACK_ADDRESSES_MAX)
+#define OPTIONS_ROUTES_MAX (2 * STACK_ROUTES_MAX)
 
 struct options {
     char name[64];
     char socket_path[sizeof(((struct sockaddr_un *)0)->sun_path)];
     char interface[IFNAMSIZ]; /* of the TAP device */
-    struct in_addr address;
-    uint8_t prefix_bits;
-    struct in_addr gateway;
-    struct in_addr dns[OPTIONS_DNS_MAX];
+    struct stack_prefix addresses[OPTIONS_ADDRESSES_MAX];
+    size_t address_count;
+    struct stack_route gateways[2]; /* IPv4, IPv6; of family 0: none */
+    struct stack_route routes[OPTIONS_ROUTES_MAX];
+    size_t route_count;
+    union stack_address dns[OPTIONS_DNS_MAX]; /* the port is 0 */
     size_t dns_count;
     uint16_t mtu;
     uint8_t mac[6];

@@ -62,12 +62,20 @@ static int open_signals(void)
 /* Open the wire, the capture and the stack. Return: 0 or -errno, after saying what failed. */
 static int open_stack(const struct options *options)
 {
-    struct stack_config config = {.address = options->address,
-                                  .prefix_bits = options->prefix_bits,
-                                  .gateway = options->gateway,
+    struct stack_route routes[OPTIONS_ROUTES_MAX + 2];
+    struct stack_config config = {.name = options->interface,
+                                  .addresses = options->addresses,
+                                  .address_count = options->address_count,
+                                  .routes = routes,
                                   .mtu = options->mtu};
     const char *message = "";
     int error;
+
+    memcpy(routes, options->routes, options->route_count * sizeof *routes);
+    config.route_count = options->route_count;
+    for (size_t i = 0; i < sizeof options->gateways / sizeof *options->gateways; i++)
+        if (options->gateways[i].via.sa.sa_family != 0)
+            routes[config.route_count++] = options->gateways[i];
 
     memcpy(config.mac, options->mac, sizeof config.mac);
     if (!options->mac_given) {
@@ -109,12 +117,17 @@ static int report_ready(int fd)
 
 static void say_started(const struct options *options)
 {
-    char address[INET_ADDRSTRLEN] = "none";
+    log_info("started: service %s at %s, device %s", options->name, options->socket_path, options->interface);
+    for (size_t i = 0; i < options->address_count; i++) {
+        const struct stack_prefix *prefix = &options->addresses[i];
+        char text[INET6_ADDRSTRLEN];
 
-    if (options->address.s_addr != 0)
-        inet_ntop(AF_INET, &options->address, address, sizeof address);
-    log_info("started: service %s at %s, address %s/%u on device %s", options->name, options->socket_path, address,
-             options->prefix_bits, options->interface);
+        inet_ntop(prefix->address.sa.sa_family,
+                  prefix->address.sa.sa_family == AF_INET ? (const void *)&prefix->address.in.sin_addr
+                                                          : (const void *)&prefix->address.in6.sin6_addr,
+                  text, sizeof text);
+        log_info("address %s/%u", text, prefix->bits);
+    }
     if (options->dns_count > 0)
         log_warnx("dns: names are still looked up by the program's own means; the servers given are not asked");
 }

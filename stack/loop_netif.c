@@ -1,5 +1,5 @@
 /*
- * loop_netif.c - the loopback inside the stack: all of 127/8 and our own address.
+ * loop_netif.c - the loopback inside the stack: all of 127/8 and our own addresses.
  *
  * A packet that lwIP sends here is copied into receive blocks, as a frame from the wire would be, and waits in a queue
  * until the loop delivers it; so a sender is never entered again while it sends. The queue is bounded; what does not
@@ -10,6 +10,7 @@
  */
 #include "loop_netif.h"
 
+#include "address.h"
 #include "tcp_socket.h"
 
 #define LOOP_BYTES_MAX (8 * 1024 * 1024)
@@ -22,7 +23,6 @@ struct loop_packet {
 };
 
 static struct netif loop;
-static ip4_addr_t own;
 static struct loop_packet *head;
 static struct loop_packet **tail = &head;
 static size_t queued_bytes;
@@ -39,11 +39,10 @@ static err_t loop_init(struct netif *netif)
     return ERR_OK;
 }
 
-void loop_netif_open(ip4_addr_t own_address)
+void loop_netif_open(void)
 {
     ip4_addr_t address, mask, gateway;
 
-    own = own_address;
     IP4_ADDR(&address, 127, 0, 0, 1);
     IP4_ADDR(&mask, 255, 0, 0, 0);
     IP4_ADDR(&gateway, 127, 0, 0, 1);
@@ -67,14 +66,12 @@ void loop_netif_close(void)
 
 bool loop_is_local(const ip4_addr_t *address)
 {
-    return ip4_addr_isloopback(address) || (!ip4_addr_isany_val(own) && ip4_addr_eq(address, &own));
+    return ip4_addr_isloopback(address) || address_find(address) != NULL;
 }
 
-/* lwIP asks for a route. Return: the loopback, or NULL for lwIP's own rules. */
-struct netif *loop_route(const ip4_addr_t *source, const ip4_addr_t *destination)
+struct netif *loop_netif(void)
 {
-    (void)source;
-    return loop_is_local(destination) ? &loop : NULL;
+    return &loop;
 }
 
 err_t loop_output(struct netif *netif, struct pbuf *p, const ip4_addr_t *destination)

@@ -4,11 +4,14 @@
 
 #include "lwip_api.h"
 
-/* Make the loopback. own_address: ours on the wire, which loops too (0.0.0.0: none). */
-void loop_netif_open(ip4_addr_t own_address);
+/* Make the loopback. */
+void loop_netif_open(void);
 
 /* Drop what waits and remove the loopback. */
 void loop_netif_close(void);
+
+/* lwIP's netif. */
+struct netif *loop_netif(void);
 
 /* Does traffic to this address stay inside? */
 bool loop_is_local(const ip4_addr_t *address);

@@ -15,8 +15,9 @@ struct tcp_hdr;
 u32_t isn_choose(const ip_addr_t *local, u16_t local_port, const ip_addr_t *peer, u16_t peer_port);
 #define LWIP_HOOK_TCP_ISN isn_choose
 
-/* loop_netif.c: 127/8 and our own address go through the loopback (LWIP_HOOK_IP4_ROUTE_SRC in lwipopts.h). */
-struct netif *loop_route(const ip4_addr_t *source, const ip4_addr_t *destination);
+/* wire_netif.c: which netif a packet leaves by, and who is asked for by ARP (macros in lwipopts.h). */
+struct netif *wire_netif_route(const ip4_addr_t *source, const ip4_addr_t *destination);
+const ip4_addr_t *wire_netif_gateway(struct netif *netif, const ip4_addr_t *next_hop);
 
 /* tcp_filter.c: called for each segment that found its control block, before it is processed; not ERR_OK drops it. */
 err_t tcp_filter_segment(struct tcp_pcb *pcb, struct tcp_hdr *header, u16_t option_size, bool split, struct pbuf *p);

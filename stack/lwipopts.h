@@ -117,7 +117,8 @@
 #define TCP_MAXRTX port_retries_max
 
 /* The hooks. That for routes must be known before lwip/ip4.h is read. */
-#define LWIP_HOOK_IP4_ROUTE_SRC(source, destination) loop_route(source, destination)
+#define LWIP_HOOK_IP4_ROUTE_SRC(source, destination) wire_netif_route(source, destination)
+#define LWIP_HOOK_ETHARP_GET_GW(netif, destination) wire_netif_gateway(netif, destination)
 #define LWIP_HOOK_FILENAME "lwip_hooks.h"
 
 #endif

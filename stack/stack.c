@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "address.h"
 #include "block.h"
 #include "dns_servers.h"
 #include "gather.h"
@@ -22,10 +23,9 @@ static struct wire *wire; /* owned; closed in stack_close(). NULL: the stack is 
 int stack_open(const struct stack_config *config)
 {
     static bool initialised;
-    ip4_addr_t own = {config->address.s_addr};
     int error = -EINVAL;
 
-    if (wire != NULL || config->mtu < MTU_MIN || config->mtu > MTU_MAX || config->prefix_bits > 32)
+    if (wire != NULL || config->mtu < MTU_MIN || config->mtu > MTU_MAX)
         goto out_wire;
     error = port_seed_random();
     if (error < 0)
@@ -41,8 +41,10 @@ int stack_open(const struct stack_config *config)
     dns_servers_clear();
     tcp_socket_open_all();
     tcp_timer_open();
-    loop_netif_open(own);
-    error = wire_netif_open(config);
+    loop_netif_open();
+    error = interface_open(config);
+    if (error == 0)
+        error = wire_netif_open(config);
     if (error < 0) {
         loop_netif_close();
         wire = NULL;

@@ -29,13 +29,17 @@ union stack_address {
     struct sockaddr_in6 in6;
 };
 
-struct wire; /* wire.h */
+struct wire;         /* wire.h */
+struct stack_prefix; /* interface.h */
+struct stack_route;
 
 struct stack_config {
     struct wire *wire;               /* taken: closed by stack_close(), also when stack_open() fails */
-    struct in_addr address;          /* 0.0.0.0: none, loopback only */
-    uint8_t prefix_bits;             /* of address */
-    struct in_addr gateway;          /* 0.0.0.0: none */
+    const char *name;                /* of the interface on the wire, as programs see it */
+    const struct stack_prefix *addresses; /* on the wire; none: loopback only */
+    size_t address_count;
+    const struct stack_route *routes;
+    size_t route_count;
     uint16_t mtu;                    /* 576 to 65521, bytes of IP packet */
     uint8_t mac[6];                  /* the stack's own, not the device's other end */
 };
@@ -51,7 +55,7 @@ struct stack_counters {
     size_t sockets_unfinished; /* of these, all that still have something to send or to hear: not those in TIME-WAIT */
 };
 
-/* Start the stack; the clock must be set. Return: 0 or -errno. */
+/* Start the stack; the clock must be set. Return: 0 or -errno: -EEXIST an address is there twice, -ENOSPC too many of them. */
 int stack_open(const struct stack_config *config);
 
 /* Abort every connection, free everything, close the wire. */

@@ -10,6 +10,7 @@
  */
 #include <errno.h>
 
+#include "loop_netif.h"
 #include "port.h"
 #include "tcp_socket.h"
 #include "wire_netif.h"
@@ -23,10 +24,7 @@ static struct stack_tcp *port_table[PORT_BUCKETS]; /* by local port, linked by p
 /* Is the address ours, so that a socket may be bound to it? Linux says so of broadcast and multicast addresses, too. */
 bool tcp_bind_is_ours(const ip4_addr_t *address)
 {
-    ip4_addr_t own = wire_netif_address();
-
-    return ip4_addr_isany_val(*address) || ip4_addr_isloopback(address) ||
-           (!ip4_addr_isany_val(own) && ip4_addr_eq(address, &own)) || wire_netif_is_broadcast(address) ||
+    return ip4_addr_isany_val(*address) || loop_is_local(address) || wire_netif_is_broadcast(address) ||
            ip4_addr_ismulticast(address);
 }
 

@@ -3,6 +3,7 @@
 
 #include "loop_netif.h"
 #include "port.h"
+#include "route.h"
 #include "tcp_socket.h"
 #include "wire_netif.h"
 
@@ -26,8 +27,7 @@ static err_t tcp_connect_on_connected(void *arg, struct tcp_pcb *pcb, err_t erro
 /* Where does a connection to peer come from? Return: 0 and *local, or -errno. */
 static int tcp_connect_choose_local(const struct stack_tcp *tcp, const ip4_addr_t *peer, ip4_addr_t *local)
 {
-    ip4_addr_t own = wire_netif_address();
-    ip4_addr_t next_hop;
+    ip4_addr_t source;
 
     *local = tcp->bound ? tcp->bound_address : (ip4_addr_t){0};
     if (loop_is_local(peer)) {
@@ -35,16 +35,16 @@ static int tcp_connect_choose_local(const struct stack_tcp *tcp, const ip4_addr_
             if (ip4_addr_isloopback(peer))
                 IP4_ADDR(local, 127, 0, 0, 1);
             else
-                *local = own;
+                (void)route_find(peer, NULL, local); /* ours, so in one of our networks */
         }
         return 0;
     }
-    if (ip4_addr_ismulticast(peer) || wire_netif_is_broadcast(peer) || !wire_netif_next_hop(peer, &next_hop))
+    if (ip4_addr_ismulticast(peer) || wire_netif_is_broadcast(peer) || !route_find(peer, NULL, &source))
         return -ENETUNREACH;
     if (ip4_addr_isloopback(local))
         return -EINVAL; /* as Linux: no way leads from there to the wire */
     if (ip4_addr_isany_val(*local))
-        *local = own;
+        *local = source;
     return 0;
 }
 

@@ -18,6 +18,7 @@
 #include "gather.h"
 #include "loop_netif.h"
 #include "port.h"
+#include "route.h"
 #include "tcp_socket.h"
 #include "wire_netif.h"
 
@@ -91,7 +92,7 @@ static int check_connecting(struct stack_tcp *tcp)
     int retries = tcp->options[STACK_TCP_SYNCNT];
     ip4_addr_t next_hop;
 
-    if (!loop_is_local(&tcp->peer) && wire_netif_next_hop(&tcp->peer, &next_hop) &&
+    if (!loop_is_local(&tcp->peer) && route_find(&tcp->peer, &next_hop, NULL) &&
         !wire_netif_is_resolved(&next_hop)) {
         if (tcp->unresolved_us == 0)
             tcp->unresolved_us = tcp->connect_us;

@@ -13,6 +13,12 @@
  * Sending. lwIP gives segments to gather.c, but for one case: while a neighbour's address is unknown, ARP queues the
  * packet, and the send queue's memory behind it may be released meanwhile (an acknowledgement of an earlier copy); so
  * ARP gets a copy.
+ *
+ * Addresses. lwIP knows one for each netif, and accepts packets and answers ARP requests for that one. So while it
+ * processes a packet that is for one of ours (address.c), the netif's address is that one, and at all other times the
+ * first. The netmask is all ones, so that lwIP finds neither networks nor broadcast addresses by itself (but while a
+ * network's broadcast is processed) and takes every destination for one behind the gateway it asks us for: routes are
+ * route.c's.
  */
 #include "wire_netif.h"
 
@@ -23,7 +29,9 @@
 
 #include "gather.h"
 #include "icmp_error.h"
+#include "loop_netif.h"
 #include "port.h"
+#include "route.h"
 #include "tcp_socket.h"
 
 #define ETHERNET_SIZE 14
@@ -50,18 +58,32 @@ static void wire_netif_keep_ticking(uint64_t duration_us)
         busy_until_us = port_now_us + duration_us;
 }
 
-bool wire_netif_next_hop(const ip4_addr_t *destination, ip4_addr_t *next_hop)
+/* Have lwIP take this for our address and mask. */
+static void assume(const ip4_addr_t *address, u32_t mask)
 {
-    if (ip4_addr_isany_val(*netif_ip4_addr(&netif)))
-        return false;
-    if (ip4_addr_net_eq(destination, netif_ip4_addr(&netif), netif_ip4_netmask(&netif)) ||
-        ip4_addr_islinklocal(destination))
-        *next_hop = *destination;
-    else if (ip4_addr_isany_val(*netif_ip4_gw(&netif)))
-        return false;
-    else
-        *next_hop = *netif_ip4_gw(&netif);
-    return true;
+    ip4_addr_copy(*ip_2_ip4(&netif.ip_addr), *address);
+    ip_2_ip4(&netif.netmask)->addr = mask;
+}
+
+/* The same for one of our addresses; NULL: the first, if there is one. */
+static void assume_own(const struct own_address *own)
+{
+    if (own == NULL)
+        own = address_at(0);
+    assume(own != NULL ? &own->address : IP4_ADDR_ANY4, IPADDR_NONE);
+}
+
+struct netif *wire_netif_route(const ip4_addr_t *source, const ip4_addr_t *destination)
+{
+    (void)source;
+    return loop_is_local(destination) ? loop_netif() : &netif;
+}
+
+/* etharp_output() was given the next hop already. */
+const ip4_addr_t *wire_netif_gateway(struct netif *from, const ip4_addr_t *next_hop)
+{
+    (void)from;
+    return next_hop;
 }
 
 bool wire_netif_is_resolved(const ip4_addr_t *next_hop)
@@ -85,23 +107,38 @@ static u16_t wire_netif_checksum_flags(bool trusted)
     return (u16_t)flags;
 }
 
+/* A packet waits for its next hop's Ethernet address. */
+static err_t ask_neighbour(struct netif *to, struct pbuf *p, const ip4_addr_t *next_hop)
+{
+    struct pbuf *copy = pbuf_clone(PBUF_LINK, PBUF_RAM, p);
+    ip4_addr_t source;
+    err_t error;
+
+    if (copy == NULL)
+        return ERR_MEM;
+    wire_netif_keep_ticking(ARP_PENDING_US);
+    memcpy(&source.addr, (const uint8_t *)copy->payload + 12, sizeof source.addr);
+    assume_own(address_find(&source)); /* ask in the name of whoever the packet comes from, as Linux does */
+    error = etharp_output(to, copy, next_hop);
+    assume_own(NULL);
+    pbuf_free(copy);
+    return error;
+}
+
 /* lwIP sends an IP packet. */
 static err_t wire_netif_output(struct netif *to, struct pbuf *p, const ip4_addr_t *destination)
 {
     ip4_addr_t next_hop;
-    struct pbuf *copy;
-    err_t error;
 
-    if (ip4_addr_isbroadcast(destination, to) || ip4_addr_ismulticast(destination) ||
-        !wire_netif_next_hop(destination, &next_hop) || wire_netif_is_resolved(&next_hop))
+    if (wire_netif_is_broadcast(destination))
+        return ethernet_output(to, p, (const struct eth_addr *)to->hwaddr, &ethbroadcast, ETHTYPE_IP);
+    if (ip4_addr_ismulticast(destination))
         return etharp_output(to, p, destination);
-    wire_netif_keep_ticking(ARP_PENDING_US);
-    copy = pbuf_clone(PBUF_LINK, PBUF_RAM, p);
-    if (copy == NULL)
-        return ERR_MEM;
-    error = etharp_output(to, copy, destination);
-    pbuf_free(copy);
-    return error;
+    if (!route_find(destination, &next_hop, NULL))
+        return ERR_RTE;
+    if (wire_netif_is_resolved(&next_hop))
+        return etharp_output(to, p, &next_hop);
+    return ask_neighbour(to, p, &next_hop);
 }
 
 /* lwIP sends a frame. */
@@ -128,22 +165,32 @@ static err_t wire_netif_init(struct netif *it)
     return ERR_OK;
 }
 
+/* Tell the neighbours all our addresses. */
+static void announce(void)
+{
+    const struct own_address *own;
+
+    for (size_t i = 0; (own = address_at(i)) != NULL; i++) {
+        assume_own(own);
+        etharp_gratuitous(&netif);
+    }
+    assume_own(NULL);
+}
+
 int wire_netif_open(const struct stack_config *config)
 {
-    ip4_addr_t address = {config->address.s_addr};
-    ip4_addr_t gateway = {config->gateway.s_addr};
-    ip4_addr_t mask = {config->prefix_bits == 0 ? 0 : htonl(~0u << (32 - config->prefix_bits))};
-
     wire = config->wire;
     memset(&wire_netif_counters, 0, sizeof wire_netif_counters);
     busy_until_us = 0;
     tick_us = port_now_us;
     gather_open(wire);
-    if (netif_add(&netif, &address, &mask, &gateway, (void *)(uintptr_t)config, wire_netif_init, ip_input) == NULL)
+    if (netif_add(&netif, IP4_ADDR_ANY4, IP4_ADDR_ANY4, IP4_ADDR_ANY4, (void *)(uintptr_t)config, wire_netif_init,
+                  ip_input) == NULL)
         return -ENOMEM;
     netif.state = NULL;
     netif_set_default(&netif);
-    netif_set_up(&netif); /* announces our address */
+    netif_set_up(&netif);
+    announce();
     gather_flush();
     return 0;
 }
@@ -161,14 +208,14 @@ void wire_netif_close(void)
     memset(&netif, 0, sizeof netif);
 }
 
-ip4_addr_t wire_netif_address(void)
-{
-    return *netif_ip4_addr(&netif);
-}
-
 bool wire_netif_is_broadcast(const ip4_addr_t *address)
 {
-    return ip4_addr_isbroadcast(address, &netif);
+    return address->addr == IPADDR_BROADCAST || address->addr == IPADDR_ANY || address_find_broadcast(address) != NULL;
+}
+
+const uint8_t *wire_netif_mac(void)
+{
+    return netif.hwaddr;
 }
 
 uint16_t wire_netif_mtu(void)
@@ -198,14 +245,19 @@ static bool input_ip(const struct virtio_net_hdr *header, struct pbuf *p)
 {
     const uint8_t *ip = (const uint8_t *)p->payload + ETHERNET_SIZE;
     bool trusted = (header->flags & (VIRTIO_NET_HDR_F_NEEDS_CSUM | VIRTIO_NET_HDR_F_DATA_VALID)) != 0;
-    ip4_addr_t source;
+    const struct own_address *own, *broadcast = NULL;
+    ip4_addr_t source, destination;
 
     if (p->len < ETHERNET_SIZE + IP_HLEN) {
         pbuf_free(p);
         return false;
     }
     memcpy(&source.addr, ip + 12, 4);
-    if (ip4_addr_isloopback(&source) || ip4_addr_eq(&source, netif_ip4_addr(&netif)) || ip[16] == 127) {
+    memcpy(&destination.addr, ip + 16, 4);
+    own = address_find(&destination);
+    if (own == NULL)
+        broadcast = address_find_broadcast(&destination);
+    if (ip4_addr_isloopback(&source) || loop_is_local(&source) || address_find_broadcast(&source) != NULL || ip[16] == 127) {
         pbuf_free(p); /* nobody out there has these addresses */
         return false;
     }
@@ -214,12 +266,33 @@ static bool input_ip(const struct virtio_net_hdr *header, struct pbuf *p)
         wire_netif_keep_ticking(REASSEMBLY_US);
     }
     NETIF_SET_CHECKSUM_CTRL(&netif, wire_netif_checksum_flags(trusted));
-    if (p->next == NULL && ip[9] == IP_PROTO_ICMP && memcmp(ip + 16, netif_ip4_addr(&netif), 4) == 0)
+    if (p->next == NULL && ip[9] == IP_PROTO_ICMP && own != NULL)
         icmp_error_input(ip, p->len - ETHERNET_SIZE);
     pbuf_remove_header(p, ETHERNET_SIZE);
+    if (broadcast != NULL)
+        assume(&broadcast->address, broadcast->mask.addr);
+    else
+        assume_own(own);
     tcp_time_wait_input(p, &netif);
     tcp_filter_replay();
+    assume_own(NULL);
     return true;
+}
+
+/* An ARP packet. Takes p. */
+static void input_arp(struct pbuf *p)
+{
+    const struct etharp_hdr *header = p->payload;
+    ip4_addr_t asked_for;
+
+    if (p->len < SIZEOF_ETHARP_HDR) {
+        pbuf_free(p);
+        return;
+    }
+    IPADDR_WORDALIGNED_COPY_TO_IP4_ADDR_T(&asked_for, &header->dipaddr);
+    assume_own(address_find(&asked_for));
+    etharp_input(p, &netif);
+    assume_own(NULL);
 }
 
 /* One frame came. Takes p, all of the frame but for its Ethernet header's share in tot_len. */
@@ -239,7 +312,7 @@ static void input_frame(const struct virtio_net_hdr *header, struct pbuf *p, siz
     }
     if (type == ETHTYPE_ARP && p->next == NULL) {
         pbuf_remove_header(p, ETHERNET_SIZE);
-        etharp_input(p, &netif);
+        input_arp(p);
         return;
     }
 drop:

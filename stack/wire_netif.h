@@ -14,18 +14,13 @@ void wire_netif_close(void);
 /* Read and process at most max frames. Return: how many, or -errno when the wire is broken. */
 int wire_netif_receive(unsigned max);
 
-/* Our address on the wire; 0.0.0.0: none. */
-ip4_addr_t wire_netif_address(void);
-
-/* Which neighbour does a packet for destination go to? Return: false when there is no route. */
-bool wire_netif_next_hop(const ip4_addr_t *destination, ip4_addr_t *next_hop);
-
 /* Is the neighbour's Ethernet address known? */
 bool wire_netif_is_resolved(const ip4_addr_t *next_hop);
 
 uint16_t wire_netif_mtu(void);
+const uint8_t *wire_netif_mac(void); /* 6 bytes */
 
-/* Is it the broadcast address, everywhere's or our network's? */
+/* Is it a broadcast address, everywhere's or that of one of our networks? */
 bool wire_netif_is_broadcast(const ip4_addr_t *address);
 
 /* ARP and reassembly have timers of one second: run what is due. */

@@ -7,7 +7,7 @@
 #include "service/pair.h"
 #include "service/request.h"
 #include "service/socket.h"
-#include "stack/stack.h"
+#include "stack/interface.h"
 #include "stack/wire.h"
 
 #include <arpa/inet.h>
@@ -46,9 +46,11 @@ void service_setup(void)
 {
     static const struct wire_operations operations = {read_nothing, write_nowhere, close_nothing};
     static struct wire wire = {.operations = &operations, .fd = -1};
-    struct stack_config config = {.wire = &wire, .prefix_bits = 24, .mtu = 1500, .mac = {2, 0, 0, 0, 0, 1}};
+    struct stack_prefix own = {.address.in.sin_family = AF_INET, .bits = 24};
+    struct stack_config config = {.wire = &wire, .name = "wire9", .addresses = &own, .address_count = 1, .mtu = 1500,
+                                  .mac = {2, 0, 0, 0, 0, 1}};
 
-    inet_pton(AF_INET, "10.9.8.7", &config.address);
+    inet_pton(AF_INET, "10.9.8.7", &own.address.in.sin_addr);
     descriptors_before = count_descriptors();
     ck_assert_int_eq(pair_setup(), 0);
     ck_assert_int_eq(loop_setup(), 0);

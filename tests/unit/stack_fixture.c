@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "stack/interface.h"
 #include "stack/wire.h"
 
 #define FRAMES_MAX 8192
@@ -95,18 +96,32 @@ static void memory_close(struct wire *it)
 
 static const struct wire_operations memory_operations = {memory_read, memory_write, memory_close};
 
-void stack_setup(unsigned wire_features)
+static void setup(unsigned wire_features, struct stack_config config)
 {
-    struct stack_config config = {.wire = &wire, .prefix_bits = 24, .mtu = 1500};
-
+    config.wire = &wire;
+    config.mtu = 1500;
     wire = (struct wire){.operations = &memory_operations, .fd = -1, .features = wire_features};
-    inet_pton(AF_INET, STACK_IP, &config.address);
-    inet_pton(AF_INET, "10.1.0.254", &config.gateway);
     memcpy(config.mac, stack_mac, 6);
     now_us += 1000000;
     stack_set_clock(now_us);
     ck_assert_int_eq(stack_open(&config), 0);
     wire_drop_all(); /* it may have announced itself */
+}
+
+void stack_setup(unsigned wire_features)
+{
+    const struct stack_prefix own = {address_of(STACK_IP, 0), 24};
+    const struct stack_route gateway = {.via = address_of("10.1.0.254", 0)};
+
+    setup(wire_features,
+          (struct stack_config){.addresses = &own, .address_count = 1, .routes = &gateway, .route_count = 1});
+}
+
+void stack_setup_with(const struct stack_prefix *addresses, size_t address_count, const struct stack_route *routes,
+                      size_t route_count)
+{
+    setup(0, (struct stack_config){.addresses = addresses, .address_count = address_count, .routes = routes,
+                                   .route_count = route_count});
 }
 
 void stack_setup_plain(void)

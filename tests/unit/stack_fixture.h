@@ -22,6 +22,11 @@
 void stack_setup(unsigned wire_features);
 void stack_setup_plain(void);   /* no features */
 void stack_setup_offload(void); /* WIRE_CHECKSUM and WIRE_TSO4 */
+struct stack_prefix;
+struct stack_route;
+/* No features, these addresses and routes. */
+void stack_setup_with(const struct stack_prefix *addresses, size_t address_count, const struct stack_route *routes,
+                      size_t route_count);
 void stack_teardown(void);
 
 /* Let time pass, timers run and frames be processed. */

@@ -50,11 +50,40 @@ START_TEST(everything_is_read)
     ck_assert_str_eq(options.name, "a.b");
     ck_assert_str_eq(options.socket_path, "/x/y");
     ck_assert_str_eq(options.interface, "t0");
-    ck_assert_uint_eq(options.address.s_addr, inet_addr("10.1.2.3"));
-    ck_assert_uint_eq(options.prefix_bits, 24);
-    ck_assert_uint_eq(options.gateway.s_addr, inet_addr("10.1.2.1"));
+    ck_assert_uint_eq(options.address_count, 1);
+    ck_assert_uint_eq(options.addresses[0].address.in.sin_addr.s_addr, inet_addr("10.1.2.3"));
+    ck_assert_uint_eq(options.addresses[0].bits, 24);
+    ck_assert_uint_eq(options.gateways[0].via.in.sin_addr.s_addr, inet_addr("10.1.2.1"));
     ck_assert_uint_eq(options.mtu, 9000);
     ck_assert_int_eq(options.ready_fd, 3);
+}
+END_TEST
+
+START_TEST(several_addresses_gateways_and_routes)
+{
+    char *argv[] = {"sidestackd", "--socket",   "/s",          "--address",  "10.1.2.3/24", "--address",
+                    "fd00::3/64", "--address",  "10.2.0.1/16", "--gateway",  "fd00::1",     "--gateway",
+                    "10.1.2.1",   "--route",    "10.3.0.0/16 via 10.2.0.9",  "--route",     "fd01::/32 via fd00::9",
+                    "--dns",      "fd00::53",   NULL};
+    char bad_family[] = "10.3.0.0/16 via fd00::1";
+    struct in6_addr dns;
+
+    ck_assert_int_eq(options_read(sizeof argv / sizeof *argv - 1, argv, &options), 0);
+    ck_assert_uint_eq(options.address_count, 3);
+    ck_assert_int_eq(options.addresses[1].address.sa.sa_family, AF_INET6);
+    ck_assert_uint_eq(options.addresses[1].bits, 64);
+    ck_assert_uint_eq(options.addresses[2].bits, 16);
+    ck_assert_int_eq(options.gateways[0].via.sa.sa_family, AF_INET);
+    ck_assert_int_eq(options.gateways[1].via.sa.sa_family, AF_INET6);
+    ck_assert_uint_eq(options.route_count, 2);
+    ck_assert_uint_eq(options.routes[0].to.bits, 16);
+    ck_assert_uint_eq(options.routes[0].via.in.sin_addr.s_addr, inet_addr("10.2.0.9"));
+    ck_assert_int_eq(options.routes[1].to.address.sa.sa_family, AF_INET6);
+    ck_assert_uint_eq(options.dns_count, 1);
+    inet_pton(AF_INET6, "fd00::53", &dns);
+    ck_assert_mem_eq(&options.dns[0].in6.sin6_addr, &dns, sizeof dns);
+    argv[14] = bad_family;
+    ck_assert_int_eq(options_read(sizeof argv / sizeof *argv - 1, argv, &options), 3);
 }
 END_TEST
 
@@ -76,8 +105,15 @@ static const char *const bad_lines[] = {
     "sidestackd --address 10.0.0.1/0",
     "sidestackd --address 10.0.0.1/33",
     "sidestackd --address 10.0.0.256/24",
-    "sidestackd --address 10.0.0.1/24 --address 10.0.0.2/24",
+    "sidestackd --address 10.0.0.1/24 --address 10.0.0.1/8",
+    "sidestackd --address 224.0.0.1/24",
+    "sidestackd --address fd00::1",
+    "sidestackd --address fd00::1/129",
+    "sidestackd --address ff02::1/64",
     "sidestackd --gateway x",
+    "sidestackd --gateway 10.0.0.1 --gateway 10.0.0.2",
+    "sidestackd --route 10.0.0.0/8",
+    "sidestackd --dns 0.0.0.0",
     "sidestackd --mtu 575",
     "sidestackd --mtu 65522",
     "sidestackd --mtu 15oo",
@@ -111,10 +147,11 @@ START_TEST(file_is_read_and_the_command_line_wins)
     ck_assert_int_eq(read_line(line), 0);
     ck_assert_str_eq(options.name, "filed");
     ck_assert_uint_eq(options.mtu, 1300);
-    ck_assert_uint_eq(options.address.s_addr, inet_addr("10.0.0.10"));
-    ck_assert_uint_eq(options.prefix_bits, 16);
+    ck_assert_uint_eq(options.address_count, 1);
+    ck_assert_uint_eq(options.addresses[0].address.in.sin_addr.s_addr, inet_addr("10.0.0.10"));
+    ck_assert_uint_eq(options.addresses[0].bits, 16);
     ck_assert_uint_eq(options.dns_count, 1);
-    ck_assert_uint_eq(options.dns[0].s_addr, inet_addr("10.0.0.2"));
+    ck_assert_uint_eq(options.dns[0].in.sin_addr.s_addr, inet_addr("10.0.0.2"));
     unlink(path);
 }
 END_TEST
@@ -140,6 +177,7 @@ int main(void)
 
     tcase_add_checked_fixture(tcase, NULL, teardown);
     tcase_add_test(tcase, everything_is_read);
+    tcase_add_test(tcase, several_addresses_gateways_and_routes);
     tcase_add_test(tcase, mac_log_level_and_offload);
     tcase_add_loop_test(tcase, bad_settings_are_refused, 0, (int)(sizeof bad_lines / sizeof *bad_lines));
     tcase_add_test(tcase, file_is_read_and_the_command_line_wins);
