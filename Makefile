@@ -12,13 +12,14 @@ VERSION    = 0.1.0
 INTERCEPT = service/control_path.c $(addprefix intercept/, address.c connect.c control.c data_receive.c data_send.c \
               descriptor.c export_data.c export_descriptor.c export_process.c export_socket.c export_syscall.c \
               libc.c linger.c option.c replace.c socket.c start.c state.c trace.c)
-STACK     = $(addprefix stack/, address.c block.c dns_servers.c gather.c icmp_error.c interface.c isn.c loop_netif.c \
+STACK     = $(addprefix stack/, address.c block.c dns_servers.c gather.c icmp_error.c impairment.c interface.c isn.c loop_netif.c \
               port.c receive_block.c route.c stack.c \
               tcp_bind.c tcp_connect.c tcp_filter.c tcp_info.c tcp_listen.c tcp_option.c tcp_receive.c tcp_send.c \
-              tcp_socket.c tcp_time_wait.c tcp_timer.c wire_netif.c wire_tap.c)
+              tcp_socket.c tcp_time_wait.c tcp_timer.c wire_impair.c wire_netif.c \
+              wire_split.c wire_tap.c)
 SERVICE   = $(addprefix service/, capture.c client.c connect.c control_path.c control_socket.c listener.c log.c \
               loop.c options.c pair.c relay.c request.c socket.c sockopt.c)
-TOOL      = $(addprefix service/, control_path.c sidestack_check.c sidestack_run.c)
+TOOL      = $(addprefix service/, control_path.c sidestack_check.c sidestack_impair.c sidestack_run.c)
 LWIP      = $(addprefix core/, def.c inet_chksum.c init.c ip.c mem.c memp.c netif.c pbuf.c raw.c stats.c tcp.c \
               tcp_in.c tcp_out.c udp.c) netif/ethernet.c \
             $(addprefix core/ipv4/, acd.c dhcp.c etharp.c icmp.c igmp.c ip4.c ip4_addr.c ip4_frag.c) \
@@ -137,16 +138,18 @@ $(PLATFORM_PROGRAMS): $(call objects,$(PLATFORM_HELPERS))
 oracle: $(ORACLE_PROGRAMS) $(B)/oracle/peer
 $(ORACLE_PROGRAMS): $(call objects,$(ORACLE_HELPERS))
 $(B)/oracle/peer: $(call objects,$(filter-out tests/oracle/peer.c,$(ORACLE_PEER)))
-$(PLATFORM_PROGRAMS) $(ORACLE_PROGRAMS) $(B)/oracle/peer $(B)/bench/traffic: $(B)/%: $(B)/obj/tests/%.o
+$(PLATFORM_PROGRAMS) $(ORACLE_PROGRAMS) $(B)/oracle/peer $(B)/bench/traffic $(B)/bench/impair: $(B)/%: $(B)/obj/tests/%.o
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(BASE) -pie -o $@ $^
+
+$(B)/bench/impair: $(B)/libstack.a $(B)/liblwip.a
 
 # For scripts that want to know a list of this file.
 print-%:
 	@echo $($*)
 
-tests: unit platform oracle $(B)/bench/traffic ## the test programs
+tests: unit platform oracle $(B)/bench/traffic $(B)/bench/impair ## the test programs
 
 # The order is: packages, every build, then the tests.
 check: ## everything, from the packages on; JOBS=N tests at a time (2)
@@ -165,6 +168,11 @@ bench: ## throughput and round trip against the kernel's; QUICK=1: a short run
 	scripts/install-packages build demo test
 	$(MAKE) -j$(CORES) all $(B)/bench/traffic
 	tests/bench/run
+
+bench-wan: ## throughput over bad networks against the kernel's; QUICK=1: a few points
+	scripts/install-packages build demo test
+	$(MAKE) -j$(CORES) all $(B)/bench/traffic $(B)/bench/impair
+	tests/bench/wan
 
 suites: ## other people's test suites, on the kernel and here; SUITES='cpython tcl': only these
 	scripts/install-packages build demo suites
@@ -189,11 +197,11 @@ distclean: ## the fetched lwIP as well
 	$(Q)rm -rf build
 
 help: ## this
-	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' Makefile | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 12
 	@printf '%s\n' '' 'CC=clang    another compiler' 'V=1         show each command' 'B=DIR       build in DIR' \
 	    'LWIP_SRC=D  the lwIP that you have (D holds src/core)' 'SAN=1       with sanitizers, in build/asan'
 
 .DELETE_ON_ERROR:
-.PHONY: all unit platform oracle tests check demo bench suites install uninstall clean distclean help
+.PHONY: all unit platform oracle tests check demo bench bench-wan suites install uninstall clean distclean help
 
 -include $(shell [ ! -d $(B)/obj ] || find $(B)/obj -name '*.d')

@@ -2,7 +2,7 @@
  * loop.c - the one loop of the service.
  *
  * A turn: sleep until something happens; take the time once; let each event's object note what happened; then move bytes for every socket
- * that has work; run what is due; hand gathered frames to the wire; free what died. Nothing but epoll_wait() blocks.
+ * that has work; run what is due; hand gathered frames to the wire; free what died. Nothing but epoll_pwait2() blocks.
  *
  * Work is separate from events so that many frames for one socket become one write to its program.
  */
@@ -189,17 +189,21 @@ static void run_work(void)
     }
 }
 
-static int wait_ms(void)
+/* How long to sleep at most. Return: NULL: until something happens. */
+static const struct timespec *choose_wait(struct timespec *wait)
 {
-    int timer_ms = TAILQ_EMPTY(&socket_busy) ? stack_timer_ms() : 0;
+    int64_t timer_us = TAILQ_EMPTY(&socket_busy) ? stack_timer_us() : 0;
 
     if (state == LOOP_STOPPING) {
-        int left_ms = now_us < stop_deadline_us ? (int)((stop_deadline_us - now_us) / 1000) + 1 : 0;
+        int64_t left_us = now_us < stop_deadline_us ? (int64_t)(stop_deadline_us - now_us) : 0;
 
-        if (timer_ms < 0 || timer_ms > left_ms)
-            timer_ms = left_ms;
+        if (timer_us < 0 || timer_us > left_us)
+            timer_us = left_us;
     }
-    return timer_ms;
+    if (timer_us < 0)
+        return NULL;
+    *wait = (struct timespec){.tv_sec = timer_us / 1000000, .tv_nsec = timer_us % 1000000 * 1000};
+    return wait;
 }
 
 static bool stop_is_complete(void)
@@ -248,7 +252,8 @@ void loop_catch_up(void)
 int loop_turn(void)
 {
     struct epoll_event events[EVENTS_PER_TURN];
-    int count = epoll_wait(epoll_fd, events, EVENTS_PER_TURN, wait_ms());
+    struct timespec wait;
+    int count = epoll_pwait2(epoll_fd, events, EVENTS_PER_TURN, choose_wait(&wait), NULL);
 
     if (count < 0 && errno != EINTR)
         return -errno;
@@ -256,7 +261,7 @@ int loop_turn(void)
     read_clock();
     dispatch_batch(events, count);
     run_work();
-    if (stack_timer_ms() == 0)
+    if (stack_timer_us() == 0)
         stack_run_timers();
     stack_flush();
     socket_sweep();

@@ -187,6 +187,13 @@ static bool set_offload(struct options *options, const char *value)
     return options->offload || strcmp(value, "off") == 0;
 }
 
+static bool set_impair(struct options *options, const char *value)
+{
+    const char *wrong;
+
+    return impairment_parse(value, &options->impairments, &wrong) == 0;
+}
+
 static bool set_pcap(struct options *options, const char *value)
 {
     free(options->capture_path);
@@ -234,6 +241,11 @@ static const struct setting {
     {"mac", set_mac, "MAC", "six octets as in 02:00:00:00:00:01, not a group address",
      "the stack's Ethernet address (default: random)"},
     {"offload", set_offload, "on|off", "on or off", "leave checksums and segmentation to the device (default: on)"},
+    {"impair", set_impair, "LIST", "a list as in delay=20ms,jitter=5ms,loss=1%,in:rate=10mbit",
+     "make the wire as bad as a real network: delay, jitter, loss,\n"
+     "                      duplicate, reorder, corrupt, rate, queue, seed, each\n"
+     "                      =VALUE; in: or out: before one means that way only;\n"
+     "                      to change it later: sidestack impair"},
     {"pcap", set_pcap, "FILE", "a file name", "record every frame in FILE"},
     {"log-level", set_log_level, "LEVEL", "error, warn, info or debug", "how much to say (default: info)"},
     {"ready-fd", set_ready_fd, "N", "the number of an open descriptor",

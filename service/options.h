@@ -2,6 +2,7 @@
 #ifndef SIDESTACK_OPTIONS_H
 #define SIDESTACK_OPTIONS_H
 
+#include "stack/impairment.h"
 #include "stack/interface.h"
 
 #include <net/if.h>
@@ -30,6 +31,7 @@ struct options {
     uint8_t mac[6];
     bool mac_given;
     bool offload;
+    struct impairments impairments; /* of the wire, from the start */
     char *capture_path; /* owned; NULL: none */
     int ready_fd;       /* -1: none */
 };

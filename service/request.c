@@ -3,6 +3,7 @@
 
 #include "connect.h"
 #include "listener.h"
+#include "log.h"
 #include "loop.h"
 #include "pair.h"
 #include "relay.h"
@@ -18,7 +19,8 @@
 int request_check(const struct protocol_message *request, int fd)
 {
     bool waits = request->flags != 0;
-    bool wants_fd = request->operation != PROTOCOL_SOCKET && !(request->operation == PROTOCOL_LINGER && waits);
+    bool wants_fd = request->operation != PROTOCOL_SOCKET && request->operation != PROTOCOL_IMPAIR &&
+                    !(request->operation == PROTOCOL_LINGER && waits);
 
     if (request->magic != PROTOCOL_MAGIC || request->version != PROTOCOL_VERSION || request->operation < 1 ||
         request->operation >= PROTOCOL_OPERATION_COUNT || request->result != 0 ||
@@ -246,6 +248,26 @@ static void bring_up_to_date(struct socket *socket)
     relay_run(socket);
 }
 
+/* sidestack impair. */
+static int impair_wire(const struct protocol_message *request, struct protocol_message *reply, uid_t uid)
+{
+    char settings[PROTOCOL_OPTION_MAX + 1], text[PROTOCOL_OPTION_MAX];
+    int error;
+
+    if (request->option_length > 0 && uid != 0 && uid != geteuid())
+        return -EPERM;
+    memcpy(settings, request->option, request->option_length);
+    settings[request->option_length] = '\0';
+    error = stack_impair(request->option_length > 0 ? settings : NULL, text, sizeof text);
+    if (error == 0 || error == -EINVAL) {
+        reply->option_length = (uint32_t)strlen(text);
+        memcpy(reply->option, text, reply->option_length);
+    }
+    if (error == 0 && request->option_length > 0)
+        log_info("wire: impaired by user %u: %s", (unsigned)uid, text);
+    return error;
+}
+
 int request_execute(const struct protocol_message *request, struct protocol_message *reply,
                     struct request_context *context)
 {
@@ -254,6 +276,8 @@ int request_execute(const struct protocol_message *request, struct protocol_mess
 
     if (request->operation == PROTOCOL_SOCKET)
         return make_socket(request, context);
+    if (request->operation == PROTOCOL_IMPAIR)
+        return impair_wire(request, reply, context->uid);
     if (request->operation == PROTOCOL_LINGER && context->fd < 0)
         return wait_for_linger(request, context);
     if (fstat(context->fd, &status) < 0)
@@ -285,6 +309,7 @@ int request_execute(const struct protocol_message *request, struct protocol_mess
     case PROTOCOL_LINGER:
         return begin_linger(socket, reply);
     case PROTOCOL_SOCKET:
+    case PROTOCOL_IMPAIR:
     case PROTOCOL_OPERATION_COUNT:
         break;
     }

@@ -8,8 +8,11 @@
 
 static const char usage[] =
     "usage: sidestack run [--name NAME] [--socket PATH] [--] PROGRAM [ARGUMENT...]\n"
+    "       sidestack impair [--name NAME] [--socket PATH] [LIST]\n"
     "\n"
-    "Runs PROGRAM with its Internet sockets on the TCP/IP stack of a running sidestackd.\n"
+    "run: runs PROGRAM with its Internet sockets on the TCP/IP stack of a running sidestackd.\n"
+    "impair: makes the wire of a running sidestackd a bad one, as sidestackd --impair LIST (\"none\": a good one again),\n"
+    "and prints what it is now.\n"
     "\n"
     "  --name NAME    the service called NAME, instead of SIDESTACK_NAME or \"default\"\n"
     "  --socket PATH  the service with this control socket\n"
@@ -31,6 +34,10 @@ int main(int argc, char **argv)
     if (argc >= 2 && strcmp(argv[1], "run") == 0) {
         argv[1] = (char *)"sidestack run"; /* getopt_long() begins its messages with it */
         return sidestack_run(argc - 1, argv + 1);
+    }
+    if (argc >= 2 && strcmp(argv[1], "impair") == 0) {
+        argv[1] = (char *)"sidestack impair";
+        return sidestack_impair(argc - 1, argv + 1);
     }
     fputs(usage, stderr);
     return SIDESTACK_EXIT_USAGE;

@@ -11,6 +11,7 @@
 #include "socket.h"
 #include "stack/stack.h"
 #include "stack/wire.h"
+#include "stack/wire_impair.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -59,6 +60,27 @@ static int open_signals(void)
     return fd < 0 ? -errno : fd;
 }
 
+/* Put the layer on the wire that makes it a bad one. Return: 0 or -errno, after saying what failed; the wire is closed then. */
+static int impair_wire(const struct options *options, struct stack_config *config)
+{
+    char text[IMPAIRMENT_TEXT_MAX];
+    const char *wrong;
+    int error;
+
+    config->wire = wire_impair_open(config->wire);
+    if (config->wire == NULL)
+        return -ENOMEM;
+    config->impairable = true;
+    impairment_format(&options->impairments, text, sizeof text);
+    error = wire_impair_set(config->wire, text, &wrong);
+    if (error < 0) {
+        errno = -error;
+        log_error("impairing the wire");
+        config->wire->operations->close(config->wire);
+    }
+    return error;
+}
+
 /* Open the wire, the capture and the stack. Return: 0 or -errno, after saying what failed. */
 static int open_stack(const struct options *options)
 {
@@ -89,6 +111,9 @@ static int open_stack(const struct options *options)
         log_error("device %s: %s", options->interface, message);
         return error;
     }
+    error = impair_wire(options, &config);
+    if (error < 0)
+        return error;
     if (options->capture_path != NULL) {
         error = capture_open(options->capture_path, config.wire, &message);
         if (error < 0) {

@@ -1,5 +1,6 @@
 /* stack.c - opening and closing the stack, and its turn in the loop. */
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "address.h"
@@ -12,13 +13,16 @@
 #include "tcp_socket.h"
 #include "tcp_timer.h"
 #include "wire.h"
+#include "wire_impair.h"
 #include "wire_netif.h"
 
 #define LOOP_PACKETS_A_TURN 64 /* delivered before the wire gets its turn again */
+#define FRAMES_A_TURN 64       /* that an impaired wire held back, at a time */
 #define MTU_MIN 576            /* RFC 791: what every host takes */
 #define MTU_MAX 65521          /* with its Ethernet header, 65 535 */
 
 static struct wire *wire; /* owned; closed in stack_close(). NULL: the stack is not open */
+static bool impairable;   /* it has a layer of wire_impair.h */
 
 int stack_open(const struct stack_config *config)
 {
@@ -37,6 +41,7 @@ int stack_open(const struct stack_config *config)
         lwip_init();
     initialised = true;
     wire = config->wire;
+    impairable = config->impairable;
     memset(&lwip_stats, 0, sizeof lwip_stats);
     dns_servers_clear();
     tcp_socket_open_all();
@@ -85,23 +90,62 @@ int stack_receive(unsigned max_frames)
     return wire_netif_receive(max_frames);
 }
 
-int stack_timer_ms(void)
+/* Return: the earlier of two times to wait, of which -1 is the latest. */
+static int64_t earlier(int64_t a, int64_t b)
+{
+    return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
+/* Microseconds until the wire has something to do; -1: never. */
+static int64_t wire_timer_us(void)
+{
+    uint64_t due_us = wire->operations->due_us != NULL ? wire->operations->due_us(wire) : UINT64_MAX;
+
+    if (due_us == UINT64_MAX)
+        return -1;
+    return due_us <= port_now_us ? 0 : (int64_t)(due_us - port_now_us);
+}
+
+int64_t stack_timer_us(void)
 {
     int tcp_ms = tcp_timer_ms();
     int wire_ms = wire_netif_timer_ms();
 
     if (loop_pending())
         return 0;
-    if (tcp_ms < 0 || (wire_ms >= 0 && wire_ms < tcp_ms))
-        return wire_ms;
-    return tcp_ms;
+    return earlier(wire_timer_us(), earlier(tcp_ms < 0 ? -1 : tcp_ms * 1000ll, wire_ms < 0 ? -1 : wire_ms * 1000ll));
+}
+
+int stack_timer_ms(void)
+{
+    int64_t timer_us = stack_timer_us();
+
+    return timer_us < 0 ? -1 : (int)((timer_us + 999) / 1000);
 }
 
 void stack_run_timers(void)
 {
+    if (wire_timer_us() == 0 && wire->operations->run(wire))
+        (void)wire_netif_receive(FRAMES_A_TURN); /* a broken wire shows when it is polled */
     loop_deliver(LOOP_PACKETS_A_TURN);
     wire_netif_run_timers();
     tcp_timer_run();
+}
+
+int stack_impair(const char *settings, char *text, size_t size)
+{
+    const char *wrong = "";
+    int error = 0;
+
+    if (!impairable)
+        return -EOPNOTSUPP;
+    if (settings != NULL)
+        error = wire_impair_set(wire, settings, &wrong);
+    if (error == 0)
+        wire_impair_get(wire, text, size);
+    else
+        snprintf(text, size, "%s", wrong);
+    return error;
 }
 
 void stack_flush(void)

@@ -42,6 +42,7 @@ struct stack_config {
     size_t route_count;
     uint16_t mtu;                    /* 576 to 65521, bytes of IP packet */
     uint8_t mac[6];                  /* the stack's own, not the device's other end */
+    bool impairable;                 /* wire is one of wire_impair_open() */
 };
 
 /* Figures since stack_open(). */
@@ -75,11 +76,18 @@ int stack_receive(unsigned max_frames);
  * own loopback. */
 int stack_timer_ms(void);
 
+/* The same in microseconds, for a loop that can sleep that finely. */
+int64_t stack_timer_us(void);
+
 /* Run what is due, and deliver packets that wait on the loopback. */
 void stack_run_timers(void);
 
 /* Hand every frame that was gathered for sending to the wire. */
 void stack_flush(void);
+
+/* Change how the wire treats frames (impairment.h has the syntax; NULL: do not), and write the settings to text.
+ * Return: 0, -EOPNOTSUPP (the wire has no such layer), -ENOMEM, or -EINVAL with text beginning where it was not understood. */
+int stack_impair(const char *settings, char *text, size_t size);
 
 void stack_get_counters(struct stack_counters *counters);
 

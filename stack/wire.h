@@ -22,6 +22,10 @@ struct wire_operations {
     /* Write one frame. Return: 0, or -errno when it was not taken: the frame is lost, as on any wire. */
     int (*write_frame)(struct wire *wire, const struct virtio_net_hdr *header, const struct iovec *iov, int count);
     void (*close)(struct wire *wire); /* frees wire */
+    /* For a wire that holds frames back (both, or NULL): when run() has something to do, on port_now_us's clock, UINT64_MAX: never; do it. run()
+     * returns whether a frame can be read. */
+    uint64_t (*due_us)(const struct wire *wire);
+    bool (*run)(struct wire *wire);
 };
 
 /* What the other side of the wire does for us. */

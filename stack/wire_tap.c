@@ -63,7 +63,8 @@ static void tap_close(struct wire *wire)
     free(tap_of(wire));
 }
 
-static const struct wire_operations tap_operations = {tap_read_frame, tap_write_frame, tap_close};
+static const struct wire_operations tap_operations = {
+    .read_frame = tap_read_frame, .write_frame = tap_write_frame, .close = tap_close};
 
 /* Set the MTU of a new device, check that of an old one, and bring it up. Return: 0 or -errno and *message. */
 static int tap_set_up_device(const struct ifreq *device, uint16_t mtu, bool is_new, const char **message)

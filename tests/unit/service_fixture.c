@@ -44,7 +44,8 @@ static void close_nothing(struct wire *wire)
 
 void service_setup(void)
 {
-    static const struct wire_operations operations = {read_nothing, write_nowhere, close_nothing};
+    static const struct wire_operations operations = {
+        .read_frame = read_nothing, .write_frame = write_nowhere, .close = close_nothing};
     static struct wire wire = {.operations = &operations, .fd = -1};
     struct stack_prefix own = {.address.in.sin_family = AF_INET, .bits = 24};
     struct stack_config config = {.wire = &wire, .name = "wire9", .addresses = &own, .address_count = 1, .mtu = 1500,

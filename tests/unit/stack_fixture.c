@@ -94,7 +94,8 @@ static void memory_close(struct wire *it)
     taken = NULL;
 }
 
-static const struct wire_operations memory_operations = {memory_read, memory_write, memory_close};
+static const struct wire_operations memory_operations = {
+    .read_frame = memory_read, .write_frame = memory_write, .close = memory_close};
 
 static void setup(unsigned wire_features, struct stack_config config)
 {
