@@ -18,7 +18,8 @@ STACK     = $(addprefix stack/, address.c block.c dns_servers.c gather.c icmp_er
               tcp_socket.c tcp_time_wait.c tcp_timer.c wire_impair.c wire_netif.c \
               wire_split.c wire_tap.c)
 SERVICE   = $(addprefix service/, capture.c client.c connect.c control_path.c control_socket.c listener.c log.c \
-              loop.c options.c pair.c relay.c request.c socket.c sockopt.c)
+              loop.c options.c pair.c relay.c request.c socket.c) \
+            $(addprefix service/sockopt, .c _ip.c _socket.c _table.c _tcp.c)
 TOOL      = $(addprefix service/, control_path.c sidestack_check.c sidestack_impair.c sidestack_run.c)
 LWIP      = $(addprefix core/, def.c inet_chksum.c init.c ip.c mem.c memp.c netif.c pbuf.c raw.c stats.c tcp.c \
               tcp_in.c tcp_out.c udp.c) netif/ethernet.c \

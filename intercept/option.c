@@ -13,6 +13,7 @@
 #include "state.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/sockios.h>
 #include <string.h>
 
@@ -87,6 +88,17 @@ int socket_getsockopt(int fd, int level, int name, void *value, socklen_t *lengt
     return 0;
 }
 
+/* Filters that are given as a descriptor: is it one of this process? The service can't know. */
+static bool names_no_descriptor(int level, int name, const void *value, socklen_t length)
+{
+    int fd;
+
+    if (level != SOL_SOCKET || (name != SO_ATTACH_BPF && name != SO_ATTACH_REUSEPORT_EBPF) || length != sizeof fd)
+        return false;
+    memcpy(&fd, value, sizeof fd);
+    return libc_fcntl(fd, F_GETFD, 0) < 0;
+}
+
 int socket_setsockopt(int fd, int level, int name, const void *value, socklen_t length)
 {
     struct protocol_message message;
@@ -101,6 +113,8 @@ int socket_setsockopt(int fd, int level, int name, const void *value, socklen_t 
     message.option_length = length < sizeof message.option ? length : sizeof message.option;
     if (memory_check(value, message.option_length) < 0)
         return -EFAULT;
+    if (names_no_descriptor(level, name, value, length))
+        return -EBADF;
     if (message.option_length > 0)
         memcpy(message.option, value, message.option_length);
     if (level == SOL_SOCKET && name == SO_LINGER && length >= sizeof(struct linger))

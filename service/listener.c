@@ -140,7 +140,7 @@ static int enqueue(struct socket *listener, struct stack_tcp *tcp)
     }
     child->state = PROTOCOL_STATE_CONNECTED;
     child->connect_reported = true;
-    sockopt_inherit(&child->options, &listener->options);
+    sockopt_inherit(child, listener);
     child->tcp = tcp;
     stack_tcp_adopt(tcp, &relay_tcp_events, child);
     (void)stack_tcp_local_address(tcp, &child->local);

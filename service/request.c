@@ -54,7 +54,10 @@ static int make_socket(const struct protocol_message *request, struct request_co
         socket_destroy(socket);
         return error < 0 ? error : -ENOMEM;
     }
-    sockopt_set_defaults(&socket->options);
+    socket->domain = request->args[0];
+    socket->type = request->args[1];
+    socket->protocol = IPPROTO_TCP;
+    sockopt_set_defaults(socket);
     context->reply_fd = socket->program_fd;
     socket->program_fd = -1;
     return 0;
@@ -78,10 +81,15 @@ static void write_address(struct protocol_address *to, const union stack_address
     memcpy(to->bytes, &address->in, sizeof address->in);
 }
 
-/* Ports below 1024 are for root, and for whoever runs the service: the stack is that user's own. */
+/* Root, and whoever runs the service: the stack is that user's own. */
+static bool is_privileged(uid_t uid)
+{
+    return uid == 0 || uid == geteuid();
+}
+
 static bool may_use_port(uint16_t port, uid_t uid)
 {
-    return port == 0 || port >= IPPORT_RESERVED || uid == 0 || uid == geteuid();
+    return port == 0 || port >= IPPORT_RESERVED || is_privileged(uid);
 }
 
 static int bind_socket(struct socket *socket, const struct protocol_message *request, uid_t uid)
@@ -303,7 +311,7 @@ int request_execute(const struct protocol_message *request, struct protocol_mess
         return sockopt_get(socket, request, reply);
     case PROTOCOL_SETSOCKOPT:
         bring_up_to_date(socket);
-        return sockopt_set(socket, request);
+        return sockopt_set(socket, request, is_privileged(context->uid));
     case PROTOCOL_STATUS:
         return get_status(socket, reply);
     case PROTOCOL_LINGER:

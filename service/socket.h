@@ -36,11 +36,14 @@ enum socket_work {
     WORK_TO_PROGRAM = 1u << 1,
 };
 
-/* Options that TCP need not know; the others are in the stack. sockopt.c has the table and says what is where. */
-#define SOCKET_RECORDED_MAX 32
+/* Options that the stack need not know, as getsockopt() shows them. sockopt_table.c says what is where. */
+#define SOCKET_SWITCH_WORDS 2
+#define SOCKET_NUMBERS 40
 struct socket_options {
-    int recorded[SOCKET_RECORDED_MAX]; /* as getsockopt() shows them */
+    uint64_t switches[SOCKET_SWITCH_WORDS]; /* a bit for each enum sockopt_switch */
+    int numbers[SOCKET_NUMBERS];            /* by enum sockopt_number */
     int linger_on, linger_s;
+    uint64_t pacing_rate; /* SO_MAX_PACING_RATE, bytes a second */
 };
 
 struct client;
@@ -51,6 +54,7 @@ TAILQ_HEAD(client_list, client);
 struct socket {
     struct loop_source source; /* first: what epoll gives back */
     uint64_t id;               /* in the log, and in the pair's name */
+    int domain, type, protocol; /* as socket(2) was asked; protocol: the true one, not 0 */
     enum protocol_state state;
     uint32_t events; /* enum socket_event */
     uint32_t work;   /* enum socket_work; on the busy list while not 0 */
