@@ -7,11 +7,13 @@
 #ifndef SIDESTACK_DATAGRAM_H
 #define SIDESTACK_DATAGRAM_H
 
-#include <linux/errqueue.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/uio.h>
+#include <time.h>
+
+#include <linux/errqueue.h> /* wants struct timespec */
 
 #include "stack.h"
 
@@ -62,8 +64,10 @@ int stack_datagram_bind(struct stack_datagram *datagram, const union stack_addre
  * Return: 0, -ENETUNREACH, -EACCES (broadcast without SO_BROADCAST), -EAGAIN (no port), -EINVAL, -EAFNOSUPPORT. */
 int stack_datagram_connect(struct stack_datagram *datagram, const union stack_address *peer);
 
-/* Send one datagram (or a train), copied. info may be NULL: to the connected peer. Binds to a port by itself.
+/* Send one datagram (or a train) in at most STACK_DATAGRAM_IOV pieces; the memory is the caller's again afterwards. info may be NULL: to
+ * the connected peer. Binds to a port by itself.
  * Return: 0 or -errno as sendto(2) gives it: -EDESTADDRREQ, -EMSGSIZE, -ENETUNREACH, -EACCES, -EINVAL, -ENOBUFS, ... */
+#define STACK_DATAGRAM_IOV 64
 int stack_datagram_send(struct stack_datagram *datagram, const struct stack_datagram_info *info, const struct iovec *iov,
                         int count, size_t length);
 

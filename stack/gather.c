@@ -83,18 +83,19 @@ static void finish_ip_header(uint8_t *ip)
 }
 
 /* Put the sum of the pseudo header where the wire completes it (virtio 1.2, 5.1.6.2), and say so in header. */
-static void leave_tcp_checksum(struct virtio_net_hdr *header, uint8_t *ip, size_t ip_size, size_t tcp_length)
+static void leave_checksum(struct virtio_net_hdr *header, uint8_t *ip, size_t ip_size, size_t length, uint8_t protocol)
 {
-    uint32_t sum = IP_PROTO_TCP + (uint32_t)tcp_length;
+    unsigned offset = protocol == IP_PROTO_TCP ? 16 : 6;
+    uint32_t sum = protocol + (uint32_t)length;
 
     for (int i = 12; i < 20; i += 2)
         sum += read_16(ip + i);
     while (sum >> 16 != 0)
         sum = (sum & 0xffff) + (sum >> 16);
-    write_16(ip + ip_size + 16, (uint16_t)sum);
+    write_16(ip + ip_size + offset, (uint16_t)sum);
     header->flags = VIRTIO_NET_HDR_F_NEEDS_CSUM;
     header->csum_start = (uint16_t)(ETHERNET_SIZE + ip_size);
-    header->csum_offset = 16;
+    header->csum_offset = (uint16_t)offset;
 }
 
 void gather_open(struct wire *the_wire)
@@ -116,7 +117,7 @@ void gather_flush(void)
     length = batch.header_size + batch.payload_size;
     write_16(ip + 2, (uint16_t)(length - ETHERNET_SIZE));
     finish_ip_header(ip);
-    leave_tcp_checksum(&header, ip, IP_SIZE, length - TCP_AT);
+    leave_checksum(&header, ip, IP_SIZE, length - TCP_AT, IP_PROTO_TCP);
     if (batch.payload_size > batch.segment_size) {
         header.gso_type = VIRTIO_NET_HDR_GSO_TCPV4;
         header.gso_size = (uint16_t)batch.segment_size;
@@ -203,7 +204,9 @@ static void write_single(struct pbuf *p)
         finish_ip_header(ip);
         if (ip[9] == IP_PROTO_TCP && (wire->features & WIRE_CHECKSUM) != 0 &&
             (read_16(ip + 6) & (IP_OFFMASK | IP_MF)) == 0 && p->len >= ETHERNET_SIZE + ip_size + TCP_HLEN)
-            leave_tcp_checksum(&header, ip, ip_size, p->tot_len - ETHERNET_SIZE - ip_size);
+            leave_checksum(&header, ip, ip_size, p->tot_len - ETHERNET_SIZE - ip_size, IP_PROTO_TCP);
+        else if ((p->flags & GATHER_COMPLETE_CHECKSUM) != 0)
+            leave_checksum(&header, ip, ip_size, p->tot_len - ETHERNET_SIZE - ip_size, IP_PROTO_UDP);
     }
     for (struct pbuf *q = p; q != NULL; q = q->next) {
         if (q->len == 0)

@@ -5,6 +5,9 @@
 #include "lwip_api.h"
 #include "wire.h"
 
+/* A flag of a pbuf that lwIP leaves alone: a UDP packet, not a fragment, whose checksum the wire completes. */
+#define GATHER_COMPLETE_CHECKSUM 0x40u
+
 /* Start, with nothing gathered, on this wire (borrowed). */
 void gather_open(struct wire *wire);
 

@@ -12,6 +12,7 @@
 
 #include "address.h"
 #include "tcp_socket.h"
+#include "wire_netif.h"
 
 #define LOOP_BYTES_MAX (8 * 1024 * 1024)
 #define LOOP_PACKETS_MAX 4096
@@ -20,6 +21,7 @@
 struct loop_packet {
     struct loop_packet *next;
     struct pbuf *p; /* owned */
+    bool from_wire; /* looks as if it came in there */
 };
 
 static struct netif loop;
@@ -74,28 +76,40 @@ struct netif *loop_netif(void)
     return &loop;
 }
 
-err_t loop_output(struct netif *netif, struct pbuf *p, const ip4_addr_t *destination)
+/* Queue a copy. */
+static void loop_queue(const struct pbuf *p, bool from_wire)
 {
     struct loop_packet *packet;
 
-    (void)netif;
-    (void)destination;
     if (queued_bytes + p->tot_len > LOOP_BYTES_MAX || queued_packets >= LOOP_PACKETS_MAX)
-        return ERR_OK;
+        return;
     packet = malloc(sizeof *packet);
     if (packet == NULL)
-        return ERR_OK;
+        return;
     packet->next = NULL;
+    packet->from_wire = from_wire;
     packet->p = receive_block_copy(p, LOOP_HEADROOM);
     if (packet->p == NULL) {
         free(packet);
-        return ERR_OK;
+        return;
     }
     *tail = packet;
     tail = &packet->next;
     queued_bytes += p->tot_len;
     queued_packets++;
+}
+
+err_t loop_output(struct netif *netif, struct pbuf *p, const ip4_addr_t *destination)
+{
+    (void)netif;
+    (void)destination;
+    loop_queue(p, false);
     return ERR_OK;
+}
+
+void loop_output_from_wire(struct pbuf *p)
+{
+    loop_queue(p, true);
 }
 
 bool loop_pending(void)
@@ -108,6 +122,7 @@ void loop_deliver(unsigned max)
     while (head != NULL && max-- > 0) {
         struct loop_packet *packet = head;
         struct pbuf *p = packet->p;
+        bool from_wire = packet->from_wire;
 
         head = packet->next;
         if (head == NULL)
@@ -115,6 +130,10 @@ void loop_deliver(unsigned max)
         queued_bytes -= p->tot_len;
         queued_packets--;
         free(packet);
+        if (from_wire) {
+            wire_netif_input_looped(p);
+            continue;
+        }
         ip4_addr_copy(*ip_2_ip4(&loop.ip_addr), ((const struct ip_hdr *)p->payload)->dest);
         tcp_time_wait_input(p, &loop);
         tcp_filter_replay();

@@ -19,6 +19,9 @@ bool loop_is_local(const ip4_addr_t *address);
 /* Send a packet round: a copy of it will be input by loop_deliver(). */
 err_t loop_output(struct netif *netif, struct pbuf *p, const ip4_addr_t *destination);
 
+/* A copy of a packet that leaves by the wire will be input as if it had come in there, for members on this host. */
+void loop_output_from_wire(struct pbuf *p);
+
 /* Is a packet waiting? */
 bool loop_pending(void);
 

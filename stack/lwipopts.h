@@ -43,7 +43,7 @@
 #define IP_OPTIONS_ALLOWED 1
 #define IP_DEFAULT_TTL 64 /* as Linux */
 #define IP_REASSEMBLY 1
-#define IP_REASS_MAX_PBUFS 128
+#define IP_REASS_MAX_PBUFS 1024 /* fragments that wait, of all datagrams; 64 KB at an MTU of 576 are 119 */
 #define IP_FRAG 1
 
 /* ARP: several packets may wait for an answer, as on Linux (unres_qlen). */

@@ -5,6 +5,7 @@
 
 #include "address.h"
 #include "block.h"
+#include "datagram_socket.h"
 #include "dns_servers.h"
 #include "gather.h"
 #include "isn.h"
@@ -45,6 +46,7 @@ int stack_open(const struct stack_config *config)
     memset(&lwip_stats, 0, sizeof lwip_stats);
     dns_servers_clear();
     tcp_socket_open_all();
+    datagram_receive_open();
     tcp_timer_open();
     loop_netif_open();
     error = interface_open(config);
@@ -67,6 +69,7 @@ void stack_close(void)
     if (wire == NULL)
         return;
     tcp_socket_close_all();
+    datagram_socket_close_all();
     gather_flush();
     loop_netif_close();
     wire_netif_close();
@@ -160,6 +163,12 @@ void stack_get_counters(struct stack_counters *counters)
     counters->frames_in = wire_netif_counters.frames;
     counters->bytes_in = wire_netif_counters.bytes;
     counters->frames_in_dropped = wire_netif_counters.dropped + lwip_stats.ip.drop + lwip_stats.tcp.drop;
+    counters->datagrams_in = datagram_counters.in;
+    counters->datagrams_out = datagram_counters.out;
+    counters->datagrams_no_port = datagram_counters.no_port;
+    counters->datagrams_dropped = datagram_counters.dropped;
+    counters->datagrams_malformed = datagram_counters.malformed;
+    counters->datagram_sockets = datagram_counters.sockets;
     counters->frames_out = gather_counters.frames;
     counters->bytes_out = gather_counters.bytes;
     counters->frames_out_dropped = gather_counters.dropped;

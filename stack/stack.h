@@ -50,6 +50,11 @@ struct stack_counters {
     uint64_t frames_in, bytes_in, frames_in_dropped;
     uint64_t frames_out, bytes_out, frames_out_dropped; /* a GSO frame counts as one */
     uint64_t tcp_segments_retransmitted;
+    uint64_t datagrams_in, datagrams_out;   /* to and from datagram sockets */
+    uint64_t datagrams_no_port;             /* nobody wanted them */
+    uint64_t datagrams_dropped;             /* the socket had no room */
+    uint64_t datagrams_malformed;           /* bad lengths and checksums */
+    size_t datagram_sockets;
     size_t transmit_bytes; /* memory that holds data not yet acknowledged, all sockets */
     size_t receive_bytes;  /* memory that holds data not yet consumed, all sockets */
     size_t sockets;        /* struct stack_tcp that exist, those on their way out included */

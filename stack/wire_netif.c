@@ -95,7 +95,7 @@ bool wire_netif_is_resolved(const ip4_addr_t *next_hop)
 }
 
 /* What lwIP computes and verifies by itself: the IP header's sum is filled in by gather.c, TCP's by the wire if it
- * can, and not verified again when the frame says so. */
+ * can, and not verified again when the frame says so. (What lwIP itself sends by UDP has its sum from lwIP.) */
 static u16_t wire_netif_checksum_flags(bool trusted)
 {
     unsigned flags = NETIF_CHECKSUM_ENABLE_ALL & ~NETIF_CHECKSUM_GEN_IP;
@@ -103,7 +103,7 @@ static u16_t wire_netif_checksum_flags(bool trusted)
     if ((wire->features & WIRE_CHECKSUM) != 0)
         flags &= ~NETIF_CHECKSUM_GEN_TCP;
     if (trusted)
-        flags &= ~NETIF_CHECKSUM_CHECK_TCP;
+        flags &= ~(NETIF_CHECKSUM_CHECK_TCP | NETIF_CHECKSUM_CHECK_UDP);
     return (u16_t)flags;
 }
 
@@ -116,6 +116,7 @@ static err_t ask_neighbour(struct netif *to, struct pbuf *p, const ip4_addr_t *n
 
     if (copy == NULL)
         return ERR_MEM;
+    copy->flags |= p->flags & GATHER_COMPLETE_CHECKSUM;
     wire_netif_keep_ticking(ARP_PENDING_US);
     memcpy(&source.addr, (const uint8_t *)copy->payload + 12, sizeof source.addr);
     assume_own(address_find(&source)); /* ask in the name of whoever the packet comes from, as Linux does */
@@ -223,6 +224,16 @@ uint16_t wire_netif_mtu(void)
     return netif.mtu;
 }
 
+struct netif *wire_netif_get(void)
+{
+    return &netif;
+}
+
+bool wire_netif_completes_checksums(void)
+{
+    return (wire->features & WIRE_CHECKSUM) != 0;
+}
+
 /* Does the virtio header tell a story that fits the frame? */
 static bool virtio_header_is_sane(const struct virtio_net_hdr *header, const uint8_t *frame, size_t size)
 {
@@ -240,12 +251,35 @@ static bool virtio_header_is_sane(const struct virtio_net_hdr *header, const uin
     }
 }
 
+/* Give lwIP an IPv4 packet. own: our address that it is for, if it is for one. Takes p. */
+static void process_ip(struct pbuf *p, const struct own_address *own, const ip4_addr_t *destination)
+{
+    const struct own_address *broadcast = own == NULL ? address_find_broadcast(destination) : NULL;
+
+    if (broadcast != NULL)
+        assume(&broadcast->address, broadcast->mask.addr);
+    else
+        assume_own(own);
+    tcp_time_wait_input(p, &netif);
+    tcp_filter_replay();
+    assume_own(NULL);
+}
+
+void wire_netif_input_looped(struct pbuf *p)
+{
+    ip4_addr_t destination;
+
+    memcpy(&destination.addr, (const uint8_t *)p->payload + 16, sizeof destination.addr);
+    NETIF_SET_CHECKSUM_CTRL(&netif, wire_netif_checksum_flags(true) & ~NETIF_CHECKSUM_CHECK_IP);
+    process_ip(p, NULL, &destination);
+}
+
 /* An IP packet of ours, its Ethernet header still there. Takes p. Return: false when it was dropped here. */
 static bool input_ip(const struct virtio_net_hdr *header, struct pbuf *p)
 {
     const uint8_t *ip = (const uint8_t *)p->payload + ETHERNET_SIZE;
     bool trusted = (header->flags & (VIRTIO_NET_HDR_F_NEEDS_CSUM | VIRTIO_NET_HDR_F_DATA_VALID)) != 0;
-    const struct own_address *own, *broadcast = NULL;
+    const struct own_address *own;
     ip4_addr_t source, destination;
 
     if (p->len < ETHERNET_SIZE + IP_HLEN) {
@@ -255,9 +289,7 @@ static bool input_ip(const struct virtio_net_hdr *header, struct pbuf *p)
     memcpy(&source.addr, ip + 12, 4);
     memcpy(&destination.addr, ip + 16, 4);
     own = address_find(&destination);
-    if (own == NULL)
-        broadcast = address_find_broadcast(&destination);
-    if (ip4_addr_isloopback(&source) || loop_is_local(&source) || address_find_broadcast(&source) != NULL || ip[16] == 127) {
+    if (loop_is_local(&source) || address_find_broadcast(&source) != NULL || ip[16] == 127) {
         pbuf_free(p); /* nobody out there has these addresses */
         return false;
     }
@@ -269,13 +301,7 @@ static bool input_ip(const struct virtio_net_hdr *header, struct pbuf *p)
     if (p->next == NULL && ip[9] == IP_PROTO_ICMP && own != NULL)
         icmp_error_input(ip, p->len - ETHERNET_SIZE);
     pbuf_remove_header(p, ETHERNET_SIZE);
-    if (broadcast != NULL)
-        assume(&broadcast->address, broadcast->mask.addr);
-    else
-        assume_own(own);
-    tcp_time_wait_input(p, &netif);
-    tcp_filter_replay();
-    assume_own(NULL);
+    process_ip(p, own, &destination);
     return true;
 }
 

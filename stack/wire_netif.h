@@ -20,6 +20,14 @@ bool wire_netif_is_resolved(const ip4_addr_t *next_hop);
 uint16_t wire_netif_mtu(void);
 const uint8_t *wire_netif_mac(void); /* 6 bytes */
 
+struct netif *wire_netif_get(void);
+
+/* Does the wire fill in checksums that gather.c leaves to it? */
+bool wire_netif_completes_checksums(void);
+
+/* A packet of ours, with nothing in it that needs a check, as if it had come in by the wire. Takes p. */
+void wire_netif_input_looped(struct pbuf *p);
+
 /* Is it a broadcast address, everywhere's or that of one of our networks? */
 bool wire_netif_is_broadcast(const ip4_addr_t *address);
 

@@ -1,0 +1,148 @@
+/*
+ * datagram_bind.c - bind and connect of datagram sockets: Linux's inet_bind(), ip4_datagram_connect() and their like.
+ *
+ * connect() sends nothing: it fixes the peer, the address that packets leave from, and with it whom the socket hears.
+ * What bind() said outlives it (connect() to AF_UNSPEC); what was chosen by itself does not.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "datagram_socket.h"
+
+/* May the socket be bound to this address? Return: 0 or -errno. */
+static int check_address(const struct stack_datagram *datagram, const union stack_address *address, const ip_addr_t *ip)
+{
+    const int *options = datagram->options;
+
+    if (datagram->family == AF_INET6 && IP_IS_V4(ip) && options[STACK_DATAGRAM_V6ONLY])
+        return -EINVAL;
+    if (IP_IS_V6(ip) && ip6_addr_has_scope(ip_2_ip6(ip), IP6_UNKNOWN) && !ip6_addr_ismulticast(ip_2_ip6(ip))) {
+        unsigned scope = address->in6.sin6_scope_id;
+        unsigned interface = (unsigned)options[STACK_DATAGRAM_BIND_INTERFACE];
+
+        if (scope == 0 && interface == 0)
+            return -EINVAL;
+        if (scope != 0 && netif_get_by_index((u8_t)LWIP_MIN(scope, 255)) == NULL)
+            return -ENODEV;
+    }
+    if (options[STACK_DATAGRAM_FREEBIND] || options[STACK_DATAGRAM_TRANSPARENT] || datagram_route_is_ours(ip))
+        return 0;
+    return -EADDRNOTAVAIL;
+}
+
+int stack_datagram_bind(struct stack_datagram *datagram, const union stack_address *address)
+{
+    ip_addr_t ip;
+    uint16_t port;
+    int error;
+
+    if (address->sa.sa_family != datagram->family)
+        return -EAFNOSUPPORT;
+    error = datagram_address_parse(address, &ip, &port);
+    if (error < 0)
+        return error;
+    if (datagram->kind != STACK_DATAGRAM_RAW && datagram->local_port != 0)
+        return -EINVAL;
+    if (datagram->connected)
+        return -EINVAL;
+    error = check_address(datagram, address, &ip);
+    if (error < 0)
+        return error;
+    if (datagram->kind == STACK_DATAGRAM_RAW) {
+        port = datagram->local_port;
+    } else {
+        datagram->port_locked = port != 0;
+        if (port == 0)
+            port = datagram_table_choose_port(datagram, &ip);
+        else if (datagram_table_conflicts(datagram, &ip, port))
+            port = 0;
+        if (port == 0) {
+            datagram->port_locked = false;
+            return -EADDRINUSE;
+        }
+    }
+    /* Linux: one that is bound to an IPv6 address is IPv6 only from then on, and says so. */
+    if (IP_IS_V6(&ip) && !ip_addr_isany_val(ip))
+        datagram->options[STACK_DATAGRAM_V6ONLY] = 1;
+    datagram_table_remove(datagram);
+    datagram->local = ip;
+    datagram->source = ip;
+    if (!ip_addr_isany_val(ip) && !datagram_route_is_host(&ip))
+        ip_addr_set_any_val(IP_IS_V6_VAL(ip), datagram->source);
+    datagram->address_locked = !ip_addr_isany_val(ip);
+    datagram->local_port = port;
+    if (datagram->kind != STACK_DATAGRAM_RAW)
+        datagram_table_enter(datagram);
+    return 0;
+}
+
+int datagram_bind_by_itself(struct stack_datagram *datagram)
+{
+    uint16_t port;
+
+    if (datagram->local_port != 0 || datagram->kind == STACK_DATAGRAM_RAW)
+        return 0;
+    port = datagram_table_choose_port(datagram, &datagram->local);
+    if (port == 0)
+        return -EAGAIN;
+    datagram->local_port = port;
+    datagram_table_enter(datagram);
+    return 0;
+}
+
+/* connect() to AF_UNSPEC. */
+static void disconnect(struct stack_datagram *datagram)
+{
+    bool is_ip6 = datagram->family == AF_INET6;
+
+    datagram_table_remove(datagram);
+    datagram->connected = false;
+    datagram->peer_port = 0;
+    ip_addr_set_any_val(is_ip6, datagram->peer);
+    if (!datagram->address_locked) {
+        ip_addr_set_any_val(is_ip6, datagram->local);
+        ip_addr_set_any_val(is_ip6, datagram->source);
+    }
+    if (!datagram->port_locked && datagram->kind != STACK_DATAGRAM_RAW)
+        datagram->local_port = 0;
+    if (datagram->local_port != 0 && datagram->kind != STACK_DATAGRAM_RAW)
+        datagram_table_enter(datagram);
+}
+
+int stack_datagram_connect(struct stack_datagram *datagram, const union stack_address *address)
+{
+    struct datagram_route route;
+    ip_addr_t peer;
+    uint16_t port;
+    int error;
+
+    if (address->sa.sa_family == AF_UNSPEC) {
+        disconnect(datagram);
+        return 0;
+    }
+    error = datagram_bind_by_itself(datagram);
+    if (error < 0)
+        return error;
+    error = datagram_address_parse(address, &peer, &port);
+    if (error < 0)
+        return error;
+    if (datagram->family == AF_INET ? address->sa.sa_family != AF_INET
+                                    : IP_IS_V4_VAL(peer) && datagram->options[STACK_DATAGRAM_V6ONLY])
+        return datagram->family == AF_INET6 && address->sa.sa_family == AF_INET6 ? -ENETUNREACH : -EAFNOSUPPORT;
+    error = datagram_route_find(datagram, &peer, &datagram->source, 0, &route);
+    if (error < 0)
+        return error;
+    if (route.broadcast && !datagram->options[STACK_DATAGRAM_BROADCAST])
+        return -EACCES;
+    datagram_table_remove(datagram);
+    if (ip_addr_isany_val(datagram->source))
+        datagram->source = route.source;
+    if (ip_addr_isany_val(datagram->local))
+        datagram->local = route.source;
+    datagram->peer = route.destination;
+    datagram->peer_port = port;
+    datagram->connected = true;
+    if (datagram->kind != STACK_DATAGRAM_RAW)
+        datagram_table_enter(datagram);
+    return 0;
+}

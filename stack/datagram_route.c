@@ -1,0 +1,93 @@
+/*
+ * datagram_route.c - where a datagram goes, and which address it comes from: Linux's ip_route_output_key().
+ *
+ * What stays on this host leaves by the loopback; everything else by the wire.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "datagram_socket.h"
+#include "loop_netif.h"
+#include "route.h"
+#include "tcp_socket.h"
+#include "wire_netif.h"
+
+bool datagram_route_is_host(const ip_addr_t *address)
+{
+    return !ip_addr_ismulticast(address) && (IP_IS_V6(address) || !wire_netif_is_broadcast(ip_2_ip4(address)));
+}
+
+bool datagram_route_is_ours(const ip_addr_t *address)
+{
+    return IP_IS_V4(address) && tcp_bind_is_ours(ip_2_ip4(address));
+}
+
+/* Is it an address that packets of ours may come from? */
+static bool may_come_from(const struct stack_datagram *datagram, const ip_addr_t *source)
+{
+    return datagram->options[STACK_DATAGRAM_TRANSPARENT] || datagram->options[STACK_DATAGRAM_FREEBIND] ||
+           (datagram_route_is_ours(source) && datagram_route_is_host(source));
+}
+
+static int find_ip4(const struct stack_datagram *datagram, unsigned interface, struct datagram_route *route)
+{
+    ip4_addr_t *destination = ip_2_ip4(&route->destination);
+    ip4_addr_t *source = ip_2_ip4(&route->source);
+    struct netif *wire = wire_netif_get();
+    ip4_addr_t found;
+
+    (void)datagram;
+    if (ip4_addr_isany_val(*destination)) {
+        *destination = *source;
+        if (ip4_addr_isany_val(*destination))
+            IP4_ADDR(destination, 127, 0, 0, 1);
+    }
+    if (loop_is_local(destination)) {
+        route->netif = loop_netif();
+        if (ip4_addr_isany_val(*source)) {
+            *source = *destination;
+            if (ip4_addr_isloopback(destination))
+                IP4_ADDR(source, 127, 0, 0, 1);
+        }
+        return 0;
+    }
+    route->netif = wire;
+    route->multicast = ip4_addr_ismulticast(destination);
+    route->broadcast = wire_netif_is_broadcast(destination);
+    if (interface != 0 && interface != netif_get_index(wire))
+        return -ENETUNREACH;
+    if (!route_find(destination, NULL, &found)) {
+        const struct own_address *first = address_at(0);
+
+        /* Many may be reached without a route, by the interface that was named; 255.255.255.255 always. */
+        if (first == NULL || (interface == 0 && destination->addr != IPADDR_BROADCAST) ||
+            (!route->multicast && !route->broadcast))
+            return -ENETUNREACH;
+        found = first->address;
+    }
+    if (ip4_addr_isloopback(source))
+        return -EINVAL;
+    if (ip4_addr_isany_val(*source))
+        *source = found;
+    return 0;
+}
+
+int datagram_route_find(const struct stack_datagram *datagram, const ip_addr_t *destination, const ip_addr_t *source,
+                        unsigned interface, struct datagram_route *route)
+{
+    memset(route, 0, sizeof *route);
+    route->destination = *destination;
+    ip_addr_set_any_val(IP_IS_V6(destination), route->source);
+    if (!ip_addr_isany(source)) {
+        if (IP_IS_V6(source) != IP_IS_V6(destination))
+            return -ENETUNREACH;
+        if (!may_come_from(datagram, source))
+            return -EINVAL;
+        route->source = *source;
+    }
+    if (interface == 0)
+        interface = (unsigned)datagram->options[STACK_DATAGRAM_BIND_INTERFACE];
+    if (IP_IS_V6(destination))
+        return -ENETUNREACH;
+    return find_ip4(datagram, interface, route);
+}

@@ -1,0 +1,171 @@
+/* datagram_send.c - what a program sends on a UDP socket becomes datagrams: Linux's udp_sendmsg(). */
+#include <errno.h>
+#include <string.h>
+
+#include "datagram_socket.h"
+
+#define PACKET_MAX 65535 /* of IP packet; for IPv6, too, because lwIP counts its header in 16 bits */
+
+/* Where to? Return: 0 or -errno. */
+static int choose_destination(const struct stack_datagram *datagram, const struct stack_datagram_info *info,
+                              ip_addr_t *ip, uint16_t *port)
+{
+    int error;
+
+    if (info == NULL || info->peer.sa.sa_family == AF_UNSPEC) {
+        if (!datagram->connected)
+            return -EDESTADDRREQ;
+        *ip = datagram->peer;
+        *port = datagram->peer_port;
+        return *port == 0 ? -EINVAL : 0;
+    }
+    if (datagram->family == AF_INET && info->peer.sa.sa_family != AF_INET)
+        return -EAFNOSUPPORT;
+    error = datagram_address_parse(&info->peer, ip, port);
+    if (error < 0)
+        return error;
+    if (*port == 0)
+        return -EINVAL;
+    return IP_IS_V4(ip) && !datagram_takes_ip4(datagram) ? -ENETUNREACH : 0;
+}
+
+/* From where? Return: 0 or -errno. */
+static int choose_source(const struct stack_datagram *datagram, const struct stack_datagram_info *info, bool is_ip6,
+                         ip_addr_t *source)
+{
+    uint16_t port;
+
+    if (info != NULL && info->local.sa.sa_family != AF_UNSPEC) {
+        int error = datagram_address_parse(&info->local, source, &port);
+
+        if (error < 0 || !ip_addr_isany(source))
+            return error;
+    }
+    if (IP_IS_V6_VAL(datagram->source) == is_ip6 || !ip_addr_isany_val(datagram->source))
+        *source = datagram->source;
+    else
+        ip_addr_set_any(is_ip6, source);
+    return 0;
+}
+
+void datagram_send_prepare(const struct stack_datagram *datagram, const struct stack_datagram_info *info,
+                           const struct datagram_route *route, struct datagram_packet *packet)
+{
+    const int *options = datagram->options;
+    bool is_ip6 = IP_IS_V6_VAL(route->destination);
+
+    *packet = (struct datagram_packet){.route = route, .protocol = datagram->protocol, .checksum_at = -1};
+    packet->tos = (uint8_t)options[is_ip6 ? STACK_DATAGRAM_TRAFFIC_CLASS : STACK_DATAGRAM_TOS];
+    packet->mtu_discover = options[is_ip6 ? STACK_DATAGRAM_MTU_DISCOVER6 : STACK_DATAGRAM_MTU_DISCOVER];
+    packet->loop = options[is_ip6 ? STACK_DATAGRAM_MULTICAST_LOOP6 : STACK_DATAGRAM_MULTICAST_LOOP];
+    if (route->multicast)
+        packet->ttl = (uint8_t)options[is_ip6 ? STACK_DATAGRAM_MULTICAST_HOPS : STACK_DATAGRAM_MULTICAST_TTL];
+    else
+        packet->ttl = (uint8_t)options[is_ip6 ? STACK_DATAGRAM_HOP_LIMIT : STACK_DATAGRAM_TTL];
+    if (info == NULL)
+        return;
+    if (info->ttl >= 0)
+        packet->ttl = (uint8_t)info->ttl;
+    if (info->tos >= 0)
+        packet->tos = (uint8_t)info->tos;
+}
+
+int datagram_send_route(struct stack_datagram *datagram, const struct stack_datagram_info *info,
+                        struct datagram_route *route, uint16_t *port)
+{
+    unsigned interface = info != NULL ? info->interface : 0;
+    ip_addr_t destination, source;
+    int error = datagram_bind_by_itself(datagram);
+
+    if (error < 0)
+        return error;
+    error = choose_destination(datagram, info, &destination, port);
+    if (error < 0)
+        return error;
+    error = choose_source(datagram, info, IP_IS_V6_VAL(destination), &source);
+    if (error < 0)
+        return error;
+    if (interface == 0 && ip_addr_ismulticast(&destination))
+        interface = (unsigned)datagram->options[IP_IS_V6_VAL(destination) ? STACK_DATAGRAM_MULTICAST_INTERFACE6
+                                                                          : STACK_DATAGRAM_MULTICAST_INTERFACE];
+    error = datagram_route_find(datagram, &destination, &source, interface, route);
+    if (error < 0)
+        return error;
+    return route->broadcast && !datagram->options[STACK_DATAGRAM_BROADCAST] ? -EACCES : 0;
+}
+
+/* Send one datagram with its UDP header. */
+static int send_one(struct datagram_packet *packet, uint16_t local_port, uint16_t peer_port, bool no_checksum)
+{
+    uint16_t header[UDP_SIZE / 2] = {htons(local_port), htons(peer_port),
+                                     htons((uint16_t)(UDP_SIZE + packet->length)), 0};
+    int error;
+
+    packet->header = (const uint8_t *)header;
+    packet->header_size = sizeof header;
+    packet->checksum_at = no_checksum ? -1 : 6;
+    error = datagram_output_send(packet);
+    if (error == 0)
+        datagram_counters.out++;
+    return error;
+}
+
+/* Cut a train into datagrams of segment bytes each. */
+static int send_train(const struct datagram_packet *train, uint16_t local_port, uint16_t peer_port, bool no_checksum,
+                      size_t segment)
+{
+    struct iovec pieces[STACK_DATAGRAM_IOV];
+    struct datagram_packet packet = *train;
+    const struct iovec *from = train->iov;
+    size_t used = 0; /* of *from */
+
+    packet.iov = pieces;
+    for (size_t left = train->length; left > 0; left -= packet.length) {
+        size_t room = left < segment ? left : segment;
+        int error;
+
+        packet.length = room;
+        for (packet.count = 0; room > 0; packet.count++) {
+            size_t n = from->iov_len - used < room ? from->iov_len - used : room;
+
+            pieces[packet.count] = (struct iovec){(uint8_t *)from->iov_base + used, n};
+            room -= n;
+            used += n;
+            if (used == from->iov_len) {
+                from++;
+                used = 0;
+            }
+        }
+        error = send_one(&packet, local_port, peer_port, no_checksum);
+        if (error < 0)
+            return error;
+    }
+    return 0;
+}
+
+int stack_datagram_send(struct stack_datagram *datagram, const struct stack_datagram_info *info,
+                        const struct iovec *iov, int count, size_t length)
+{
+    struct datagram_route route;
+    struct datagram_packet packet;
+    uint16_t port;
+    size_t segment = info != NULL && info->segment != 0 ? info->segment
+                                                        : (size_t)datagram->options[STACK_DATAGRAM_SEGMENT];
+    bool no_checksum;
+    int error = datagram_send_route(datagram, info, &route, &port);
+
+    if (error < 0)
+        return error;
+    if (length > PACKET_MAX - UDP_SIZE - (IP_IS_V6_VAL(route.destination) ? IP6_SIZE : IP4_SIZE))
+        return -EMSGSIZE;
+    if (count > STACK_DATAGRAM_IOV)
+        return -EMSGSIZE;
+    datagram_send_prepare(datagram, info, &route, &packet);
+    packet.iov = iov;
+    packet.count = count;
+    packet.length = length;
+    no_checksum = datagram->options[STACK_DATAGRAM_NO_CHECK] && IP_IS_V4_VAL(route.destination);
+    if (segment == 0 || length <= segment)
+        return send_one(&packet, datagram->local_port, port, no_checksum);
+    return send_train(&packet, datagram->local_port, port, no_checksum, segment);
+}

@@ -1,0 +1,69 @@
+/*
+ * datagram_fixture.h - datagram sockets under test: owners that write down what they are told, and the peer's packets.
+ *
+ * Addresses are strings; the family follows from them. To be used with stack_fixture.h.
+ */
+#ifndef TEST_DATAGRAM_FIXTURE_H
+#define TEST_DATAGRAM_FIXTURE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "stack/datagram.h"
+#include "stack_fixture.h"
+
+/* A socket and what it was told last. */
+struct heard {
+    struct stack_datagram *datagram;
+    unsigned received, failed;
+    struct stack_datagram_info info;
+    struct stack_datagram_error error;
+    uint8_t bytes[66000];
+    size_t length;
+    bool full;           /* take nothing */
+    bool close_received; /* close the socket inside received() */
+};
+
+/* Open a socket, and bind it (NULL: not). */
+void heard_open(struct heard *heard, enum stack_datagram_kind kind, int family, int protocol);
+void heard_open_udp(struct heard *heard, const char *ip, uint16_t port);
+void heard_close(struct heard *heard);
+
+/* Send bytes; ip NULL: to the connected peer. Return: what stack_datagram_send() does. */
+int heard_send(struct heard *heard, const char *ip, uint16_t port, const void *bytes, size_t size);
+
+int heard_connect(struct heard *heard, const char *ip, uint16_t port);
+uint16_t heard_port(const struct heard *heard);
+
+/* Any address, IPv4 or IPv6. */
+union stack_address any_address_of(const char *ip, uint16_t port);
+
+/* A packet. Numbers are in host byte order. */
+struct packet {
+    const char *source, *destination; /* given ones */
+    union stack_address from, to;     /* taken ones, with ports if it is UDP */
+    uint8_t protocol, ttl, tos;
+    uint16_t identification;
+    bool dont_fragment, more_fragments;
+    size_t offset; /* of the fragment */
+    const uint8_t *data; /* after the IP header */
+    size_t size;
+    struct virtio_net_hdr header;
+    bool checksum_good; /* taken: UDP's is right, or left to the wire in the right way, or none is there */
+};
+
+/* Send a packet from the peer to the stack: an Ethernet header and an IP header before data. */
+void packet_send(const struct packet *packet);
+
+/* Take the next frame, which must be an IP packet. Return: it; data is valid until the next call. */
+struct packet packet_take(void);
+
+/* The checksum of a packet whose checksum field is 0. */
+uint16_t packet_checksum(const char *source, const char *destination, uint8_t protocol, const void *data, size_t size);
+
+/* Send a UDP datagram from the peer. */
+void peer_udp(const char *source, uint16_t source_port, const char *destination, uint16_t port, const void *bytes,
+              size_t size);
+
+#endif
