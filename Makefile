@@ -10,7 +10,8 @@ VERSION    = 0.1.0
 # ---- What each artefact is made of ----
 
 INTERCEPT = service/control_path.c $(addprefix intercept/, address.c connect.c control.c data_receive.c data_send.c \
-              descriptor.c export_data.c export_descriptor.c export_process.c export_socket.c export_syscall.c \
+              descriptor.c export_data.c export_descriptor.c export_interface.c export_process.c export_socket.c \
+              export_syscall.c interface.c interface_ioctl.c \
               libc.c linger.c option.c replace.c socket.c start.c state.c trace.c)
 STACK     = $(addprefix stack/, address.c block.c datagram_address.c datagram_bind.c datagram_multicast.c \
               datagram_output.c datagram_receive.c datagram_route.c datagram_send.c datagram_socket.c \
@@ -20,7 +21,7 @@ STACK     = $(addprefix stack/, address.c block.c datagram_address.c datagram_bi
               tcp_socket.c tcp_time_wait.c tcp_timer.c wire_impair.c wire_netif.c \
               wire_split.c wire_tap.c)
 SERVICE   = $(addprefix service/, capture.c client.c connect.c control_path.c control_socket.c listener.c log.c \
-              loop.c options.c pair.c relay.c request.c socket.c) \
+              interface_list.c loop.c options.c pair.c relay.c request.c socket.c) \
             $(addprefix service/sockopt, .c _ip.c _socket.c _table.c _tcp.c)
 TOOL      = $(addprefix service/, control_path.c sidestack_check.c sidestack_impair.c sidestack_run.c)
 LWIP      = $(addprefix core/, def.c inet_chksum.c init.c ip.c mem.c memp.c netif.c pbuf.c stats.c tcp.c \

@@ -3,6 +3,7 @@
  */
 #include "descriptor.h"
 #include "export.h"
+#include "interface.h"
 #include "libc.h"
 #include "socket.h"
 
@@ -125,7 +126,7 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
     va_start(arguments, request);
     argument = va_arg(arguments, void *);
     va_end(arguments);
-    if (descriptor_is_foreign(fd))
+    if (descriptor_is_foreign(fd) && !interface_is_unix_ioctl(fd, request))
         return libc_ioctl(fd, request, argument);
     return EXPORT_CALL("ioctl", socket_ioctl(fd, request, argument), "%d, %x, %p", fd, (unsigned)request, argument);
 }

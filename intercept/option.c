@@ -8,6 +8,7 @@
 #include "address.h"
 #include "control.h"
 #include "libc.h"
+#include "interface.h"
 #include "linger.h"
 #include "socket.h"
 #include "state.h"
@@ -141,6 +142,8 @@ static int get_queued(int fd, int field, int *out)
 
 int socket_ioctl(int fd, unsigned long request, void *argument)
 {
+    if (interface_is_ioctl(request) && (descriptor_verify(fd) != DESCRIPTOR_FOREIGN || interface_is_unix_ioctl(fd, request)))
+        return interface_ioctl(fd, request, argument);
     switch (request) {
     case SIOCINQ: /* FIONREAD */
         if (state_find(fd) == DESCRIPTOR_LISTENING)

@@ -90,6 +90,11 @@ enum protocol_operation {
      * and the user that the service runs as. Reply: option, the settings in force; with -EINVAL the text from where it was not understood. */
     PROTOCOL_IMPAIR,
 
+    /* The stack's interfaces and their addresses. No descriptor. in: args[0] the first that is wanted (0: from the start). Reply: option: as many
+     * struct protocol_interface as there are and fit, args[0] how many there are in all. First come the interfaces, by index, then the addresses of
+     * IPv4, then those of IPv6. */
+    PROTOCOL_INTERFACES,
+
     PROTOCOL_OPERATION_COUNT
 };
 
@@ -111,6 +116,21 @@ struct protocol_address {
     uint8_t bytes[28];
 };
 _Static_assert(sizeof(struct protocol_address) == 32, "on the wire");
+
+/* An interface, or an address that it has. */
+struct protocol_interface {
+    uint32_t index;
+    uint32_t flags;       /* interface: IFF_*; address: IFA_F_* */
+    uint16_t family;      /* AF_UNSPEC: an interface; else of the address */
+    uint8_t prefix_bits;  /* of the address */
+    uint8_t zero;
+    uint32_t mtu;         /* interface */
+    uint8_t mac[8];       /* interface: 6 bytes; all zero: the loopback */
+    uint8_t bytes[16];    /* interface: name; address: in network byte order */
+    uint32_t counters[6]; /* interface: packets, bytes, dropped, received and then sent; modulo 2^32 */
+};
+_Static_assert(sizeof(struct protocol_interface) == 64, "on the wire");
+#define PROTOCOL_INTERFACES_MAX (PROTOCOL_OPTION_MAX / sizeof(struct protocol_interface))
 
 struct protocol_message {
     uint32_t magic;     /* PROTOCOL_MAGIC */

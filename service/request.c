@@ -2,6 +2,7 @@
 #include "request.h"
 
 #include "connect.h"
+#include "interface_list.h"
 #include "listener.h"
 #include "log.h"
 #include "loop.h"
@@ -16,18 +17,31 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* Is the request about the socket whose descriptor rides with it? */
+static bool wants_descriptor(const struct protocol_message *request)
+{
+    switch (request->operation) {
+    case PROTOCOL_SOCKET:
+    case PROTOCOL_IMPAIR:
+    case PROTOCOL_INTERFACES:
+        return false;
+    case PROTOCOL_LINGER:
+        return (request->flags & PROTOCOL_FLAG_WAIT) == 0;
+    default:
+        return true;
+    }
+}
+
 int request_check(const struct protocol_message *request, int fd)
 {
     bool waits = request->flags != 0;
-    bool wants_fd = request->operation != PROTOCOL_SOCKET && request->operation != PROTOCOL_IMPAIR &&
-                    !(request->operation == PROTOCOL_LINGER && waits);
 
     if (request->magic != PROTOCOL_MAGIC || request->version != PROTOCOL_VERSION || request->operation < 1 ||
         request->operation >= PROTOCOL_OPERATION_COUNT || request->result != 0 ||
         (request->flags & ~PROTOCOL_FLAG_WAIT) != 0 ||
         (waits && request->operation != PROTOCOL_CONNECT && request->operation != PROTOCOL_LINGER) ||
         request->address.length > sizeof request->address.bytes || request->option_length > PROTOCOL_OPTION_MAX ||
-        wants_fd != (fd >= 0))
+        wants_descriptor(request) != (fd >= 0))
         return -EPROTO;
     return 0;
 }
@@ -288,6 +302,8 @@ int request_execute(const struct protocol_message *request, struct protocol_mess
         return impair_wire(request, reply, context->uid);
     if (request->operation == PROTOCOL_LINGER && context->fd < 0)
         return wait_for_linger(request, context);
+    if (request->operation == PROTOCOL_INTERFACES)
+        return interface_list_get(request, reply);
     if (fstat(context->fd, &status) < 0)
         return -errno;
     if (S_ISSOCK(status.st_mode))
@@ -318,6 +334,7 @@ int request_execute(const struct protocol_message *request, struct protocol_mess
         return begin_linger(socket, reply);
     case PROTOCOL_SOCKET:
     case PROTOCOL_IMPAIR:
+    case PROTOCOL_INTERFACES:
     case PROTOCOL_OPERATION_COUNT:
         break;
     }

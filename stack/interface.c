@@ -10,6 +10,9 @@
 #include "route.h"
 #include "wire_netif.h"
 
+#ifndef IFF_LOWER_UP /* <linux/if.h> has it, and cannot be included beside <net/if.h> */
+#define IFF_LOWER_UP 0x10000
+#endif
 #define LOOP_MTU 65536 /* as Linux; lwIP's netif has no room for more than 65 535 */
 
 static char wire_name[IF_NAMESIZE];
@@ -44,12 +47,12 @@ int stack_get_interface(unsigned index, struct stack_interface *interface)
     switch (index) {
     case STACK_INTERFACE_LOOP:
         strcpy(interface->name, "lo");
-        interface->flags = IFF_UP | IFF_LOOPBACK | IFF_RUNNING;
+        interface->flags = IFF_UP | IFF_LOOPBACK | IFF_RUNNING | IFF_LOWER_UP;
         interface->mtu = LOOP_MTU;
         return 0;
     case STACK_INTERFACE_WIRE:
         strcpy(interface->name, wire_name);
-        interface->flags = IFF_UP | IFF_BROADCAST | IFF_RUNNING | IFF_MULTICAST;
+        interface->flags = IFF_UP | IFF_BROADCAST | IFF_RUNNING | IFF_MULTICAST | IFF_LOWER_UP;
         interface->mtu = wire_netif_mtu();
         memcpy(interface->mac, wire_netif_mac(), sizeof interface->mac);
         interface->packets_in = wire_netif_counters.frames;

@@ -13,6 +13,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BUILD = os.path.join(ROOT, "build")
@@ -108,11 +109,20 @@ class Kernel(Setting):
         self.set_kernel(self.subject)
         for namespace, address, address6 in ((self.world, WORLD_ADDRESS, WORLD_ADDRESS6),
                                              (self.subject, SUBJECT_ADDRESS, SUBJECT_ADDRESS6)):
-            ip("-n", namespace, "address", "add", f"{address}/{PREFIX}", "dev", "veth0")
+            ip("-n", namespace, "address", "add", f"{address}/{PREFIX}", "broadcast", "+", "dev", "veth0")
             ip("-n", namespace, "address", "add", f"{address6}/{PREFIX6}", "dev", "veth0", "nodad")
             ip("-n", namespace, "link", "set", "veth0", "up")
         ip("-n", self.subject, "route", "add", "default", "via", WORLD_ADDRESS)
         ip("-n", self.subject, "route", "add", "default", "via", WORLD_ADDRESS6)
+        self.wait_until_running("veth0")
+
+    def wait_until_running(self, device):
+        """The kernel says that a device runs (IFF_RUNNING) some time after it is up."""
+        deadline = time.monotonic() + 10
+        while b"state UP" not in subprocess.check_output(["ip", "-n", self.subject, "link", "show", device]):
+            if time.monotonic() > deadline:
+                sys.exit(f"{device} is not running")
+            time.sleep(0.02)
 
 
 class Sidestack(Setting):

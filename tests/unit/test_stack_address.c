@@ -153,7 +153,7 @@ START_TEST(interfaces_and_addresses_are_listed)
 
     ck_assert_int_eq(stack_get_interface(STACK_INTERFACE_LOOP, &interface), 0);
     ck_assert_str_eq(interface.name, "lo");
-    ck_assert_uint_eq(interface.flags, IFF_UP | IFF_LOOPBACK | IFF_RUNNING);
+    ck_assert_uint_eq(interface.flags, (IFF_UP | IFF_LOOPBACK | IFF_RUNNING | 0x10000)); /* IFF_LOWER_UP */
     ck_assert_int_eq(stack_get_interface(STACK_INTERFACE_WIRE, &interface), 0);
     ck_assert_str_eq(interface.name, "wire0");
     ck_assert_uint_eq(interface.mtu, 1500);
