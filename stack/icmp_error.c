@@ -11,7 +11,6 @@
 #include <string.h>
 
 #include "tcp_socket.h"
-#include "wire_netif.h"
 
 #define ICMP_SIZE 8
 #define QUOTED_TCP_SIZE 8 /* ports and sequence number: all that RFC 792 promises */
@@ -91,4 +90,14 @@ void icmp_error_input(const uint8_t *packet, size_t size)
         tcp_socket_fail(tcp, error, false);
     else
         tcp->soft_error = error;
+}
+
+bool icmp_error_input6(const uint8_t *packet, size_t size)
+{
+    const uint8_t *icmp = packet + IP6_HLEN;
+
+    if (size < IP6_HLEN + ICMP_SIZE)
+        return false;
+    /* lwIP believes any MTU; below 1280 there is none (RFC 8200 5). */
+    return icmp[0] != ICMP6_TYPE_PTB || (icmp[4] == 0 && icmp[5] == 0 && read_16(icmp + 6) >= IP6_MIN_MTU_LENGTH);
 }

@@ -8,6 +8,8 @@
 #include "gather.h"
 #include "loop_netif.h"
 #include "route.h"
+#include "route6.h"
+#include "sockaddr.h"
 #include "wire_netif.h"
 
 #ifndef IFF_LOWER_UP /* <linux/if.h> has it, and cannot be included beside <net/if.h> */
@@ -23,19 +25,33 @@ int interface_open(const struct stack_config *config)
 
     address_open();
     route_open();
+    route6_open();
     strncpy(wire_name, config->name != NULL ? config->name : "wire0", sizeof wire_name - 1);
     for (size_t i = 0; i < config->address_count && error == 0; i++) {
         const struct stack_prefix *prefix = &config->addresses[i];
 
-        if (prefix->address.sa.sa_family == AF_INET)
-            error = address_add((ip4_addr_t){prefix->address.in.sin_addr.s_addr}, prefix->bits, ADDRESS_STATIC);
+        ip_addr_t address;
+
+        (void)sockaddr_read(&prefix->address, &address);
+        if (IP_IS_V4_VAL(address)) {
+            error = address_add(*ip_2_ip4(&address), prefix->bits, ADDRESS_STATIC);
+        } else {
+            ip6_addr_assign_zone(ip_2_ip6(&address), IP6_UNICAST, wire_netif_get());
+            error = route6_add_address(ip_2_ip6(&address), prefix->bits);
+        }
     }
+    wire_netif_announce();
     for (size_t i = 0; i < config->route_count && error == 0; i++) {
         const struct stack_route *route = &config->routes[i];
 
-        if (route->via.sa.sa_family == AF_INET)
-            error = route_add((ip4_addr_t){route->to.address.in.sin_addr.s_addr}, route->to.bits,
-                              (ip4_addr_t){route->via.in.sin_addr.s_addr}, ADDRESS_STATIC);
+        ip_addr_t network, via;
+
+        (void)sockaddr_read(&route->to.address, &network);
+        (void)sockaddr_read(&route->via, &via);
+        if (IP_IS_V4_VAL(via))
+            error = route_add(*ip_2_ip4(&network), route->to.bits, *ip_2_ip4(&via), ADDRESS_STATIC);
+        else
+            error = route6_add(ip_2_ip6(&network), route->to.bits, ip_2_ip6(&via), ADDRESS_STATIC);
     }
     return error;
 }
@@ -67,24 +83,61 @@ int stack_get_interface(unsigned index, struct stack_interface *interface)
     }
 }
 
+/* One more address for stack_get_addresses(), if there is room. */
+struct address_list {
+    struct stack_interface_address *addresses;
+    size_t max, count;
+};
+
+static void list_add(struct address_list *list, unsigned interface, const ip_addr_t *address, uint8_t bits, unsigned flags)
+{
+    struct stack_interface_address *it;
+
+    if (list->count++ >= list->max)
+        return;
+    it = &list->addresses[list->count - 1];
+    *it = (struct stack_interface_address){.interface = interface, .prefix.bits = bits, .flags = flags};
+    sockaddr_write(address, 0, IP_IS_V6(address) ? AF_INET6 : AF_INET, &it->prefix.address);
+    if (IP_IS_V6(address))
+        it->prefix.address.in6.sin6_scope_id = 0;
+}
+
+static void list_add_wire6(struct address_list *list)
+{
+    struct netif *netif = wire_netif_get();
+
+    for (int i = 0; i < LWIP_IPV6_NUM_ADDRESSES; i++) {
+        u8_t state = netif_ip6_addr_state(netif, i);
+        u32_t life = netif_ip6_addr_valid_life(netif, i);
+        unsigned flags = ip6_addr_life_isstatic(life) || ip6_addr_life_isinfinite(life) ? IFA_F_PERMANENT : 0;
+
+        if (ip6_addr_isinvalid(state))
+            continue;
+        if (ip6_addr_istentative(state))
+            flags |= IFA_F_TENTATIVE;
+        if (ip6_addr_isduplicated(state))
+            flags |= IFA_F_DADFAILED;
+        if (ip6_addr_isdeprecated(state))
+            flags |= IFA_F_DEPRECATED;
+        list_add(list, STACK_INTERFACE_WIRE, netif_ip_addr6(netif, i), route6_prefix_bits(netif_ip6_addr(netif, i)), flags);
+    }
+}
+
 size_t stack_get_addresses(struct stack_interface_address *addresses, size_t max)
 {
-    struct stack_interface_address it = {.flags = IFA_F_PERMANENT};
+    struct address_list list = {addresses, max, 0};
     const struct own_address *own;
-    size_t count = 0;
+    ip_addr_t address;
 
-    it.interface = STACK_INTERFACE_LOOP;
-    it.prefix.address.in = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = PP_HTONL(IPADDR_LOOPBACK)};
-    it.prefix.bits = 8;
-    if (count++ < max)
-        addresses[count - 1] = it;
-    it.interface = STACK_INTERFACE_WIRE;
+    IP_ADDR4(&address, 127, 0, 0, 1);
+    list_add(&list, STACK_INTERFACE_LOOP, &address, 8, IFA_F_PERMANENT);
+    ip_addr_set_loopback(true, &address);
+    ip6_addr_clear_zone(ip_2_ip6(&address));
+    list_add(&list, STACK_INTERFACE_LOOP, &address, 128, IFA_F_PERMANENT);
     for (size_t i = 0; (own = address_at(i)) != NULL; i++) {
-        it.prefix.address.in.sin_addr.s_addr = own->address.addr;
-        it.prefix.bits = own->bits;
-        it.flags = own->origin == ADDRESS_STATIC ? IFA_F_PERMANENT : 0;
-        if (count++ < max)
-            addresses[count - 1] = it;
+        ip_addr_copy_from_ip4(address, own->address);
+        list_add(&list, STACK_INTERFACE_WIRE, &address, own->bits, own->origin == ADDRESS_STATIC ? IFA_F_PERMANENT : 0);
     }
-    return count;
+    list_add_wire6(&list);
+    return list.count;
 }

@@ -15,6 +15,7 @@ struct netif *loop_netif(void);
 
 /* Does traffic to this address stay inside? */
 bool loop_is_local(const ip4_addr_t *address);
+bool loop_is_local6(const ip6_addr_t *address);
 
 /* Send a packet round: a copy of it will be input by loop_deliver(). */
 err_t loop_output(struct netif *netif, struct pbuf *p, const ip4_addr_t *destination);

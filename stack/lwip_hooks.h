@@ -19,6 +19,12 @@ u32_t isn_choose(const ip_addr_t *local, u16_t local_port, const ip_addr_t *peer
 struct netif *wire_netif_route(const ip4_addr_t *source, const ip4_addr_t *destination);
 const ip4_addr_t *wire_netif_gateway(struct netif *netif, const ip4_addr_t *next_hop);
 
+/* The same for IPv6: loop_netif.c and route6.c. */
+struct netif *loop_route6(const ip6_addr_t *source, const ip6_addr_t *destination);
+const ip6_addr_t *route6_gateway(struct netif *netif, const ip6_addr_t *destination);
+#define LWIP_HOOK_IP6_ROUTE(source, destination) loop_route6(source, destination)
+#define LWIP_HOOK_ND6_GET_GW(netif, destination) route6_gateway(netif, destination)
+
 /* tcp_filter.c: called for each segment that found its control block, before it is processed; not ERR_OK drops it. */
 err_t tcp_filter_segment(struct tcp_pcb *pcb, struct tcp_hdr *header, u16_t option_size, bool split, struct pbuf *p);
 #define LWIP_HOOK_TCP_INPACKET_PCB(pcb, header, optlen, opt1len, opt2, p) \

@@ -63,9 +63,11 @@
 #define LWIP_IPV6_AUTOCONFIG 1
 #define LWIP_IPV6_DHCP6 1
 #define LWIP_IPV6_DHCP6_STATELESS 1
+#define LWIP_ICMP6_HL 64 /* as Linux */
 #define LWIP_ND6_RDNSS_MAX_DNS_SERVERS DNS_MAX_SERVERS
 #define LWIP_IPV6_FRAG 1
 #define LWIP_IPV6_REASS 1
+#define IPV6_FRAG_COPYHEADER 1 /* pointers are too wide to be kept in the header of a fragment */
 #define LWIP_IPV6_SCOPES 1
 #define LWIP_ND6_NUM_NEIGHBORS 126
 #define LWIP_ND6_NUM_DESTINATIONS 126

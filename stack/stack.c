@@ -16,6 +16,7 @@
 #include "wire.h"
 #include "wire_impair.h"
 #include "wire_netif.h"
+#include "tick.h"
 
 #define LOOP_PACKETS_A_TURN 64 /* delivered before the wire gets its turn again */
 #define FRAMES_A_TURN 64       /* that an impaired wire held back, at a time */
@@ -49,9 +50,12 @@ int stack_open(const struct stack_config *config)
     datagram_receive_open();
     tcp_timer_open();
     loop_netif_open();
-    error = interface_open(config);
-    if (error == 0)
-        error = wire_netif_open(config);
+    error = wire_netif_open(config);
+    if (error == 0) {
+        error = interface_open(config);
+        if (error < 0)
+            wire_netif_close();
+    }
     if (error < 0) {
         loop_netif_close();
         wire = NULL;
@@ -112,7 +116,7 @@ static int64_t wire_timer_us(void)
 int64_t stack_timer_us(void)
 {
     int tcp_ms = tcp_timer_ms();
-    int wire_ms = wire_netif_timer_ms();
+    int wire_ms = tick_ms();
 
     if (loop_pending())
         return 0;
@@ -131,7 +135,7 @@ void stack_run_timers(void)
     if (wire_timer_us() == 0 && wire->operations->run(wire))
         (void)wire_netif_receive(FRAMES_A_TURN); /* a broken wire shows when it is polled */
     loop_deliver(LOOP_PACKETS_A_TURN);
-    wire_netif_run_timers();
+    tick_run();
     tcp_timer_run();
 }
 
@@ -162,7 +166,8 @@ void stack_get_counters(struct stack_counters *counters)
     counters->sockets_unfinished = tcp_socket_count_unfinished();
     counters->frames_in = wire_netif_counters.frames;
     counters->bytes_in = wire_netif_counters.bytes;
-    counters->frames_in_dropped = wire_netif_counters.dropped + lwip_stats.ip.drop + lwip_stats.tcp.drop;
+    counters->frames_in_dropped = wire_netif_counters.dropped + lwip_stats.ip.drop + lwip_stats.ip6.drop +
+                                  lwip_stats.tcp.drop;
     counters->datagrams_in = datagram_counters.in;
     counters->datagrams_out = datagram_counters.out;
     counters->datagrams_no_port = datagram_counters.no_port;

@@ -30,32 +30,25 @@
 #include "gather.h"
 #include "icmp_error.h"
 #include "loop_netif.h"
-#include "port.h"
 #include "route.h"
 #include "tcp_socket.h"
+#include "wire_netif6.h"
+#include "tick.h"
 
 #define ETHERNET_SIZE 14
 #define FRAME_OFFSET 2  /* in the first block: puts the IP header on a multiple of 4 */
 #define BLOCKS_MAX 5    /* 1 small and 4 medium ones: 14 + 65 535 bytes and some */
 #define IP_PACKET_MAX 65535
-#define TICK_US 1000000u /* ARP_TMR_INTERVAL and IP_TMR_INTERVAL */
-#define ARP_PENDING_US (6 * TICK_US) /* lwIP asks for 5 s (ARP_MAXPENDING) */
-#define REASSEMBLY_US (17 * TICK_US) /* lwIP waits for 15 s (IP_REASS_MAXAGE) */
-#define CATCH_UP_MAX 400 /* ticks; entries live for 300 (ARP_MAXAGE) */
 
 struct wire_netif_counters wire_netif_counters;
 
 static struct netif netif;
 static struct wire *wire;                               /* borrowed; the stack's */
 static struct receive_block *waiting_blocks[BLOCKS_MAX]; /* owned; for the next read */
-static uint64_t tick_us;                                 /* when the timers ran last */
-static uint64_t busy_until_us;                           /* until then they must run in time */
 
-/* Let the timers of one second run for a while. */
-static void wire_netif_keep_ticking(uint64_t duration_us)
+struct netif *wire_netif_get(void)
 {
-    if (busy_until_us < port_now_us + duration_us)
-        busy_until_us = port_now_us + duration_us;
+    return &netif;
 }
 
 /* Have lwIP take this for our address and mask. */
@@ -107,6 +100,11 @@ static u16_t wire_netif_checksum_flags(bool trusted)
     return (u16_t)flags;
 }
 
+void wire_netif_set_trust(bool trusted)
+{
+    NETIF_SET_CHECKSUM_CTRL(&netif, wire_netif_checksum_flags(trusted));
+}
+
 /* A packet waits for its next hop's Ethernet address. */
 static err_t ask_neighbour(struct netif *to, struct pbuf *p, const ip4_addr_t *next_hop)
 {
@@ -117,7 +115,7 @@ static err_t ask_neighbour(struct netif *to, struct pbuf *p, const ip4_addr_t *n
     if (copy == NULL)
         return ERR_MEM;
     copy->flags |= p->flags & GATHER_COMPLETE_CHECKSUM;
-    wire_netif_keep_ticking(ARP_PENDING_US);
+    tick_keep(TICK_ARP_US);
     memcpy(&source.addr, (const uint8_t *)copy->payload + 12, sizeof source.addr);
     assume_own(address_find(&source)); /* ask in the name of whoever the packet comes from, as Linux does */
     error = etharp_output(to, copy, next_hop);
@@ -157,17 +155,17 @@ static err_t wire_netif_init(struct netif *it)
     it->name[0] = 't';
     it->name[1] = 'p';
     it->output = wire_netif_output;
+    it->output_ip6 = wire_netif6_output;
     it->linkoutput = wire_netif_link_output;
     it->mtu = config->mtu;
     it->hwaddr_len = 6;
     memcpy(it->hwaddr, config->mac, 6);
     NETIF_SET_CHECKSUM_CTRL(it, wire_netif_checksum_flags(false));
-    it->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET | NETIF_FLAG_LINK_UP;
+    it->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET | NETIF_FLAG_LINK_UP | NETIF_FLAG_MLD6;
     return ERR_OK;
 }
 
-/* Tell the neighbours all our addresses. */
-static void announce(void)
+void wire_netif_announce(void)
 {
     const struct own_address *own;
 
@@ -176,22 +174,23 @@ static void announce(void)
         etharp_gratuitous(&netif);
     }
     assume_own(NULL);
+    gather_flush();
 }
 
 int wire_netif_open(const struct stack_config *config)
 {
     wire = config->wire;
     memset(&wire_netif_counters, 0, sizeof wire_netif_counters);
-    busy_until_us = 0;
-    tick_us = port_now_us;
+    tick_open();
     gather_open(wire);
     if (netif_add(&netif, IP4_ADDR_ANY4, IP4_ADDR_ANY4, IP4_ADDR_ANY4, (void *)(uintptr_t)config, wire_netif_init,
                   ip_input) == NULL)
         return -ENOMEM;
     netif.state = NULL;
+    netif.num = STACK_INTERFACE_WIRE - 1;
     netif_set_default(&netif);
     netif_set_up(&netif);
-    announce();
+    wire_netif6_open();
     gather_flush();
     return 0;
 }
@@ -204,9 +203,21 @@ void wire_netif_close(void)
         if (waiting_blocks[i] != NULL)
             receive_block_put(waiting_blocks[i]);
     memset(waiting_blocks, 0, sizeof waiting_blocks);
-    for (int i = 0; i <= IP_REASS_MAXAGE; i++) /* reassembly has no other way to let go */
+    for (int i = 0; i <= LWIP_MAX(IP_REASS_MAXAGE, IPV6_REASS_MAXAGE); i++) { /* reassembly has no other way to let go */
         ip_reass_tmr();
+        ip6_reass_tmr();
+    }
     memset(&netif, 0, sizeof netif);
+}
+
+bool wire_netif_is_unresolved(const ip_addr_t *destination)
+{
+    ip4_addr_t next_hop;
+
+    if (IP_IS_V6(destination))
+        return wire_netif6_is_unresolved(ip_2_ip6(destination));
+    return !loop_is_local(ip_2_ip4(destination)) && route_find(ip_2_ip4(destination), &next_hop, NULL) &&
+           !wire_netif_is_resolved(&next_hop);
 }
 
 bool wire_netif_is_broadcast(const ip4_addr_t *address)
@@ -224,11 +235,6 @@ uint16_t wire_netif_mtu(void)
     return netif.mtu;
 }
 
-struct netif *wire_netif_get(void)
-{
-    return &netif;
-}
-
 bool wire_netif_completes_checksums(void)
 {
     return (wire->features & WIRE_CHECKSUM) != 0;
@@ -243,6 +249,9 @@ static bool virtio_header_is_sane(const struct virtio_net_hdr *header, const uin
     switch (header->gso_type & ~VIRTIO_NET_HDR_GSO_ECN) {
     case VIRTIO_NET_HDR_GSO_NONE:
         return true;
+    case VIRTIO_NET_HDR_GSO_TCPV6:
+        return header->gso_size != 0 && frame[12] == 0x86 && frame[13] == 0xdd &&
+               size > ETHERNET_SIZE + IP6_HLEN + TCP_HLEN;
     case VIRTIO_NET_HDR_GSO_TCPV4:
         return header->gso_size != 0 && frame[12] == 8 && frame[13] == 0 && size > ETHERNET_SIZE + IP_HLEN + TCP_HLEN &&
                frame[ETHERNET_SIZE + 9] == IP_PROTO_TCP;
@@ -269,8 +278,13 @@ void wire_netif_input_looped(struct pbuf *p)
 {
     ip4_addr_t destination;
 
-    memcpy(&destination.addr, (const uint8_t *)p->payload + 16, sizeof destination.addr);
     NETIF_SET_CHECKSUM_CTRL(&netif, wire_netif_checksum_flags(true) & ~NETIF_CHECKSUM_CHECK_IP);
+    if (IP_HDR_GET_VERSION(p->payload) == 6) {
+        tcp_time_wait_input(p, &netif);
+        tcp_filter_replay();
+        return;
+    }
+    memcpy(&destination.addr, (const uint8_t *)p->payload + 16, sizeof destination.addr);
     process_ip(p, NULL, &destination);
 }
 
@@ -295,7 +309,7 @@ static bool input_ip(const struct virtio_net_hdr *header, struct pbuf *p)
     }
     if ((ip[6] & 0x3f) != 0 || ip[7] != 0) { /* a fragment: the sum is that of the whole */
         trusted = false;
-        wire_netif_keep_ticking(REASSEMBLY_US);
+        tick_keep(TICK_REASSEMBLY_US);
     }
     NETIF_SET_CHECKSUM_CTRL(&netif, wire_netif_checksum_flags(trusted));
     if (p->next == NULL && ip[9] == IP_PROTO_ICMP && own != NULL)
@@ -328,9 +342,17 @@ static void input_frame(const struct virtio_net_hdr *header, struct pbuf *p, siz
     const uint8_t *frame = p->payload;
     unsigned type = (unsigned)frame[12] << 8 | frame[13];
 
-    if ((memcmp(frame, netif.hwaddr, 6) != 0 && memcmp(frame, broadcast, 6) != 0) ||
+    if ((memcmp(frame, netif.hwaddr, 6) != 0 && memcmp(frame, broadcast, 6) != 0 &&
+         !(type == ETHTYPE_IPV6 && frame[0] == 0x33 && frame[1] == 0x33)) || /* of which groups, lwIP knows */
         !virtio_header_is_sane(header, frame, size))
         goto drop;
+    if (type == ETHTYPE_IPV6) {
+        bool trusted = (header->flags & (VIRTIO_NET_HDR_F_NEEDS_CSUM | VIRTIO_NET_HDR_F_DATA_VALID)) != 0;
+
+        if (!wire_netif6_input(p, trusted))
+            goto drop;
+        return;
+    }
     if (type == ETHTYPE_IP) {
         if (!input_ip(header, p))
             wire_netif_counters.dropped++;
@@ -396,6 +418,7 @@ int wire_netif_receive(unsigned max)
     struct iovec iov[BLOCKS_MAX];
     unsigned count;
 
+    tick_catch_up();
     for (count = 0; count < max; count++) {
         ssize_t size;
 
@@ -416,24 +439,4 @@ int wire_netif_receive(unsigned max)
             input_frame(&header, take_frame((size_t)size), (size_t)size);
     }
     return (int)count;
-}
-
-void wire_netif_run_timers(void)
-{
-    for (int i = 0; i < CATCH_UP_MAX && tick_us + TICK_US <= port_now_us; i++) {
-        tick_us += TICK_US;
-        etharp_tmr();
-        ip_reass_tmr();
-    }
-    if (tick_us + TICK_US <= port_now_us)
-        tick_us = port_now_us;
-}
-
-int wire_netif_timer_ms(void)
-{
-    uint64_t next = tick_us + TICK_US;
-
-    if (port_now_us >= busy_until_us)
-        return -1;
-    return next <= port_now_us ? 0 : (int)((next - port_now_us + 999) / 1000);
 }

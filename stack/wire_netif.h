@@ -14,13 +14,17 @@ void wire_netif_close(void);
 /* Read and process at most max frames. Return: how many, or -errno when the wire is broken. */
 int wire_netif_receive(unsigned max);
 
+/* Tell the neighbours all our IPv4 addresses. */
+void wire_netif_announce(void);
+
+/* lwIP's netif; zeroed while the stack is not open. */
+struct netif *wire_netif_get(void);
+
 /* Is the neighbour's Ethernet address known? */
 bool wire_netif_is_resolved(const ip4_addr_t *next_hop);
 
 uint16_t wire_netif_mtu(void);
 const uint8_t *wire_netif_mac(void); /* 6 bytes */
-
-struct netif *wire_netif_get(void);
 
 /* Does the wire fill in checksums that gather.c leaves to it? */
 bool wire_netif_completes_checksums(void);
@@ -31,11 +35,11 @@ void wire_netif_input_looped(struct pbuf *p);
 /* Is it a broadcast address, everywhere's or that of one of our networks? */
 bool wire_netif_is_broadcast(const ip4_addr_t *address);
 
-/* ARP and reassembly have timers of one second: run what is due. */
-void wire_netif_run_timers(void);
+/* Does a packet to this address have to wait for its neighbour's Ethernet address? false also when there is no route. */
+bool wire_netif_is_unresolved(const ip_addr_t *destination);
 
-/* Return: milliseconds until the next of them matters; -1: none does. */
-int wire_netif_timer_ms(void);
+/* What comes next has a checksum of TCP or UDP that is known good. */
+void wire_netif_set_trust(bool trusted);
 
 struct wire_netif_counters {
     uint64_t frames, bytes, dropped;

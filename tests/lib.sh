@@ -1,8 +1,9 @@
 # shellcheck shell=bash
 # lib.sh - for tests with real programs: a world, a stack beside it, programs on both.
 #
-#   W, the test's own namespace: the kernel's TCP/IP at $WORLD, and sidestackd with one end of the TAP device.
-#   P, where the programs on the stack run: nothing but lo, and that is down. What gets out comes from the stack, $STACK.
+#   W, the test's own namespace: the kernel's TCP/IP at $WORLD and $WORLD6, and sidestackd with one end of the TAP device.
+#   P, where the programs on the stack run: nothing but lo, and that is down. What gets out comes from the stack, $STACK and
+#   $STACK6.
 #
 # A test is a script in tests/apps that includes this file and calls lib_begin first. Its own comment lines say
 #   "# time: N", its limit in seconds, and "# asan: service" or "# asan: both", that it runs also with the sanitized
@@ -17,6 +18,8 @@ fi
 
 WORLD=10.77.0.1
 STACK=10.77.0.2
+WORLD6=fd77::1
+STACK6=fd77::2
 MODE=${SIDESTACK_TEST_ON:-stack}   # stack, or kernel
 BUILD=${SIDESTACK_TEST_BUILD:-$TOP/build}
 LIBRARY=${SIDESTACK_TEST_LIBRARY:-$BUILD/libintercept.so}
@@ -202,10 +205,11 @@ start_daemon() {
     mkfifo "$WORK/ready"
     ip tuntap add dev stack0 mode tap
     ip address add $WORLD/24 dev stack0
+    ip address add $WORLD6/64 dev stack0 nodad
     ip link set stack0 up
     # shellcheck disable=SC2086 # the wrapper is a command with options
     env "${SANITIZER_OPTIONS[@]}" $DAEMON_WRAPPER "$BUILD/sidestackd" --socket "$WORK/control" --netif tap:stack0 \
-        --address $STACK/24 --gateway $WORLD \
+        --address $STACK/24 --gateway $WORLD --address $STACK6/64 --gateway $WORLD6 \
         "${DAEMON_OPTIONS[@]}" --ready-fd 3 3>"$WORK/ready" 2>"$WORK/sidestackd.log" </dev/null &
     DAEMON_PID=$!
     IFS= read -r -N 1 -t 20 _ <"$WORK/ready" || fail "sidestackd did not start"
@@ -241,8 +245,10 @@ lib_begin() {
         STACK_ENVIRONMENT=(SIDESTACK_SOCKET="$WORK/control")
         ip link add to-p type veth peer name to-w netns P
         ip address add $WORLD/24 dev to-p
+        ip address add $WORLD6/64 dev to-p nodad
         ip link set to-p up
         ip -n P address add $STACK/24 dev to-w
+        ip -n P address add $STACK6/64 dev to-w nodad
         ip -n P link set to-w up
         ip -n P link set lo up
     else

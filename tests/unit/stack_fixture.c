@@ -106,6 +106,7 @@ static void setup(unsigned wire_features, struct stack_config config)
     now_us += 1000000;
     stack_set_clock(now_us);
     ck_assert_int_eq(stack_open(&config), 0);
+    stack_advance(2000);
     wire_drop_all(); /* it may have announced itself */
 }
 

@@ -1,0 +1,106 @@
+/*
+ * wire_netif6.c - the IPv6 side of the wire's interface.
+ *
+ * Neighbours are lwIP's business (nd6.c), with the same exception as for ARP: a packet that has to wait for a neighbour's
+ * address waits as a copy. Whether it has to is looked up in lwIP's caches, where a connection remembers its place.
+ */
+#include "wire_netif6.h"
+
+#include <string.h>
+
+#include "gather.h"
+#include "icmp_error.h"
+#include "loop_netif.h"
+#include "route6.h"
+#include "tcp_socket.h"
+#include "tick.h"
+#include "wire_netif.h"
+
+#define ETHERNET_SIZE 14
+
+void wire_netif6_open(void)
+{
+    struct netif *netif = wire_netif_get();
+
+    netif->rs_count = 0; /* no router is asked for anything unless somebody says so */
+    netif_create_ip6_linklocal_address(netif, 1);
+    netif_ip6_addr_set_state(netif, 0, IP6_ADDR_PREFERRED);
+    tick_wake();
+}
+
+/* Is destination at this place of lwIP's cache, and its neighbour's address known? */
+static bool is_resolved_at(unsigned place, const ip6_addr_t *destination)
+{
+    const struct nd6_destination_cache_entry *entry = &destination_cache[place];
+    const struct nd6_neighbor_cache_entry *neighbour = &neighbor_cache[entry->cached_neighbor_idx];
+
+    return ip6_addr_eq(destination, &entry->destination_addr) &&
+           ip6_addr_eq(&entry->next_hop_addr, &neighbour->next_hop_address) && neighbour->state > ND6_INCOMPLETE;
+}
+
+static bool is_resolved(const ip6_addr_t *destination, const struct netif_hint *hint)
+{
+    static unsigned last; /* most packets go where the one before went */
+
+    if ((hint != NULL && hint->addr_hint < LWIP_ND6_NUM_DESTINATIONS && is_resolved_at(hint->addr_hint, destination)) ||
+        is_resolved_at(last, destination))
+        return true;
+    for (unsigned i = 0; i < LWIP_ND6_NUM_DESTINATIONS; i++) {
+        if (!is_resolved_at(i, destination))
+            continue;
+        last = i;
+        return true;
+    }
+    return false;
+}
+
+bool wire_netif6_is_unresolved(const ip6_addr_t *destination)
+{
+    return !loop_is_local6(destination) && route6_next_hop(destination) != NULL && !is_resolved(destination, NULL);
+}
+
+err_t wire_netif6_output(struct netif *to, struct pbuf *p, const ip6_addr_t *destination)
+{
+    struct pbuf *copy;
+    err_t error;
+
+    if (ip6_addr_ismulticast(destination) || is_resolved(destination, to->hints))
+        return ethip6_output(to, p, destination);
+    if (route6_is_own(destination)) /* our link-local address, whose zone led lwIP here */
+        return loop_output(to, p, NULL);
+    tick_catch_up();
+    copy = pbuf_clone(PBUF_LINK, PBUF_RAM, p);
+    if (copy == NULL)
+        return ERR_MEM;
+    copy->flags |= p->flags & GATHER_COMPLETE_CHECKSUM;
+    error = ethip6_output(to, copy, destination);
+    pbuf_free(copy);
+    tick_wake();
+    return error;
+}
+
+bool wire_netif6_input(struct pbuf *p, bool trusted)
+{
+    const uint8_t *ip = (const uint8_t *)p->payload + ETHERNET_SIZE;
+    ip6_addr_t source, destination;
+    uint8_t next_header;
+
+    if (p->len < ETHERNET_SIZE + IP6_HLEN || ip[0] >> 4 != 6)
+        return false;
+    next_header = ip[6];
+    memcpy(source.addr, ip + 8, sizeof source.addr);
+    memcpy(destination.addr, ip + 24, sizeof destination.addr);
+    if (loop_is_local6(&source) || ip6_addr_isloopback(&destination))
+        return false; /* nobody out there has these addresses */
+    if (next_header == IP6_NEXTH_ICMP6 && p->next == NULL && !icmp_error_input6(ip, p->len - ETHERNET_SIZE))
+        return false;
+    if (next_header == IP6_NEXTH_FRAGMENT)
+        tick_keep(TICK_REASSEMBLY6_US);
+    wire_netif_set_trust(trusted && (next_header == IP6_NEXTH_TCP || next_header == IP6_NEXTH_UDP));
+    pbuf_remove_header(p, ETHERNET_SIZE);
+    tcp_time_wait_input(p, wire_netif_get());
+    tcp_filter_replay();
+    if (next_header == IP6_NEXTH_ICMP6 || next_header == IP6_NEXTH_HOPBYHOP)
+        tick_wake(); /* a neighbour asked or answered, or a router asked for groups */
+    return true;
+}
