@@ -35,14 +35,15 @@ struct stack_datagram_info {
     uint64_t received_ns;      /* received: CLOCK_REALTIME */
 };
 
-/* An ICMP error about a datagram that this socket sent. */
+/* An error about a datagram that this socket sent: an ICMP message, or (ee_origin LOCAL) EMSGSIZE that the call returned as well. The
+ * socket is told as Linux does: of all errors with STACK_DATAGRAM_RECEIVE_ERRORS; without it, when it is connected, of final ones. */
 struct stack_datagram_error {
     struct sock_extended_err extended; /* as recvmsg(2) with MSG_ERRQUEUE gives it; ee_errno is the error */
     union stack_address offender;      /* who said so */
     union stack_address destination;   /* where the datagram was to go */
     const void *payload;               /* as much of it as came back */
     size_t length;
-    bool hard;                         /* a connected socket's calls fail with it even without IP_RECVERR */
+    bool hard;                         /* sets SO_ERROR: the next call fails with it. Otherwise it is for MSG_ERRQUEUE alone */
 };
 
 struct stack_datagram_events {

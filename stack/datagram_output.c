@@ -129,11 +129,14 @@ static int error_of(err_t error)
 int datagram_output_send(const struct datagram_packet *packet)
 {
     const struct datagram_route *route = packet->route;
-    uint16_t mtu = route->netif->mtu;
+    uint16_t link_mtu = route->netif->mtu;
+    uint16_t mtu = link_mtu;
     size_t size = IP4_SIZE + packet->header_size + packet->length;
     struct pbuf *p;
     err_t error;
 
+    if (packet->mtu_discover == IP_PMTUDISC_DO || packet->mtu_discover == IP_PMTUDISC_WANT)
+        mtu = datagram_route_mtu(route);
     if (size > mtu && (packet->mtu_discover == IP_PMTUDISC_DO || packet->mtu_discover == IP_PMTUDISC_PROBE ||
                        packet->mtu_discover == IP_PMTUDISC_INTERFACE))
         return -EMSGSIZE;
@@ -145,7 +148,9 @@ int datagram_output_send(const struct datagram_packet *packet)
         loop_output_from_wire(p);
     if (route->multicast && packet->ttl == 0)
         return 0; /* for this host only */
+    route->netif->mtu = mtu; /* for lwIP to cut it by */
     error = ip4_output_if_src(p, NULL, LWIP_IP_HDRINCL, 0, 0, 0, route->netif);
+    route->netif->mtu = link_mtu;
     LWIP_ASSERT("the packet was kept", head.custom.pbuf.ref == 1);
     return error_of(error);
 }

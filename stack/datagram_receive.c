@@ -162,14 +162,42 @@ static bool udp_input_packet(struct pbuf *p, size_t offset, struct netif *input)
     return true;
 }
 
+/* Return: the protocol behind the IP header and, on IPv6, its extension headers, which lwIP has gone through. */
+static u8_t current_protocol(const struct pbuf *p)
+{
+    size_t offset = IP6_SIZE;
+    u8_t protocol;
+
+    if (!ip_current_is_v6())
+        return IPH_PROTO(ip4_current_header());
+    for (protocol = IP6H_NEXTH(ip6_current_header()); offset < ip_current_header_tot_len();) {
+        size_t size = protocol == IP6_NEXTH_FRAGMENT ? 8 : (size_t)(pbuf_get_at(p, (u16_t)(offset + 1)) + 1) * 8;
+
+        protocol = pbuf_get_at(p, (u16_t)offset);
+        offset += size;
+    }
+    return protocol;
+}
+
 /* lwIP's IP layer has a packet for this host, p at its IP header. */
 raw_input_state_t raw_input(struct pbuf *p, struct netif *input)
 {
-    u8_t protocol = ip_current_is_v6() ? IP6H_NEXTH(ip6_current_header()) : IPH_PROTO(ip4_current_header());
+    size_t offset = ip_current_header_tot_len();
 
-    if (protocol == IP_PROTO_UDP && udp_input_packet(p, ip_current_header_tot_len(), input))
-        return RAW_INPUT_EATEN;
-    return RAW_INPUT_NONE;
+    switch (current_protocol(p)) {
+    case IP_PROTO_UDP:
+        return udp_input_packet(p, offset, input) ? RAW_INPUT_EATEN : RAW_INPUT_NONE;
+    case IP_PROTO_ICMP:
+        if (!ip_current_is_v6())
+            datagram_error_input(p, offset, input);
+        return RAW_INPUT_NONE;
+    case IP6_NEXTH_ICMP6:
+        if (ip_current_is_v6())
+            datagram_error_input(p, offset, input);
+        return RAW_INPUT_NONE;
+    default:
+        return RAW_INPUT_NONE;
+    }
 }
 
 /* lwIP: an interface has another address. Sockets keep theirs, as on Linux. */

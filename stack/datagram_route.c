@@ -8,9 +8,12 @@
 
 #include "datagram_socket.h"
 #include "loop_netif.h"
+#include "path_mtu.h"
 #include "route.h"
 #include "tcp_socket.h"
 #include "wire_netif.h"
+
+#define LOOP_MTU 65536 /* as Linux; lwIP's netif has no room for more than 65 535 */
 
 bool datagram_route_is_host(const ip_addr_t *address)
 {
@@ -70,6 +73,24 @@ static int find_ip4(const struct stack_datagram *datagram, unsigned interface, s
     if (ip4_addr_isany_val(*source))
         *source = found;
     return 0;
+}
+
+uint16_t datagram_route_mtu(const struct datagram_route *route)
+{
+    return path_mtu_get(ip_2_ip4(&route->destination), route->netif->mtu);
+}
+
+int stack_datagram_path_mtu(const struct stack_datagram *datagram)
+{
+    struct datagram_route route;
+    int error;
+
+    if (!datagram->connected)
+        return -ENOTCONN;
+    error = datagram_route_find(datagram, &datagram->peer, &datagram->source, 0, &route);
+    if (error < 0)
+        return error;
+    return route.netif == loop_netif() ? LOOP_MTU : datagram_route_mtu(&route);
 }
 
 int datagram_route_find(const struct stack_datagram *datagram, const ip_addr_t *destination, const ip_addr_t *source,

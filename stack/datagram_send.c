@@ -166,6 +166,10 @@ int stack_datagram_send(struct stack_datagram *datagram, const struct stack_data
     packet.length = length;
     no_checksum = datagram->options[STACK_DATAGRAM_NO_CHECK] && IP_IS_V4_VAL(route.destination);
     if (segment == 0 || length <= segment)
-        return send_one(&packet, datagram->local_port, port, no_checksum);
-    return send_train(&packet, datagram->local_port, port, no_checksum, segment);
+        error = send_one(&packet, datagram->local_port, port, no_checksum);
+    else
+        error = send_train(&packet, datagram->local_port, port, no_checksum, segment);
+    if (error == -EMSGSIZE)
+        datagram_error_local(datagram, &route.destination, port, datagram_route_mtu(&route));
+    return error;
 }

@@ -116,6 +116,9 @@ struct datagram_route {
 int datagram_route_find(const struct stack_datagram *datagram, const ip_addr_t *destination, const ip_addr_t *source,
                         unsigned interface, struct datagram_route *route);
 
+/* What is known to fit through in one piece, in bytes of IP packet. */
+uint16_t datagram_route_mtu(const struct datagram_route *route);
+
 /* Is it an address that a socket may be bound to: one of ours, a group, a broadcast address, the wildcard? */
 bool datagram_route_is_ours(const ip_addr_t *address);
 
@@ -152,6 +155,15 @@ void datagram_send_prepare(const struct stack_datagram *datagram, const struct s
 
 /* Return: 0, -EMSGSIZE, -ENOBUFS, -EHOSTUNREACH. */
 int datagram_output_send(const struct datagram_packet *packet);
+
+/* ---- datagram_error.c ---- */
+
+/* An ICMP or ICMPv6 message, offset bytes after the start of p, came: tell the socket that it is about, if it is one of
+ * the errors. */
+void datagram_error_input(struct pbuf *p, size_t offset, struct netif *input);
+
+/* A datagram did not fit the path, and may not be cut: a socket with IP_RECVERR is told how much would. */
+void datagram_error_local(struct stack_datagram *datagram, const ip_addr_t *destination, uint16_t port, uint32_t mtu);
 
 /* ---- datagram_receive.c ---- */
 

@@ -10,6 +10,7 @@
 #include "gather.h"
 #include "isn.h"
 #include "loop_netif.h"
+#include "path_mtu.h"
 #include "port.h"
 #include "tcp_socket.h"
 #include "tcp_timer.h"
@@ -48,6 +49,7 @@ int stack_open(const struct stack_config *config)
     dns_servers_clear();
     tcp_socket_open_all();
     datagram_receive_open();
+    path_mtu_open();
     tcp_timer_open();
     loop_netif_open();
     error = wire_netif_open(config);
