@@ -149,6 +149,8 @@ $(PLATFORM_PROGRAMS) $(ORACLE_PROGRAMS) $(B)/oracle/peer $(B)/bench/traffic $(B)
 
 $(B)/bench/impair: $(B)/libstack.a $(B)/liblwip.a
 
+$(B)/bench/traffic: $(call objects,tests/bench/traffic_serve.c tests/bench/traffic_udp.c)
+
 # For scripts that want to know a list of this file.
 print-%:
 	@echo $($*)

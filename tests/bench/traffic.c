@@ -1,53 +1,51 @@
 /*
- * traffic.c - the benchmark's two parties.
+ * traffic.c - the benchmark's traffic generator.
  *
- *   traffic serve                            listen on any port, print it, serve until killed
- *   traffic KIND ADDRESS PORT STREAMS MS     KIND is upload, download or echo; prints one line of JSON
+ *   traffic serve                                    listen on any port, print it, serve until killed
+ *   traffic KIND ADDRESS PORT STREAMS MS [BYTES]     be the client; prints one line of JSON
  *
- * A connection begins with a struct request. upload: the client sends until its time is over and shuts down; the server
- * reads all and answers with the count. download: the server sends until the time is over. echo: the client sends 64
- * bytes, the server sends them back, as fast as that goes; each round trip is taken. Times include the last byte's
- * arrival. The client reports its own processor time.
+ * What each KIND does is in traffic.h. Times include the last byte's arrival. The client reports its own processor time.
  */
+#include "traffic.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
-#include <stdbool.h>
-#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
-#define STREAMS_MAX 64
-#define BUFFER_BYTES 131072
 #define ECHO_BYTES 64
 #define SAMPLES_MAX 1000000
 #define WARM_UP_ROUNDS 20
-
-enum kind { UPLOAD, DOWNLOAD, ECHO };
-
-struct request {
-    uint32_t kind;
-    uint32_t time_ms;
-};
 
 struct stream {
     pthread_t thread;
     int fd;
     struct request request;
     uint64_t bytes;
+    uint64_t count;
 };
 
+static const char *const kind_names[] = {
+    [UPLOAD] = "upload",   [DOWNLOAD] = "download",     [BOTH] = "both",
+    [ECHO] = "echo",       [ECHO_BUSY] = "echo-busy",   [CONNECT] = "connect",
+    [HOLD] = "hold",       [UDP_ECHO] = "udp-echo",     [UDP_UPLOAD] = "udp-upload",
+    [UDP_DOWNLOAD] = "udp-download",
+};
+_Static_assert(sizeof kind_names / sizeof *kind_names == KIND_COUNT, "a name for each");
+
+static struct sockaddr_storage server;
+static socklen_t server_length;
 static uint32_t samples_ns[SAMPLES_MAX];
 static size_t sample_count;
 
-static uint64_t now_ns(void)
+uint64_t now_ns(void)
 {
     struct timespec now;
 
@@ -55,20 +53,24 @@ static uint64_t now_ns(void)
     return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-static void die(const char *what)
+_Noreturn void die(const char *what)
 {
     fprintf(stderr, "traffic: %s: %s\n", what, strerror(errno));
     exit(1);
 }
 
-/* Return: whether length bytes were read. */
-static bool read_all(int fd, void *buffer, size_t length)
+bool sample_add(uint64_t ns)
+{
+    samples_ns[sample_count++] = (uint32_t)ns;
+    return sample_count < SAMPLES_MAX;
+}
+
+bool read_all(int fd, void *buffer, size_t length)
 {
     return length == 0 || recv(fd, buffer, length, MSG_WAITALL) == (ssize_t)length;
 }
 
-/* Send for so long, then no more. Return: bytes sent. */
-static uint64_t send_for(int fd, uint32_t time_ms)
+uint64_t send_for(int fd, uint32_t time_ms)
 {
     uint64_t deadline = now_ns() + (uint64_t)time_ms * 1000000u, total = 0;
     char *buffer = calloc(1, BUFFER_BYTES);
@@ -85,8 +87,7 @@ static uint64_t send_for(int fd, uint32_t time_ms)
     return total;
 }
 
-/* Return: bytes read to the end of file. */
-static uint64_t read_to_end(int fd)
+uint64_t read_to_end(int fd)
 {
     char *buffer = malloc(BUFFER_BYTES);
     uint64_t total = 0;
@@ -98,69 +99,53 @@ static uint64_t read_to_end(int fd)
     return got < 0 ? 0 : total;
 }
 
-static void *serve_connection(void *argument)
+/* Return: a connection on which the request was made. */
+static int open_connection(const struct request *request)
 {
-    int fd = (int)(intptr_t)argument, on = 1;
-    char echo[ECHO_BYTES];
-    struct request request;
-    uint64_t count;
+    int fd = socket(server.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
 
+    if (fd < 0 || connect(fd, (struct sockaddr *)&server, server_length) < 0)
+        die("connect");
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (read_all(fd, &request, sizeof request)) {
-        if (request.kind == UPLOAD) {
-            count = read_to_end(fd);
-            send(fd, &count, sizeof count, MSG_NOSIGNAL);
-        } else if (request.kind == DOWNLOAD) {
-            send_for(fd, request.time_ms);
-            recv(fd, echo, 1, 0); /* until the client has all */
-        } else {
-            while (read_all(fd, echo, sizeof echo) && send(fd, echo, sizeof echo, MSG_NOSIGNAL) == sizeof echo)
-                ;
-        }
-    }
-    close(fd);
-    return NULL;
-}
-
-static int serve(void)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET};
-    socklen_t length = sizeof address;
-    int listen_fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), fd;
-    pthread_t thread;
-
-    if (bind(listen_fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(listen_fd, STREAMS_MAX) < 0 ||
-        getsockname(listen_fd, (struct sockaddr *)&address, &length) < 0)
-        die("listen");
-    printf("%d\n", ntohs(address.sin_port));
-    fflush(stdout);
-    while ((fd = accept(listen_fd, NULL, NULL)) >= 0) {
-        if (pthread_create(&thread, NULL, serve_connection, (void *)(intptr_t)fd) != 0)
-            die("pthread_create");
-        pthread_detach(thread);
-    }
-    die("accept");
-    return 1;
+    if (send(fd, request, sizeof *request, MSG_NOSIGNAL) != sizeof *request)
+        die("send");
+    return fd;
 }
 
 static void run_echo(struct stream *stream)
 {
     uint64_t deadline = now_ns() + (uint64_t)stream->request.time_ms * 1000000u;
-    char buffer[ECHO_BYTES] = {0};
+    size_t bytes = stream->request.bytes;
+    char *buffer = calloc(1, bytes);
 
-    for (unsigned round = 0; sample_count < SAMPLES_MAX; round++) {
+    for (unsigned round = 0;; round++) {
         uint64_t before = now_ns(), after;
 
-        if (send(stream->fd, buffer, sizeof buffer, MSG_NOSIGNAL) != sizeof buffer ||
-            !read_all(stream->fd, buffer, sizeof buffer))
+        if (send(stream->fd, buffer, bytes, MSG_NOSIGNAL) != (ssize_t)bytes || !read_all(stream->fd, buffer, bytes))
             die("echo");
         after = now_ns();
-        if (round >= WARM_UP_ROUNDS)
-            samples_ns[sample_count++] = (uint32_t)(after - before);
-        if (after > deadline && sample_count > 0)
+        if (round < WARM_UP_ROUNDS)
+            continue;
+        stream->count++;
+        if (!sample_add(after - before) || after > deadline)
             break;
     }
-    stream->bytes = sample_count * ECHO_BYTES;
+    stream->bytes = stream->count * bytes;
+    free(buffer);
+}
+
+/* One connection after another. */
+static void run_connect(struct stream *stream)
+{
+    uint64_t deadline = now_ns() + (uint64_t)stream->request.time_ms * 1000000u;
+
+    do {
+        if (read_to_end(stream->fd) != 1)
+            die("connect: no byte came");
+        stream->count++;
+        close(stream->fd);
+        stream->fd = open_connection(&stream->request);
+    } while (now_ns() < deadline);
 }
 
 static void *run_stream(void *argument)
@@ -168,33 +153,92 @@ static void *run_stream(void *argument)
     struct stream *stream = argument;
     uint64_t sent;
 
-    if (stream->request.kind == UPLOAD) {
+    switch ((enum kind)stream->request.kind) {
+    case UPLOAD:
         sent = send_for(stream->fd, stream->request.time_ms);
         if (!read_all(stream->fd, &stream->bytes, sizeof stream->bytes) || stream->bytes != sent) {
             fprintf(stderr, "traffic: sent %llu bytes, the other side got %llu\n", (unsigned long long)sent,
                     (unsigned long long)stream->bytes);
             exit(1);
         }
-    } else if (stream->request.kind == DOWNLOAD) {
+        break;
+    case DOWNLOAD:
         stream->bytes = read_to_end(stream->fd);
         if (stream->bytes == 0)
             die("download");
-    } else {
+        break;
+    case ECHO:
         run_echo(stream);
+        break;
+    case CONNECT:
+        run_connect(stream);
+        break;
+    default:
+        break;
     }
     return NULL;
 }
 
-static void open_stream(struct stream *stream, const struct sockaddr_in *address)
+static void start_stream(struct stream *stream, enum kind kind, const struct request *request)
 {
-    int on = 1;
+    *stream = (struct stream){.request = *request};
+    stream->request.kind = kind;
+    stream->fd = open_connection(&stream->request);
+    if (kind != HOLD && pthread_create(&stream->thread, NULL, run_stream, stream) != 0)
+        die("pthread_create");
+}
 
-    stream->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (stream->fd < 0 || connect(stream->fd, (const struct sockaddr *)address, sizeof *address) < 0)
-        die("connect");
-    setsockopt(stream->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (send(stream->fd, &stream->request, sizeof stream->request, 0) != sizeof stream->request)
-        die("send");
+/* Wait for the end of standard input. */
+static void hold(void)
+{
+    char byte;
+
+    printf("holding\n");
+    fflush(stdout);
+    while (read(STDIN_FILENO, &byte, 1) > 0)
+        ;
+}
+
+static void run_streams(const struct request *request, int count, struct result *result)
+{
+    static struct stream streams[2 * STREAMS_MAX];
+    struct stream beside;
+    int started = 0;
+
+    if (request->kind == ECHO_BUSY) {
+        char byte;
+
+        start_stream(&beside, DOWNLOAD, &(struct request){.time_ms = request->time_ms + 200});
+        if (recv(beside.fd, &byte, 1, MSG_PEEK) != 1)
+            die("download");
+    }
+    for (int i = 0; i < count; i++) {
+        switch ((enum kind)request->kind) {
+        case BOTH:
+            start_stream(&streams[started++], UPLOAD, request);
+            start_stream(&streams[started++], DOWNLOAD, request);
+            break;
+        case ECHO_BUSY:
+            start_stream(&streams[started++], ECHO, request);
+            break;
+        default:
+            start_stream(&streams[started++], (enum kind)request->kind, request);
+            break;
+        }
+    }
+    if (request->kind == HOLD)
+        hold();
+    for (int i = 0; i < started; i++) {
+        if (request->kind != HOLD)
+            pthread_join(streams[i].thread, NULL);
+        result->bytes += streams[i].bytes;
+        result->count += streams[i].count;
+        close(streams[i].fd);
+    }
+    if (request->kind == ECHO_BUSY) {
+        pthread_join(beside.thread, NULL);
+        result->bytes += beside.bytes;
+    }
 }
 
 static int compare_samples(const void *a, const void *b)
@@ -209,53 +253,68 @@ static double seconds_of(struct timeval time)
     return (double)time.tv_sec + (double)time.tv_usec / 1e6;
 }
 
-static int run_client(enum kind kind, const struct sockaddr_in *address, int count, uint32_t time_ms)
+static void run_client(const struct request *request, int streams)
 {
-    struct stream streams[STREAMS_MAX];
+    struct result result = {0};
+    uint64_t begin = now_ns();
     struct rusage usage;
-    uint64_t begin, bytes = 0;
-    double seconds;
 
-    begin = now_ns();
-    for (int i = 0; i < count; i++) {
-        streams[i] = (struct stream){.request = {.kind = kind, .time_ms = time_ms}};
-        open_stream(&streams[i], address);
-        if (pthread_create(&streams[i].thread, NULL, run_stream, &streams[i]) != 0)
-            die("pthread_create");
-    }
-    for (int i = 0; i < count; i++) {
-        pthread_join(streams[i].thread, NULL);
-        bytes += streams[i].bytes;
-        close(streams[i].fd);
-    }
-    seconds = (double)(now_ns() - begin) / 1e9;
+    if (request->kind >= UDP_ECHO)
+        udp_run(request, &server, server_length, &result);
+    else
+        run_streams(request, streams, &result);
+    result.seconds = (double)(now_ns() - begin) / 1e9;
     getrusage(RUSAGE_SELF, &usage);
-    printf("{\"bytes\": %llu, \"seconds\": %.6f, \"cpu_seconds\": %.6f", (unsigned long long)bytes, seconds,
+    printf("{\"bytes\": %llu, \"count\": %llu, \"seconds\": %.6f, \"cpu_seconds\": %.6f",
+           (unsigned long long)result.bytes, (unsigned long long)result.count, result.seconds,
            seconds_of(usage.ru_utime) + seconds_of(usage.ru_stime));
     if (sample_count > 0) {
         qsort(samples_ns, sample_count, sizeof samples_ns[0], compare_samples);
-        printf(", \"round_trips\": %zu, \"p50_us\": %.2f, \"p99_us\": %.2f", sample_count,
-               samples_ns[sample_count / 2] / 1e3, samples_ns[sample_count * 99 / 100] / 1e3);
+        printf(", \"p50_us\": %.2f, \"p99_us\": %.2f, \"p999_us\": %.2f", samples_ns[sample_count / 2] / 1e3,
+               samples_ns[sample_count * 99 / 100] / 1e3, samples_ns[sample_count * 999 / 1000] / 1e3);
     }
     printf("}\n");
-    return 0;
+}
+
+/* Return: whether it is an address. */
+static bool read_address(const char *text, const char *port)
+{
+    struct sockaddr_in *in = (struct sockaddr_in *)&server;
+    struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)&server;
+    uint16_t number = htons((uint16_t)atoi(port));
+
+    if (inet_pton(AF_INET, text, &in->sin_addr) == 1) {
+        in->sin_family = AF_INET;
+        in->sin_port = number;
+        server_length = sizeof *in;
+        return true;
+    }
+    in6->sin6_family = AF_INET6;
+    in6->sin6_port = number;
+    server_length = sizeof *in6;
+    return inet_pton(AF_INET6, text, &in6->sin6_addr) == 1;
 }
 
 int main(int argc, char **argv)
 {
-    static const char *const kinds[] = {"upload", "download", "echo"};
-    struct sockaddr_in address = {.sin_family = AF_INET};
+    struct request request = {.kind = KIND_COUNT, .bytes = argc == 7 ? (uint32_t)atoi(argv[6]) : ECHO_BYTES};
+    int streams;
 
     if (argc == 2 && strcmp(argv[1], "serve") == 0)
-        return serve();
-    for (int kind = UPLOAD; argc == 6 && kind <= ECHO; kind++) {
-        int count = atoi(argv[4]);
-
-        address.sin_port = htons((uint16_t)atoi(argv[3]));
-        if (strcmp(argv[1], kinds[kind]) == 0 && inet_pton(AF_INET, argv[2], &address.sin_addr) == 1 && count >= 1 &&
-            count <= (kind == ECHO ? 1 : STREAMS_MAX))
-            return run_client((enum kind)kind, &address, count, (uint32_t)atoi(argv[5]));
-    }
-    fprintf(stderr, "usage: traffic serve | traffic upload|download|echo ADDRESS PORT STREAMS MS\n");
+        serve();
+    if (argc < 6 || argc > 7 || !read_address(argv[2], argv[3]))
+        goto usage;
+    for (uint32_t kind = 0; kind < KIND_COUNT; kind++)
+        if (strcmp(argv[1], kind_names[kind]) == 0)
+            request.kind = kind;
+    streams = atoi(argv[4]);
+    request.time_ms = (uint32_t)atoi(argv[5]);
+    if (request.kind == KIND_COUNT || streams < 1 || streams > STREAMS_MAX || request.bytes < sizeof request ||
+        request.bytes > BUFFER_BYTES || ((request.kind == ECHO || request.kind == ECHO_BUSY) && streams != 1))
+        goto usage;
+    run_client(&request, streams);
+    return 0;
+usage:
+    fprintf(stderr, "usage: traffic serve | traffic KIND ADDRESS PORT STREAMS MS [BYTES]\n");
     return 2;
 }
