@@ -170,10 +170,10 @@ demo: ## an unmodified curl and nginx on a stack of their own, with a summary
 	$(MAKE) -j$(CORES) all
 	scripts/demo
 
-bench: ## throughput and round trip against the kernel's; QUICK=1: a short run
-	scripts/install-packages build demo test
+bench: ## speed against the kernel's stack and others; QUICK=1: the main rows; ROWS='bulk nginx': only these
+	scripts/install-packages build demo test bench
 	$(MAKE) -j$(CORES) all $(B)/bench/traffic
-	tests/bench/run
+	tests/bench/run $(ROWS)
 
 bench-wan: ## throughput over bad networks against the kernel's; QUICK=1: a few points
 	scripts/install-packages build demo test

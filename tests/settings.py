@@ -97,8 +97,9 @@ class Kernel(Setting):
     """Two namespaces and a veth pair."""
     preload = []
 
-    def __init__(self):
-        super().__init__("kernel")
+    def __init__(self, name="kernel", mtu=1500):
+        super().__init__(name)
+        self.mtu = mtu
 
     def open(self):
         self.world = self.add_namespace("world")
@@ -111,7 +112,7 @@ class Kernel(Setting):
                                              (self.subject, SUBJECT_ADDRESS, SUBJECT_ADDRESS6)):
             ip("-n", namespace, "address", "add", f"{address}/{PREFIX}", "broadcast", "+", "dev", "veth0")
             ip("-n", namespace, "address", "add", f"{address6}/{PREFIX6}", "dev", "veth0", "nodad")
-            ip("-n", namespace, "link", "set", "veth0", "up")
+            ip("-n", namespace, "link", "set", "veth0", "mtu", str(self.mtu), "up")
         ip("-n", self.subject, "route", "add", "default", "via", WORLD_ADDRESS)
         ip("-n", self.subject, "route", "add", "default", "via", WORLD_ADDRESS6)
         self.wait_until_running("veth0")
@@ -126,31 +127,37 @@ class Kernel(Setting):
 
 
 class Sidestack(Setting):
-    """A namespace without any network for the programs, and one with the TAP's far end for the peers."""
+    """A namespace without any network for the programs, and one with the TAP's far end for the peers: a world of its
+    own, or one that is there."""
 
-    def __init__(self, log_path):
-        super().__init__("sidestack")
+    def __init__(self, log_path, name="sidestack", mtu=1500, world=None, device="tap0", address=SUBJECT_ADDRESS):
+        super().__init__(name)
         self.log_path = log_path
+        self.mtu = mtu
+        self.world = world
+        self.device = device
+        self.address = address
         self.service = None
         self.directory = None
 
     def open(self):
-        self.world = self.add_namespace("world")
+        if self.world is None:
+            self.world = self.add_namespace("world")
+            self.prepare_world()
         self.subject = self.add_namespace("subject")
         self.directory = tempfile.mkdtemp(prefix="sidestack-")
         path = os.path.join(self.directory, "service.sock")
         self.preload = ["SIDESTACK_SOCKET=" + path, f"LD_PRELOAD={PRELOAD} {LIBRARY}".replace("= ", "=")]
-        self.prepare_world()
-        ip("-n", self.world, "tuntap", "add", "dev", "tap0", "mode", "tap")
-        ip("-n", self.world, "address", "add", f"{WORLD_ADDRESS}/{PREFIX}", "dev", "tap0")
-        ip("-n", self.world, "address", "add", f"{WORLD_ADDRESS6}/{PREFIX6}", "dev", "tap0", "nodad")
-        ip("-n", self.world, "link", "set", "tap0", "up")
+        ip("-n", self.world, "tuntap", "add", "dev", self.device, "mode", "tap")
+        ip("-n", self.world, "address", "add", f"{WORLD_ADDRESS}/{PREFIX}", "dev", self.device)
+        ip("-n", self.world, "address", "add", f"{WORLD_ADDRESS6}/{PREFIX6}", "dev", self.device, "nodad")
+        ip("-n", self.world, "link", "set", self.device, "mtu", str(self.mtu), "up")
         ready, ready_end = os.pipe()
         os.makedirs(os.path.dirname(self.log_path), exist_ok=True)
         log = open(self.log_path, "wb")
         self.service = subprocess.Popen(
-            self.enter(self.world, *WRAPPER, os.path.join(ARTEFACTS, "sidestackd"), "--netif", "tap:tap0",
-                       "--address", f"{SUBJECT_ADDRESS}/{PREFIX}", "--gateway", WORLD_ADDRESS, "--socket", path,
+            self.enter(self.world, *WRAPPER, os.path.join(ARTEFACTS, "sidestackd"), "--netif",
+                       f"tap:{self.device}", "--mtu", str(self.mtu), "--address", f"{self.address}/{PREFIX}", "--gateway", WORLD_ADDRESS, "--socket", path,
                        "--ready-fd", str(ready_end)),
             pass_fds=[ready_end], env=self.environment, stdin=subprocess.DEVNULL, stderr=log)
         log.close()
