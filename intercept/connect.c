@@ -16,6 +16,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 
 /* The pair's own error, which is cleared. Return: errno or 0. */
@@ -99,20 +100,53 @@ int socket_connect(int fd, const struct sockaddr *address, socklen_t length)
 
     switch (-error) {
     case 0:
+        descriptor_set(fd, DESCRIPTOR_DATA);
+        return 0;
     case EINPROGRESS:
     case EALREADY:
     case EINTR:
-        descriptor_set(fd, DESCRIPTOR_DATA);
+        descriptor_set(fd, DESCRIPTOR_CONNECTING);
         return error;
     case EISCONN:
         return error;
     case EAGAIN: /* SO_SNDTIMEO is over */
-        descriptor_set(fd, DESCRIPTOR_DATA);
-        return kind == DESCRIPTOR_DATA ? -EALREADY : -EINPROGRESS;
+        descriptor_set(fd, DESCRIPTOR_CONNECTING);
+        return kind == DESCRIPTOR_CONNECTING ? -EALREADY : -EINPROGRESS;
     default:
         /* It has failed, and this call says so: nothing is left for SO_ERROR to report. */
         (void)take_error(fd);
         descriptor_set(fd, DESCRIPTOR_EARLY);
         return error;
     }
+}
+
+int socket_wait_connected(int fd, int flags)
+{
+    static const struct sockaddr_in nobody = {.sin_family = AF_INET}; /* nothing new begins */
+    struct pollfd pair = {.fd = fd, .events = POLLOUT};
+    struct timeval timeout = {0, 0};
+    socklen_t timeout_length = sizeof timeout;
+    struct protocol_message message;
+    struct protocol_address address;
+    int saved_errno = errno, new_fd, error = 0;
+
+    if (poll(&pair, 1, 0) == 1) { /* it is, or it failed: the pair says which */
+        errno = saved_errno;
+        descriptor_set(fd, DESCRIPTOR_DATA);
+        return 0;
+    }
+    if ((flags & MSG_DONTWAIT) || (libc_fcntl(fd, F_GETFL, 0) & O_NONBLOCK))
+        return -EAGAIN;
+    if (control_status(fd, &message) < 0 || message.args[0] != PROTOCOL_STATE_CONNECTING)
+        return 0; /* just now */
+    libc_getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, &timeout_length);
+    error = address_copy_in(&address, (const struct sockaddr *)&nobody, sizeof nobody);
+    if (error == 0)
+        error = ask(fd, &address, true, &timeout, &new_fd);
+    if (error == -EINTR || error == -EAGAIN)
+        return error;
+    if (error < 0)
+        (void)take_error(fd);
+    descriptor_set(fd, error < 0 ? DESCRIPTOR_EARLY : DESCRIPTOR_DATA);
+    return error;
 }

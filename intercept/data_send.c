@@ -9,6 +9,7 @@
 #include "address.h"
 #include "control.h"
 #include "libc.h"
+#include "socket.h"
 #include "state.h"
 
 #include <errno.h>
@@ -45,6 +46,8 @@ static int send_begin(int fd, int flags)
         return SEND_FOREIGN;
     if (flags & SPECIAL_FLAGS)
         return -EOPNOTSUPP; /* DIFFERS: no urgent data, no data in the SYN (tests/oracle/flags.c) */
+    if (kind == DESCRIPTOR_CONNECTING)
+        return socket_wait_connected(fd, flags);
     return kind == DESCRIPTOR_DATA ? 0 : broken_pipe(flags);
 }
 

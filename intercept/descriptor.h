@@ -11,9 +11,10 @@
 enum descriptor_kind {
     DESCRIPTOR_UNKNOWN = 0, /* not seen yet */
     DESCRIPTOR_FOREIGN,     /* not ours: libc does what is asked */
-    DESCRIPTOR_DATA,      /* ours, has begun to connect or was accepted: reading and writing are the pair's business */
-    DESCRIPTOR_LISTENING, /* ours, listens */
-    DESCRIPTOR_EARLY,     /* ours, none of these (yet), or we don't know: ask the service for its state */
+    DESCRIPTOR_DATA,       /* ours, was connected or accepted: reading and writing are the pair's business */
+    DESCRIPTOR_CONNECTING, /* ours, has begun to connect: a write has to wait until the pair is writable */
+    DESCRIPTOR_LISTENING,  /* ours, listens */
+    DESCRIPTOR_EARLY,      /* ours, none of these (yet), or we don't know: ask the service for its state */
 };
 
 /* Numbers beyond the table are looked at anew each time. */

@@ -290,7 +290,7 @@ int socket_shutdown(int fd, int how)
         return STATE_RESULT(libc_shutdown(fd, how));
     if (how < SHUT_RD || how > SHUT_RDWR)
         return -EINVAL;
-    if (kind == DESCRIPTOR_DATA) {
+    if (kind == DESCRIPTOR_DATA || kind == DESCRIPTOR_CONNECTING) {
         int error = control_status(fd, &message);
 
         if (error == 0 && message.args[0] == PROTOCOL_STATE_RESET)

@@ -30,6 +30,8 @@ enum descriptor_kind state_find(int fd)
         return DESCRIPTOR_DATA; /* without a service the pair tells the truth: it is reset */
     switch (message.args[0]) {
     case PROTOCOL_STATE_CONNECTING:
+        kind = DESCRIPTOR_CONNECTING;
+        break;
     case PROTOCOL_STATE_CONNECTED:
     case PROTOCOL_STATE_RESET:
         kind = DESCRIPTOR_DATA;

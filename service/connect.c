@@ -1,9 +1,6 @@
 /*
  * connect.c - a socket's way from connect(2) to an established connection, or to an error.
  *
- * While the handshake runs the record holds a copy of the program's end, because restoring SO_SNDBUF needs it. It is dropped at the end,
- * since as long as a copy is here nobody can see the program close its own.
- *
  * A failed attempt uses the pair up: closing our end is what makes the program see IN|OUT|HUP|ERR. TCP's socket stays, with its options and
  * its bound port, and the next connect() gets a new pair (-ESTALE).
  */
@@ -88,7 +85,7 @@ int connect_dissolve(struct socket *socket)
     return connect_renew(socket);
 }
 
-int connect_begin(struct socket *socket, const union stack_address *peer, int *program_fd)
+int connect_begin(struct socket *socket, const union stack_address *peer, int program_fd)
 {
     int error;
 
@@ -104,7 +101,7 @@ int connect_begin(struct socket *socket, const union stack_address *peer, int *p
     case PROTOCOL_STATE_RESET:
         return -EISCONN;
     case PROTOCOL_STATE_FAILED:
-        return after_failure(socket, *program_fd);
+        return after_failure(socket, program_fd);
     case PROTOCOL_STATE_NEW:
         break;
     }
@@ -116,16 +113,14 @@ int connect_begin(struct socket *socket, const union stack_address *peer, int *p
         return error;
     }
     if (socket->state != PROTOCOL_STATE_CONNECTING)
-        return socket->state == PROTOCOL_STATE_FAILED ? after_failure(socket, *program_fd) : 0;
-    socket->program_fd = *program_fd;
-    *program_fd = -1;
+        return socket->state == PROTOCOL_STATE_FAILED ? after_failure(socket, program_fd) : 0;
     return -EINPROGRESS;
 }
 
 void connect_established(void *owner)
 {
     struct socket *socket = owner;
-    int error = pair_release(socket->pair_fd, socket->program_fd);
+    int error = pair_release(socket->pair_fd);
 
     if (error < 0) {
         errno = -error;
@@ -135,31 +130,20 @@ void connect_established(void *owner)
         connect_failed(socket, ECONNABORTED);
         return;
     }
-    close(socket->program_fd);
-    socket->program_fd = -1;
     socket->state = PROTOCOL_STATE_CONNECTED;
     socket_note(socket, EVENT_TAKEN);
     (void)stack_tcp_local_address(socket->tcp, &socket->local);
     (void)stack_tcp_peer_address(socket->tcp, &socket->peer);
     answer_waiters(socket, 0);
     log_debug("socket %llu: connected", (unsigned long long)socket->id);
-    /* The program may have closed or shut down meanwhile; while we held its end no event could say so. */
-    socket_queue_work(socket, WORK_TO_WIRE);
+    socket_queue_work(socket, WORK_TO_WIRE); /* libc's own writes may have come before */
 }
 
 void connect_failed(struct socket *socket, int error)
 {
-    bool waited_for = !TAILQ_EMPTY(&socket->waiters);
-    int program_fd = socket->program_fd;
-
-    socket->program_fd = -1;
     socket->state = PROTOCOL_STATE_FAILED;
     socket->error = error;
     log_debug("socket %llu: connect failed: %d", (unsigned long long)socket->id, error);
     socket_retire(socket);
-    if (waited_for && program_fd >= 0)
-        (void)take_error(program_fd); /* a blocking connect() reports it, so SO_ERROR does not */
-    if (program_fd >= 0)
-        close(program_fd);
     answer_waiters(socket, -error);
 }

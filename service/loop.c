@@ -122,10 +122,12 @@ static void handle_socket(struct socket *socket, uint32_t events)
         listener_handle_pair(socket, events);
         break;
     case PROTOCOL_STATE_NEW:
+    case PROTOCOL_STATE_CONNECTING:
         if (events & EPOLLHUP)
             socket_destroy(socket);
+        else if (events & EPOLLRDHUP)
+            socket_note(socket, EVENT_PROGRAM_ENDED);
         break;
-    case PROTOCOL_STATE_CONNECTING: /* we hold the program's end: its close is seen when the handshake has ended */
     case PROTOCOL_STATE_FAILED:
     case PROTOCOL_STATE_RESET:
         break;

@@ -6,9 +6,11 @@
  * open: first a byte that it wrote itself, later the last byte of what it read, which was peeked at and forwarded. A reset,
  * and the death of the service, then need no further step.
  *
- * The filler. An end whose SO_SNDBUF is at its minimum and whose peer has not read FILLER_BYTES is not writable: write() gives EAGAIN
- * and poll() reports nothing, like a TCP socket before its handshake. The filler is one message, because a partly read message
- * wakes nobody: the one wake-up comes from restoring SO_SNDBUF.
+ * The filler. An end is writable while what its peer has not read is at most a quarter of SO_SNDBUF. SO_SNDBUF is such that one message of FILLER_BYTES is
+ * just within that, and not so with one byte more in a message of its own. These two make the program's end not writable (poll() reports
+ * nothing, like a TCP socket before its handshake), and reading the first of them makes it writable, with one edge; the byte stays as the stale one.
+ * So nothing has to be done to the program's end, of which the service keeps no copy: it would never see the program close its own.
+ * The filler's pages are sent by reference, so a held pair costs no memory.
  */
 #include "pair.h"
 
@@ -20,32 +22,77 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/random.h>
+#include <sys/sendfile.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
-/* Above the smallest SO_SNDBUF (4608) once the kernel's own overhead is added, in one page: measured on 6.18. */
-#define FILLER_BYTES 3072
+/* What one sendfile() puts into one message: 16 pages. */
+#define FILLER_BYTES 65536
 
 /*
- * What setsockopt() is given for SO_SNDBUF of both ends; the kernel doubles it, and no privilege is needed up to net.core.wmem_max.
- * An end is writable while what is queued is at most a quarter of it, and the message that the stale byte belongs to counts whole: up to 64 KiB when it
- * came from sendfile() or splice() (16 pages, the kernel's fs/splice.c). With the default (half of this) such a program would wait for ever.
+ * What setsockopt() is given for SO_SNDBUF of the service's end, and of the program's end of an accepted connection; the kernel doubles it, and no
+ * privilege is needed up to net.core.wmem_max. A quarter of it must be more than FILLER_BYTES, because the message that the stale byte
+ * belongs to counts whole: up to as much when it came from sendfile() or splice() (16 pages, the kernel's fs/splice.c). With the default a program
+ * that does that would wait for ever.
  */
 #define SEND_BUFFER 212992
 
 static char instance[17]; /* hexadecimal, so that two services never give the same name */
+static int filler_fd = -1; /* a file of FILLER_BYTES zeros */
+static int held_send_buffer; /* what setsockopt() is given for the program's end of a pair that begins held */
+
+/* Put the filler, or the byte behind it, into the queue of the other end. Return: 0 or -errno. */
+static int send_filler(int fd)
+{
+    off_t offset = 0;
+    ssize_t sent = sendfile(fd, filler_fd, &offset, FILLER_BYTES);
+
+    return sent == FILLER_BYTES ? 0 : sent < 0 ? -errno : -EAGAIN;
+}
+
+static int send_byte(int fd)
+{
+    return send(fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1 ? 0 : -errno;
+}
+
+/* What does the kernel count for the filler alone, and with the byte? Return: 0 or -errno. */
+static int measure_filler(int *filler, int *both)
+{
+    int fds[2], size = SEND_BUFFER, error;
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0)
+        return -errno;
+    error = setsockopt(fds[0], SOL_SOCKET, SO_SNDBUF, &size, sizeof size) < 0 ? -errno : send_filler(fds[0]);
+    if (error == 0 && ioctl(fds[0], SIOCOUTQ, filler) < 0)
+        error = -errno;
+    if (error == 0)
+        error = send_byte(fds[0]);
+    if (error == 0 && ioctl(fds[0], SIOCOUTQ, both) < 0)
+        error = -errno;
+    close(fds[0]);
+    close(fds[1]);
+    return error;
+}
 
 int pair_setup(void)
 {
     uint64_t random;
+    int filler, both, error;
 
     if (getrandom(&random, sizeof random, 0) != sizeof random)
         return -errno;
     snprintf(instance, sizeof instance, "%016llx", (unsigned long long)random);
-    return 0;
+    if (filler_fd < 0)
+        filler_fd = memfd_create("sidestack filler", MFD_CLOEXEC);
+    if (filler_fd < 0 || ftruncate(filler_fd, FILLER_BYTES) < 0)
+        return -errno;
+    error = measure_filler(&filler, &both);
+    held_send_buffer = (4 * filler + 4 * both) / 2 / 2; /* between them; the kernel doubles it */
+    return error;
 }
 
 /* Bind the service's end to its abstract name, which getpeername() on the program's end will show. */
@@ -81,7 +128,7 @@ int pair_make(struct pair *pair, char kind, uint64_t id)
     if (error == 0)
         error = set_send_buffer(pair->service_fd, SEND_BUFFER);
     if (error == 0)
-        error = set_send_buffer(pair->program_fd, SEND_BUFFER);
+        error = set_send_buffer(pair->program_fd, kind == PROTOCOL_NAME_KIND_SOCKET ? held_send_buffer : SEND_BUFFER);
     if (error == 0 && fstat(pair->program_fd, &status) < 0)
         error = -errno;
     if (error < 0)
@@ -102,28 +149,21 @@ void pair_close(struct pair *pair)
 
 int pair_hold(const struct pair *pair)
 {
-    static const char filler[FILLER_BYTES];
-    int error = set_send_buffer(pair->program_fd, 0);
+    int error = send_filler(pair->program_fd);
 
-    if (error < 0)
-        return error;
-    if (send(pair->program_fd, filler, sizeof filler, MSG_DONTWAIT | MSG_NOSIGNAL) != sizeof filler)
-        return -errno;
-    return 0;
+    return error < 0 ? error : send_byte(pair->program_fd);
 }
 
-int pair_release(int service_fd, int program_fd)
+int pair_release(int service_fd)
 {
-    char drained[FILLER_BYTES - 1];
+    static char drained[FILLER_BYTES];
 
-    if (recv(service_fd, drained, sizeof drained, MSG_DONTWAIT) != sizeof drained)
-        return -EPROTO; /* the filler is ours alone until now */
-    return set_send_buffer(program_fd, SEND_BUFFER);
+    return recv(service_fd, drained, sizeof drained, MSG_DONTWAIT) == sizeof drained ? 0 : -EPROTO;
 }
 
 int pair_put_stale_byte(const struct pair *pair)
 {
-    return send(pair->program_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1 ? 0 : -errno;
+    return send_byte(pair->program_fd);
 }
 
 ssize_t pair_fresh_bytes(int service_fd)
@@ -172,7 +212,7 @@ ssize_t pair_read(int service_fd, const struct iovec *iov, int count, size_t len
 
 void pair_drain(int service_fd)
 {
-    char unread[FILLER_BYTES];
+    static char unread[FILLER_BYTES + 1];
 
     /* An empty queue is as good. */
     (void)recv(service_fd, unread, sizeof unread, MSG_DONTWAIT);

@@ -29,11 +29,11 @@ int pair_make(struct pair *pair, char kind, uint64_t id);
 /* Close what is left in it. */
 void pair_close(struct pair *pair);
 
-/* Make the program's end not writable: SO_SNDBUF at its minimum, and one filler message in the service's queue. Return: 0 or -errno. */
+/* Make the program's end not writable: the filler, and the stale byte behind it. Return: 0 or -errno. */
 int pair_hold(const struct pair *pair);
 
-/* Make it writable, with one edge: drain the filler but for one byte, then restore SO_SNDBUF. Return: 0 or -errno. */
-int pair_release(int service_fd, int program_fd);
+/* Make it writable, with one edge: take the filler out. Return: 0 or -errno. */
+int pair_release(int service_fd);
 
 /* Put the stale byte into the service's queue, through the program's end. Return: 0 or -errno. */
 int pair_put_stale_byte(const struct pair *pair);

@@ -10,8 +10,7 @@
  * request's operation and carries 0 or a negative errno in `result`.
  *
  * A request about a socket carries that socket's descriptor (SCM_RIGHTS): holding it is the right to control it. The
- * service finds the socket by the descriptor's inode and closes the copy it received before it replies, except while
- * connecting (PROTOCOL_CONNECT).
+ * service finds the socket by the descriptor's inode and closes the copy it received before it replies.
  *
  * Besides, there are two things that the program can find without asking:
  *  - the service's end of every pair is bound to an abstract name that begins with PROTOCOL_NAME_PREFIX, so
@@ -55,8 +54,7 @@ enum protocol_operation {
 
     /* connect(2). in: descriptor, address, flags; family AF_UNSPEC dissolves what is there. Without PROTOCOL_FLAG_WAIT the reply comes at once (-EINPROGRESS
      * when the handshake began); with it, when the connection is established (0) or failed. A program that stops
-     * waiting closes its control connection; the handshake goes on. The service keeps the descriptor that rode with
-     * the request until the handshake ends, because only through it the pair can be made writable.
+     * waiting closes its control connection; the handshake goes on.
      * -ESTALE with a descriptor: the old pair was used up by a failed connect. The program puts this new one in place
      * (dup3) and asks again. */
     PROTOCOL_CONNECT,

@@ -165,7 +165,7 @@ static int connect_socket(struct socket *socket, const struct protocol_message *
     if (error == -EAFNOSUPPORT && peer.sa.sa_family == AF_UNSPEC)
         error = connect_dissolve(socket);
     else if (error == 0)
-        error = connect_begin(socket, &peer, &context->fd);
+        error = connect_begin(socket, &peer, context->fd);
     if (error == -ESTALE)
         return reply_with_new_pair(socket, context);
     if ((error == -EINPROGRESS || error == -EALREADY) && (request->flags & PROTOCOL_FLAG_WAIT))

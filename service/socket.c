@@ -251,7 +251,9 @@ void socket_destroy(struct socket *socket)
         client_answer_wait(client, -ECONNABORTED);
     socket_leave_listener(socket);
     cancel_work(socket);
-    if (socket->tcp != NULL)
+    if (socket->tcp != NULL && socket->state == PROTOCOL_STATE_CONNECTING)
+        stack_tcp_close(socket->tcp); /* without a word, as on Linux */
+    else if (socket->tcp != NULL)
         stack_tcp_abort(socket->tcp);
     socket->tcp = NULL;
     hash_remove(socket);

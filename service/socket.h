@@ -69,8 +69,8 @@ struct socket {
     int error;                       /* positive errno that ended it, 0: none */
     struct socket_options options;
 
-    /* connecting */
-    int program_fd;             /* owned; the program's end, only while connecting or waiting in a listener's queue */
+    /* until it is the program's, and while connecting */
+    int program_fd;             /* owned; the program's end, until it is passed on: in a reply, or through a listener's queue */
     bool connect_reported;      /* a connect() was told the outcome */
     struct client_list waiters; /* clients that wait for that, or in close() for the last data to arrive */
 

@@ -609,7 +609,7 @@ START_TEST(connect_answers)
     fcntl(fd, F_SETFL, O_NONBLOCK);
     ck_assert_int_eq(connect(fd, (struct sockaddr *)&progress, sizeof progress), -1);
     ck_assert_int_eq(errno, EINPROGRESS);
-    ck_assert_int_eq(descriptor_kind(fd), DESCRIPTOR_DATA);
+    ck_assert_int_eq(descriptor_kind(fd), DESCRIPTOR_CONNECTING);
 }
 END_TEST
 

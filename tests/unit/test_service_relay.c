@@ -238,6 +238,29 @@ START_TEST(connect_reports_progress_and_success_once)
 }
 END_TEST
 
+static bool nothing_left(void *context)
+{
+    struct stack_counters counters;
+
+    (void)context;
+    stack_get_counters(&counters);
+    return counters.sockets == 0 && socket_count() == 0;
+}
+
+START_TEST(close_while_connecting_ends_the_handshake)
+{
+    struct sockaddr_in nobody = {.sin_family = AF_INET, .sin_port = htons(80), .sin_addr.s_addr = htonl(0x0a090801)};
+    int fd = service_socket(), copy = dup(fd);
+
+    service_connect(fd, &nobody, -EINPROGRESS);
+    close(fd);
+    ck_assert_int_eq(service_poll(copy), 0);
+    ck_assert(!nothing_left(NULL));
+    close(copy);
+    service_turn_until(nothing_left, NULL);
+}
+END_TEST
+
 static bool none_untaken(void *context)
 {
     return service_poll(*(int *)context) & POLLHUP;
@@ -339,6 +362,7 @@ int main(void)
     tcase_set_timeout(alone, 60);
     tcase_add_test(alone, refused_connect_shows_as_the_kernel_shows_it);
     tcase_add_test(alone, connect_reports_progress_and_success_once);
+    tcase_add_test(alone, close_while_connecting_ends_the_handshake);
     tcase_add_test(alone, what_nobody_accepted_is_reset_with_its_listener);
     tcase_add_test(alone, many_wait_to_be_accepted);
     tcase_add_test(alone, low_ports_are_for_root_and_the_services_user);
