@@ -394,7 +394,9 @@ static int do_request(struct protocol_message *message, int fd, int *received, b
     }
     if (error == -EPIPE || error == -ECONNRESET)
         error = open_error ? complain(open_error) : -ENETDOWN;
-    if (error == 0) {
+    if (error == 0 && (message->flags & PROTOCOL_FLAG_ONE_WAY)) {
+        message->result = 0;
+    } else if (error == 0) {
         if (is_limited)
             libc_setsockopt(request.connection->fd, SOL_SOCKET, SO_RCVTIMEO, timeout, sizeof *timeout);
         pthread_cleanup_push(cancel_request, &request);
@@ -425,6 +427,12 @@ int control_request(struct protocol_message *message, int fd, int *received)
 
     errno = saved_errno;
     return result;
+}
+
+int control_send(struct protocol_message *message, int fd)
+{
+    message->flags |= PROTOCOL_FLAG_ONE_WAY;
+    return control_request(message, fd, NULL);
 }
 
 int control_request_waiting(struct protocol_message *message, int fd, int *received, const struct timeval *timeout)

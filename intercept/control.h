@@ -26,6 +26,9 @@ int control_request(struct protocol_message *message, int fd, int *received);
  */
 int control_request_waiting(struct protocol_message *message, int fd, int *received, const struct timeval *timeout);
 
+/* Send a request that wants no reply (PROTOCOL_FLAG_ONE_WAY is set here). Return: 0, -ENETDOWN when there is no service, or another -errno. */
+int control_send(struct protocol_message *message, int fd);
+
 /* PROTOCOL_STATUS of fd. Return: as control_request(). */
 int control_status(int fd, struct protocol_message *message);
 

@@ -16,6 +16,8 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/sockios.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <string.h>
 
 /* Does the pair itself do what the option says? */
@@ -100,6 +102,18 @@ static bool names_no_descriptor(int level, int name, const void *value, socklen_
     return libc_fcntl(fd, F_GETFD, 0) < 0;
 }
 
+/*
+ * Can setting this go wrong, or matter to anything but the connection's own segments? What programs set on each connection, or twice for each
+ * answer (TCP_CORK: nginx with tcp_nopush), is worth sparing the wait for a reply.
+ */
+static bool cannot_fail(int fd, int level, int name, socklen_t length)
+{
+    if (descriptor_kind(fd) != DESCRIPTOR_DATA || length < sizeof(int))
+        return false;
+    return (level == IPPROTO_TCP && (name == TCP_NODELAY || name == TCP_CORK || name == TCP_QUICKACK)) ||
+           (level == SOL_SOCKET && name == SO_KEEPALIVE);
+}
+
 int socket_setsockopt(int fd, int level, int name, const void *value, socklen_t length)
 {
     struct protocol_message message;
@@ -120,6 +134,8 @@ int socket_setsockopt(int fd, int level, int name, const void *value, socklen_t 
         memcpy(message.option, value, message.option_length);
     if (level == SOL_SOCKET && name == SO_LINGER && length >= sizeof(struct linger))
         linger_note(value);
+    if (cannot_fail(fd, level, name, length))
+        return control_send(&message, fd);
     return control_request(&message, fd, NULL);
 }
 

@@ -20,6 +20,9 @@
 /* More than one to see that there are too many. */
 #define CLIENT_FDS_MAX 8
 
+/* Requests without reply that one client has done in a turn. */
+#define ONE_WAY_MAX 16
+
 static struct client_list all = TAILQ_HEAD_INITIALIZER(all);
 static struct client_list dead = TAILQ_HEAD_INITIALIZER(dead);
 static size_t count, count_max;
@@ -158,7 +161,7 @@ static int receive_request(const struct client *client, struct protocol_message 
     return length == 0 && fds == 0 ? -EPIPE : -EBADMSG;
 }
 
-/* Do one request and reply to it. Return: 0, or -errno when the connection must end. */
+/* Do one request and reply to it. Return: 0, 1 when it wanted no reply, or -errno when the connection must end. */
 static int serve(struct client *client, const struct protocol_message *request, int fd)
 {
     struct protocol_message reply = {
@@ -181,6 +184,8 @@ static int serve(struct client *client, const struct protocol_message *request, 
         TAILQ_INSERT_TAIL(&context.wait_for->waiters, client, wait_link);
         return 0;
     }
+    if (request->flags & PROTOCOL_FLAG_ONE_WAY)
+        return 1;
     error = send_reply(client, &reply, context.reply_fd);
     if (context.reply_fd >= 0)
         close(context.reply_fd);
@@ -190,7 +195,7 @@ static int serve(struct client *client, const struct protocol_message *request, 
 void client_handle(struct client *client, uint32_t epoll_events)
 {
     struct protocol_message request;
-    int fd, error;
+    int fd, error = 1;
 
     if (client->waiting_for != NULL) { /* it went away, or says something when it should not */
         destroy(client);
@@ -200,9 +205,11 @@ void client_handle(struct client *client, uint32_t epoll_events)
         destroy(client);
         return;
     }
-    error = receive_request(client, &request, &fd);
-    if (error > 0)
-        error = serve(client, &request, fd);
+    for (int i = 0; i < ONE_WAY_MAX && error > 0; i++) { /* what wants no reply is seldom alone */
+        error = receive_request(client, &request, &fd);
+        if (error > 0)
+            error = serve(client, &request, fd);
+    }
     if (error == -EBADMSG || error == -EPROTO)
         log_warnx("control: client %llu sent something that is no request; closed", (unsigned long long)client->id);
     if (error < 0)

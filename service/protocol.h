@@ -67,7 +67,8 @@ enum protocol_operation {
     PROTOCOL_GETSOCKNAME,
     PROTOCOL_GETPEERNAME,
 
-    /* getsockopt(2), setsockopt(2), for every option that the pair itself does not hold.
+    /* getsockopt(2), setsockopt(2), for every option that the pair itself does not hold. With PROTOCOL_FLAG_ONE_WAY the program sets what
+     * can't fail, and goes on without a reply.
      * in: descriptor, args[0] level, args[1] name, option_length; for set the value too.
      * Reply: for get the value and its length, cut to the length asked for as Linux cuts it. */
     PROTOCOL_GETSOCKOPT,
@@ -106,7 +107,8 @@ enum protocol_state {
 };
 
 /* protocol_message.flags */
-#define PROTOCOL_FLAG_WAIT 1u /* reply when it has ended: PROTOCOL_CONNECT the handshake, PROTOCOL_LINGER the sending */
+#define PROTOCOL_FLAG_WAIT 1u    /* reply when it has ended: PROTOCOL_CONNECT the handshake, PROTOCOL_LINGER the sending */
+#define PROTOCOL_FLAG_ONE_WAY 2u /* no reply: PROTOCOL_SETSOCKOPT */
 
 /* A struct sockaddr_in or sockaddr_in6 as the program would give it (network byte order); length 0: no address. */
 struct protocol_address {

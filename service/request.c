@@ -11,6 +11,7 @@
 #include "sockopt.h"
 
 #include <errno.h>
+#include <netinet/tcp.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -32,14 +33,25 @@ static bool wants_descriptor(const struct protocol_message *request)
     }
 }
 
+/* Are these flags that such a request may have? */
+static bool flags_are_good(const struct protocol_message *request)
+{
+    switch (request->operation) {
+    case PROTOCOL_CONNECT:
+    case PROTOCOL_LINGER:
+        return (request->flags & ~PROTOCOL_FLAG_WAIT) == 0;
+    case PROTOCOL_SETSOCKOPT:
+        return (request->flags & ~PROTOCOL_FLAG_ONE_WAY) == 0;
+    default:
+        return request->flags == 0;
+    }
+}
+
 int request_check(const struct protocol_message *request, int fd)
 {
-    bool waits = request->flags != 0;
-
     if (request->magic != PROTOCOL_MAGIC || request->version != PROTOCOL_VERSION || request->operation < 1 ||
         request->operation >= PROTOCOL_OPERATION_COUNT || request->result != 0 ||
-        (request->flags & ~PROTOCOL_FLAG_WAIT) != 0 ||
-        (waits && request->operation != PROTOCOL_CONNECT && request->operation != PROTOCOL_LINGER) ||
+        !flags_are_good(request) ||
         request->address.length > sizeof request->address.bytes || request->option_length > PROTOCOL_OPTION_MAX ||
         wants_descriptor(request) != (fd >= 0))
         return -EPROTO;
@@ -261,7 +273,20 @@ static int wait_for_linger(const struct protocol_message *request, struct reques
     return 0;
 }
 
-/* What the program wrote before it asks belongs before what it asks for (TCP_NODELAY, TCP_CORK). */
+/* Does the program cork a connection, without waiting for us? Then what it wrote since may lie in the pair already, and is to be held back;
+ * so may be what it wrote just before, for the time of a cork (200 ms at most). */
+static bool is_cork(const struct protocol_message *request)
+{
+    int value = 0;
+
+    if (!(request->flags & PROTOCOL_FLAG_ONE_WAY) || request->args[0] != IPPROTO_TCP || request->args[1] != TCP_CORK ||
+        request->option_length < sizeof value)
+        return false;
+    memcpy(&value, request->option, sizeof value);
+    return value != 0;
+}
+
+/* What the program wrote before it asks belongs before what it asks for (TCP_NODELAY, uncorking). */
 static void bring_up_to_date(struct socket *socket)
 {
     if (socket->state != PROTOCOL_STATE_CONNECTED || socket->pair_fd < 0)
@@ -326,7 +351,8 @@ int request_execute(const struct protocol_message *request, struct protocol_mess
     case PROTOCOL_GETSOCKOPT:
         return sockopt_get(socket, request, reply);
     case PROTOCOL_SETSOCKOPT:
-        bring_up_to_date(socket);
+        if (!is_cork(request))
+            bring_up_to_date(socket);
         return sockopt_set(socket, request, is_privileged(context->uid));
     case PROTOCOL_STATUS:
         return get_status(socket, reply);
