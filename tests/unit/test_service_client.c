@@ -8,6 +8,7 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -150,6 +151,7 @@ static void spoil(struct protocol_message *request, size_t *length, int which)
     case 11: request->address.length = UINT32_MAX; break;
     case 12: request->option_length = PROTOCOL_OPTION_MAX + 1; break;
     case 13: request->operation = PROTOCOL_BIND; break; /* no descriptor */
+    case 14: request->flags = PROTOCOL_FLAG_ONE_WAY; break;
     }
 }
 
@@ -204,6 +206,35 @@ START_TEST(a_strangers_descriptor_is_no_socket_of_ours)
     }
     close(strangers[1]);
     close(strangers[2]);
+}
+END_TEST
+
+/* Two options set without a reply: the only reply is that to the question. */
+START_TEST(what_wants_no_reply_gets_none)
+{
+    struct protocol_message request = good_request(), reply;
+    struct service_connection connection = service_connection();
+    int on = 1;
+
+    request.operation = PROTOCOL_SETSOCKOPT;
+    request.flags = PROTOCOL_FLAG_ONE_WAY;
+    request.args[0] = IPPROTO_TCP;
+    request.args[1] = TCP_CORK;
+    request.option_length = sizeof on;
+    memcpy(request.option, &on, sizeof on);
+    send_bytes(&request, sizeof request, &connection.client, 1);
+    request.args[1] = TCP_NODELAY;
+    send_bytes(&request, sizeof request, &connection.client, 1);
+    request.operation = PROTOCOL_GETSOCKOPT;
+    request.flags = 0;
+    request.args[1] = TCP_CORK;
+    send_bytes(&request, sizeof request, &connection.client, 1);
+    ck_assert_int_eq(receive_reply(&reply), -1);
+    ck_assert_uint_eq(reply.operation, PROTOCOL_GETSOCKOPT);
+    ck_assert_int_eq(reply.result, 0);
+    ck_assert_mem_eq(reply.option, &on, sizeof on);
+    ck_assert_int_eq(service_get_option(connection.client, IPPROTO_TCP, TCP_NODELAY), 1);
+    service_close_connection(&connection);
 }
 END_TEST
 
@@ -353,10 +384,11 @@ int main(void)
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, a_good_request_is_answered);
     tcase_add_test(tcase, other_families_are_refused_with_their_errno);
-    tcase_add_loop_test(tcase, a_bad_request_ends_the_connection, 0, 14);
+    tcase_add_loop_test(tcase, a_bad_request_ends_the_connection, 0, 15);
     tcase_add_loop_test(tcase, descriptors_too_many_are_closed, 1, FDS_MAX + 1);
     tcase_add_test(tcase, a_message_too_long_ends_the_connection);
     tcase_add_test(tcase, a_strangers_descriptor_is_no_socket_of_ours);
+    tcase_add_test(tcase, what_wants_no_reply_gets_none);
     tcase_add_test(tcase, a_waiting_connect_is_answered_when_it_ends);
     tcase_add_test(tcase, who_stops_waiting_does_not_stop_the_handshake);
     tcase_add_loop_test(tcase, a_lingering_close_is_answered_when_all_is_acknowledged, 0, 2);
