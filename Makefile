@@ -13,7 +13,7 @@ INTERCEPT = service/control_path.c $(addprefix intercept/, address.c connect.c c
               descriptor.c export_data.c export_descriptor.c export_interface.c export_process.c export_socket.c \
               export_syscall.c interface.c interface_ioctl.c \
               libc.c linger.c option.c replace.c socket.c start.c state.c trace.c)
-STACK     = $(addprefix stack/, address.c block.c datagram_address.c datagram_bind.c datagram_error.c \
+STACK     = $(addprefix stack/, address.c block.c datagram_bind.c datagram_error.c \
               datagram_multicast.c datagram_output.c datagram_receive.c datagram_route.c datagram_send.c datagram_socket.c \
               datagram_table.c dns_servers.c gather.c icmp_error.c impairment.c interface.c isn.c loop_netif.c \
               path_mtu.c port.c receive_block.c route.c route6.c sockaddr.c stack.c \

@@ -9,22 +9,32 @@
 
 #include "datagram_socket.h"
 
+/* A link-local address means nothing without its interface, and ties the socket to it, as on Linux. Return: 0, -EINVAL. */
+static int tie_to_interface(struct stack_datagram *datagram, ip_addr_t *ip)
+{
+    int *interface = &datagram->options[STACK_DATAGRAM_BIND_INTERFACE];
+    ip6_addr_t *ip6 = ip_2_ip6(ip);
+
+    if (IP_IS_V4(ip) || !ip6_addr_has_scope(ip6, IP6_UNKNOWN))
+        return 0;
+    if (!ip6_addr_has_zone(ip6))
+        ip6_addr_set_zone(ip6, (u8_t)*interface);
+    else if (*interface == 0)
+        *interface = ip6_addr_zone(ip6);
+    return ip6_addr_has_zone(ip6) && *interface == ip6_addr_zone(ip6) ? 0 : -EINVAL;
+}
+
 /* May the socket be bound to this address? Return: 0 or -errno. */
-static int check_address(const struct stack_datagram *datagram, const union stack_address *address, const ip_addr_t *ip)
+static int check_address(struct stack_datagram *datagram, ip_addr_t *ip)
 {
     const int *options = datagram->options;
+    int error;
 
     if (datagram->family == AF_INET6 && IP_IS_V4(ip) && options[STACK_DATAGRAM_V6ONLY])
         return -EINVAL;
-    if (IP_IS_V6(ip) && ip6_addr_has_scope(ip_2_ip6(ip), IP6_UNKNOWN) && !ip6_addr_ismulticast(ip_2_ip6(ip))) {
-        unsigned scope = address->in6.sin6_scope_id;
-        unsigned interface = (unsigned)options[STACK_DATAGRAM_BIND_INTERFACE];
-
-        if (scope == 0 && interface == 0)
-            return -EINVAL;
-        if (scope != 0 && netif_get_by_index((u8_t)LWIP_MIN(scope, 255)) == NULL)
-            return -ENODEV;
-    }
+    error = tie_to_interface(datagram, ip);
+    if (error < 0)
+        return error;
     if (options[STACK_DATAGRAM_FREEBIND] || options[STACK_DATAGRAM_TRANSPARENT] || datagram_route_is_ours(ip))
         return 0;
     return -EADDRNOTAVAIL;
@@ -32,20 +42,20 @@ static int check_address(const struct stack_datagram *datagram, const union stac
 
 int stack_datagram_bind(struct stack_datagram *datagram, const union stack_address *address)
 {
+    uint16_t port = sockaddr_port(address);
     ip_addr_t ip;
-    uint16_t port;
     int error;
 
     if (address->sa.sa_family != datagram->family)
         return -EAFNOSUPPORT;
-    error = datagram_address_parse(address, &ip, &port);
+    error = sockaddr_read(address, &ip);
     if (error < 0)
         return error;
     if (datagram->kind != STACK_DATAGRAM_RAW && datagram->local_port != 0)
         return -EINVAL;
     if (datagram->connected)
         return -EINVAL;
-    error = check_address(datagram, address, &ip);
+    error = check_address(datagram, &ip);
     if (error < 0)
         return error;
     if (datagram->kind == STACK_DATAGRAM_RAW) {
@@ -98,6 +108,7 @@ static void disconnect(struct stack_datagram *datagram)
     datagram_table_remove(datagram);
     datagram->connected = false;
     datagram->peer_port = 0;
+    datagram->options[STACK_DATAGRAM_BIND_INTERFACE] = 0;
     ip_addr_set_any_val(is_ip6, datagram->peer);
     if (!datagram->address_locked) {
         ip_addr_set_any_val(is_ip6, datagram->local);
@@ -112,8 +123,7 @@ static void disconnect(struct stack_datagram *datagram)
 int stack_datagram_connect(struct stack_datagram *datagram, const union stack_address *address)
 {
     struct datagram_route route;
-    ip_addr_t peer;
-    uint16_t port;
+    ip_addr_t peer, source;
     int error;
 
     if (address->sa.sa_family == AF_UNSPEC) {
@@ -123,13 +133,18 @@ int stack_datagram_connect(struct stack_datagram *datagram, const union stack_ad
     error = datagram_bind_by_itself(datagram);
     if (error < 0)
         return error;
-    error = datagram_address_parse(address, &peer, &port);
+    if (datagram->family == AF_INET && address->sa.sa_family != AF_INET)
+        return -EAFNOSUPPORT;
+    error = sockaddr_read(address, &peer);
+    if (error == 0)
+        error = tie_to_interface(datagram, &peer);
     if (error < 0)
-        return error;
-    if (datagram->family == AF_INET ? address->sa.sa_family != AF_INET
-                                    : IP_IS_V4_VAL(peer) && datagram->options[STACK_DATAGRAM_V6ONLY])
-        return datagram->family == AF_INET6 && address->sa.sa_family == AF_INET6 ? -ENETUNREACH : -EAFNOSUPPORT;
-    error = datagram_route_find(datagram, &peer, &datagram->source, 0, &route);
+        return error == -ENODEV ? -EINVAL : error;
+    if (IP_IS_V4_VAL(peer) && !datagram_takes_ip4(datagram))
+        return address->sa.sa_family == AF_INET ? -EAFNOSUPPORT : -ENETUNREACH;
+    error = datagram_send_source(datagram, NULL, IP_IS_V6_VAL(peer), &source);
+    if (error == 0)
+        error = datagram_route_find(datagram, &peer, &source, 0, &route);
     if (error < 0)
         return error;
     if (route.broadcast && !datagram->options[STACK_DATAGRAM_BROADCAST])
@@ -140,7 +155,7 @@ int stack_datagram_connect(struct stack_datagram *datagram, const union stack_ad
     if (ip_addr_isany_val(datagram->local))
         datagram->local = route.source;
     datagram->peer = route.destination;
-    datagram->peer_port = port;
+    datagram->peer_port = sockaddr_port(address);
     datagram->connected = true;
     if (datagram->kind != STACK_DATAGRAM_RAW)
         datagram_table_enter(datagram);

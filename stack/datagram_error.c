@@ -9,7 +9,6 @@
 #include <string.h>
 
 #include "datagram_socket.h"
-#include "loop_netif.h"
 #include "path_mtu.h"
 
 #define ICMP_SIZE 8
@@ -177,8 +176,8 @@ static void report(struct stack_datagram *datagram, const struct message *messag
     error.extended.ee_type = message->type;
     error.extended.ee_code = message->code;
     error.extended.ee_info = message->info;
-    datagram_address_show(datagram->family, ip_current_src_addr(), 0, &error.offender);
-    datagram_address_show(datagram->family, &message->destination, port, &error.destination);
+    sockaddr_write(ip_current_src_addr(), 0, datagram->family, &error.offender);
+    sockaddr_write(&message->destination, port, datagram->family, &error.destination);
     datagram->events->failed(datagram->owner, &error);
 }
 
@@ -192,7 +191,7 @@ void datagram_error_local(struct stack_datagram *datagram, const ip_addr_t *dest
     error.extended.ee_errno = EMSGSIZE;
     error.extended.ee_origin = SO_EE_ORIGIN_LOCAL;
     error.extended.ee_info = mtu;
-    datagram_address_show(datagram->family, destination, port, &error.destination);
+    sockaddr_write(destination, port, datagram->family, &error.destination);
     datagram->events->failed(datagram->owner, &error);
 }
 
@@ -221,8 +220,8 @@ static bool checksum_is_good(struct pbuf *p, size_t offset, struct netif *input)
 {
     bool good;
 
-    if (input == loop_netif())
-        return true; /* there is none */
+    if ((input->chksum_flags & (ip_current_is_v6() ? NETIF_CHECKSUM_CHECK_ICMP6 : NETIF_CHECKSUM_CHECK_ICMP)) == 0)
+        return true;
     pbuf_remove_header(p, offset);
     good = ip_current_is_v6() ? ip6_chksum_pseudo(p, IP6_NEXTH_ICMP6, p->tot_len, ip6_current_src_addr(),
                                                   ip6_current_dest_addr()) == 0

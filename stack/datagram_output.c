@@ -113,6 +113,41 @@ static void put_ip4_header(const struct datagram_packet *packet, struct pbuf *p,
     ip->dest.addr = ip_2_ip4(&packet->route->destination)->addr;
 }
 
+/* Put the IPv6 header in front. */
+static void put_ip6_header(const struct datagram_packet *packet, struct pbuf *p)
+{
+    u16_t length = p->tot_len;
+    struct ip6_hdr *ip;
+
+    pbuf_add_header(p, IP6_SIZE);
+    ip = p->payload;
+    IP6H_VTCFL_SET(ip, 6, packet->tos, 0);
+    IP6H_PLEN_SET(ip, length);
+    IP6H_NEXTH_SET(ip, packet->protocol);
+    IP6H_HOPLIM_SET(ip, packet->ttl);
+    ip6_addr_copy_to_packed(ip->src, *ip_2_ip6(&packet->route->source));
+    ip6_addr_copy_to_packed(ip->dest, *ip_2_ip6(&packet->route->destination));
+}
+
+/* Give the packet to lwIP, to be cut by this MTU. */
+static err_t output_ip4(const struct datagram_route *route, struct pbuf *p, uint16_t mtu)
+{
+    uint16_t link_mtu = route->netif->mtu;
+    err_t error;
+
+    route->netif->mtu = mtu;
+    error = ip4_output_if_src(p, NULL, LWIP_IP_HDRINCL, 0, 0, 0, route->netif);
+    route->netif->mtu = link_mtu;
+    return error;
+}
+
+static err_t output_ip6(const struct datagram_route *route, struct pbuf *p, uint16_t mtu)
+{
+    if (p->tot_len <= mtu)
+        return route->netif->output_ip6(route->netif, p, ip_2_ip6(&route->destination));
+    return ip6_frag(p, route->netif, ip_2_ip6(&route->destination));
+}
+
 /* Return: the errno that lwIP's answer stands for. */
 static int error_of(err_t error)
 {
@@ -129,28 +164,32 @@ static int error_of(err_t error)
 int datagram_output_send(const struct datagram_packet *packet)
 {
     const struct datagram_route *route = packet->route;
-    uint16_t link_mtu = route->netif->mtu;
-    uint16_t mtu = link_mtu;
-    size_t size = IP4_SIZE + packet->header_size + packet->length;
+    bool is_ip6 = IP_IS_V6_VAL(route->destination);
+    size_t size = (is_ip6 ? IP6_SIZE : IP4_SIZE) + packet->header_size + packet->length;
+    uint16_t mtu = datagram_route_mtu(route);
     struct pbuf *p;
     err_t error;
 
-    if (packet->mtu_discover == IP_PMTUDISC_DO || packet->mtu_discover == IP_PMTUDISC_WANT)
-        mtu = datagram_route_mtu(route);
+    if (route->netif == NULL)
+        return 0;
+    if (packet->mtu_discover != IP_PMTUDISC_DO && packet->mtu_discover != IP_PMTUDISC_WANT &&
+        (!is_ip6 || size <= route->netif->mtu))
+        mtu = route->netif->mtu;
     if (size > mtu && (packet->mtu_discover == IP_PMTUDISC_DO || packet->mtu_discover == IP_PMTUDISC_PROBE ||
                        packet->mtu_discover == IP_PMTUDISC_INTERFACE))
         return -EMSGSIZE;
     p = make_chain(packet);
     if (packet->checksum_at >= 0)
         put_checksum(packet, p, size <= mtu);
-    put_ip4_header(packet, p, mtu);
+    if (is_ip6)
+        put_ip6_header(packet, p);
+    else
+        put_ip4_header(packet, p, mtu);
     if (route->broadcast || (route->multicast && packet->loop))
         loop_output_from_wire(p);
     if (route->multicast && packet->ttl == 0)
         return 0; /* for this host only */
-    route->netif->mtu = mtu; /* for lwIP to cut it by */
-    error = ip4_output_if_src(p, NULL, LWIP_IP_HDRINCL, 0, 0, 0, route->netif);
-    route->netif->mtu = link_mtu;
+    error = is_ip6 ? output_ip6(route, p, mtu) : output_ip4(route, p, mtu);
     LWIP_ASSERT("the packet was kept", head.custom.pbuf.ref == 1);
     return error_of(error);
 }

@@ -75,8 +75,8 @@ void datagram_receive_deliver(struct stack_datagram *datagram, const struct pbuf
         return;
     clock_gettime(CLOCK_REALTIME, &now);
     info.received_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-    datagram_address_show(datagram->family, ip_current_src_addr(), peer_port, &info.peer);
-    datagram_address_show(datagram->family, ip_current_dest_addr(), datagram->local_port, &info.local);
+    sockaddr_write(ip_current_src_addr(), peer_port, datagram->family, &info.peer);
+    sockaddr_write(ip_current_dest_addr(), datagram->local_port, datagram->family, &info.local);
     if (ip_current_is_v6()) {
         info.ttl = IP6H_HOPLIM(ip6_current_header());
         info.tos = IP6H_TC(ip6_current_header());

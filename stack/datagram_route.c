@@ -7,9 +7,11 @@
 #include <string.h>
 
 #include "datagram_socket.h"
+#include "interface.h"
 #include "loop_netif.h"
 #include "path_mtu.h"
 #include "route.h"
+#include "route6.h"
 #include "tcp_socket.h"
 #include "wire_netif.h"
 
@@ -22,7 +24,11 @@ bool datagram_route_is_host(const ip_addr_t *address)
 
 bool datagram_route_is_ours(const ip_addr_t *address)
 {
-    return IP_IS_V4(address) && tcp_bind_is_ours(ip_2_ip4(address));
+    const ip6_addr_t *ip6 = ip_2_ip6(address);
+
+    if (IP_IS_V4(address))
+        return tcp_bind_is_ours(ip_2_ip4(address));
+    return ip6_addr_isany(ip6) || ip6_addr_ismulticast(ip6) || loop_is_local6(ip6);
 }
 
 /* Is it an address that packets of ours may come from? */
@@ -32,14 +38,13 @@ static bool may_come_from(const struct stack_datagram *datagram, const ip_addr_t
            (datagram_route_is_ours(source) && datagram_route_is_host(source));
 }
 
-static int find_ip4(const struct stack_datagram *datagram, unsigned interface, struct datagram_route *route)
+static int find_ip4(unsigned interface, struct datagram_route *route)
 {
     ip4_addr_t *destination = ip_2_ip4(&route->destination);
     ip4_addr_t *source = ip_2_ip4(&route->source);
     struct netif *wire = wire_netif_get();
     ip4_addr_t found;
 
-    (void)datagram;
     if (ip4_addr_isany_val(*destination)) {
         *destination = *source;
         if (ip4_addr_isany_val(*destination))
@@ -57,14 +62,16 @@ static int find_ip4(const struct stack_datagram *datagram, unsigned interface, s
     route->netif = wire;
     route->multicast = ip4_addr_ismulticast(destination);
     route->broadcast = wire_netif_is_broadcast(destination);
-    if (interface != 0 && interface != netif_get_index(wire))
-        return -ENETUNREACH;
+    if (interface == STACK_INTERFACE_LOOP) {
+        route->netif = NULL;
+        return 0;
+    }
     if (!route_find(destination, NULL, &found)) {
         const struct own_address *first = address_at(0);
 
-        /* Many may be reached without a route, by the interface that was named; 255.255.255.255 always. */
-        if (first == NULL || (interface == 0 && destination->addr != IPADDR_BROADCAST) ||
-            (!route->multicast && !route->broadcast))
+        /* Many may be reached without a route, by the interface that was named, be it by its address. */
+        if (first == NULL || (interface == 0 && ip4_addr_isany_val(*source)) ||
+            (!route->multicast && destination->addr != IPADDR_BROADCAST))
             return -ENETUNREACH;
         found = first->address;
     }
@@ -75,8 +82,42 @@ static int find_ip4(const struct stack_datagram *datagram, unsigned interface, s
     return 0;
 }
 
+static int find_ip6(unsigned interface, struct datagram_route *route)
+{
+    ip6_addr_t *destination = ip_2_ip6(&route->destination);
+    ip6_addr_t *source = ip_2_ip6(&route->source);
+    struct netif *wire = wire_netif_get();
+    ip6_addr_t found;
+
+    if (ip6_addr_isany(destination))
+        ip6_addr_set_loopback(destination);
+    if (loop_is_local6(destination)) {
+        route->netif = loop_netif();
+        ip6_addr_assign_zone(destination, IP6_UNICAST, wire);
+        if (ip6_addr_isany(source))
+            *source = *destination;
+        return 0;
+    }
+    route->multicast = ip6_addr_ismulticast(destination);
+    if (interface == STACK_INTERFACE_LOOP)
+        return 0;
+    route->netif = wire;
+    if (!ip6_addr_has_zone(destination))
+        ip6_addr_assign_zone(destination, IP6_UNKNOWN, wire);
+    if (!route6_source(destination, &found))
+        return -ENETUNREACH;
+    if (ip6_addr_isany(source))
+        *source = found;
+    return 0;
+}
+
 uint16_t datagram_route_mtu(const struct datagram_route *route)
 {
+    if (route->netif == NULL)
+        return LOOP_MTU - 1;
+    if (IP_IS_V6_VAL(route->destination))
+        return route->multicast ? route->netif->mtu
+                                : nd6_get_destination_mtu(ip_2_ip6(&route->destination), route->netif);
     return path_mtu_get(ip_2_ip4(&route->destination), route->netif->mtu);
 }
 
@@ -108,7 +149,5 @@ int datagram_route_find(const struct stack_datagram *datagram, const ip_addr_t *
     }
     if (interface == 0)
         interface = (unsigned)datagram->options[STACK_DATAGRAM_BIND_INTERFACE];
-    if (IP_IS_V6(destination))
-        return -ENETUNREACH;
-    return find_ip4(datagram, interface, route);
+    return IP_IS_V6(destination) ? find_ip6(interface, route) : find_ip4(interface, route);
 }

@@ -21,30 +21,29 @@ static int choose_destination(const struct stack_datagram *datagram, const struc
     }
     if (datagram->family == AF_INET && info->peer.sa.sa_family != AF_INET)
         return -EAFNOSUPPORT;
-    error = datagram_address_parse(&info->peer, ip, port);
+    error = sockaddr_read(&info->peer, ip);
     if (error < 0)
-        return error;
+        return error == -ENODEV ? -EINVAL : error;
+    *port = sockaddr_port(&info->peer);
     if (*port == 0)
         return -EINVAL;
     return IP_IS_V4(ip) && !datagram_takes_ip4(datagram) ? -ENETUNREACH : 0;
 }
 
-/* From where? Return: 0 or -errno. */
-static int choose_source(const struct stack_datagram *datagram, const struct stack_datagram_info *info, bool is_ip6,
+int datagram_send_source(const struct stack_datagram *datagram, const struct stack_datagram_info *info, bool is_ip6,
                          ip_addr_t *source)
 {
-    uint16_t port;
-
     if (info != NULL && info->local.sa.sa_family != AF_UNSPEC) {
-        int error = datagram_address_parse(&info->local, source, &port);
+        int error = sockaddr_read(&info->local, source);
 
         if (error < 0 || !ip_addr_isany(source))
             return error;
     }
-    if (IP_IS_V6_VAL(datagram->source) == is_ip6 || !ip_addr_isany_val(datagram->source))
+    ip_addr_set_any(is_ip6, source);
+    if (is_ip6 && IP_IS_V4_VAL(datagram->source))
+        return -EAFNOSUPPORT; /* bound to a v4-mapped address */
+    if (IP_IS_V6_VAL(datagram->source) == is_ip6)
         *source = datagram->source;
-    else
-        ip_addr_set_any(is_ip6, source);
     return 0;
 }
 
@@ -82,9 +81,11 @@ int datagram_send_route(struct stack_datagram *datagram, const struct stack_data
     error = choose_destination(datagram, info, &destination, port);
     if (error < 0)
         return error;
-    error = choose_source(datagram, info, IP_IS_V6_VAL(destination), &source);
+    error = datagram_send_source(datagram, info, IP_IS_V6_VAL(destination), &source);
     if (error < 0)
         return error;
+    if (interface == 0 && IP_IS_V6_VAL(destination))
+        interface = ip6_addr_zone(ip_2_ip6(&destination));
     if (interface == 0 && ip_addr_ismulticast(&destination))
         interface = (unsigned)datagram->options[IP_IS_V6_VAL(destination) ? STACK_DATAGRAM_MULTICAST_INTERFACE6
                                                                           : STACK_DATAGRAM_MULTICAST_INTERFACE];

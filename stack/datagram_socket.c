@@ -87,7 +87,7 @@ int stack_datagram_local_address(const struct stack_datagram *datagram, union st
 {
     const ip_addr_t *ip = ip_addr_isany(&datagram->local) ? &datagram->source : &datagram->local;
 
-    datagram_address_show(datagram->family, ip, datagram->local_port, address);
+    sockaddr_write(ip, datagram->local_port, datagram->family, address);
     return 0;
 }
 
@@ -95,7 +95,7 @@ int stack_datagram_peer_address(const struct stack_datagram *datagram, union sta
 {
     if (!datagram->connected)
         return -ENOTCONN;
-    datagram_address_show(datagram->family, &datagram->peer, datagram->peer_port, address);
+    sockaddr_write(&datagram->peer, datagram->peer_port, datagram->family, address);
     return 0;
 }
 

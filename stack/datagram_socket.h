@@ -4,6 +4,7 @@
 
 #include "datagram.h"
 #include "lwip_api.h"
+#include "sockaddr.h"
 
 #define UDP_SIZE 8
 #define IP4_SIZE 20
@@ -53,14 +54,6 @@ static inline bool datagram_takes_ip4(const struct stack_datagram *datagram)
     return datagram->family == AF_INET || !datagram->options[STACK_DATAGRAM_V6ONLY];
 }
 
-/* ---- datagram_address.c ---- */
-
-/* What a program says, as lwIP has it; a v4-mapped address becomes IPv4. Return: 0, -EAFNOSUPPORT. */
-int datagram_address_parse(const union stack_address *address, ip_addr_t *ip, uint16_t *port);
-
-/* What a socket of this family shows. */
-void datagram_address_show(int family, const ip_addr_t *ip, uint16_t port, union stack_address *address);
-
 /* ---- datagram_table.c ---- */
 
 /* Enter and leave the tables; the socket's addresses and ports must not change in between. */
@@ -102,7 +95,7 @@ int datagram_bind_by_itself(struct stack_datagram *datagram);
 /* ---- datagram_route.c ---- */
 
 struct datagram_route {
-    struct netif *netif;
+    struct netif *netif; /* NULL: nowhere, without a word (bound to the loopback, and not for this host) */
     ip_addr_t source;
     ip_addr_t destination; /* the wildcard means this host */
     bool broadcast;
@@ -142,6 +135,10 @@ struct datagram_packet {
 };
 
 /* ---- datagram_send.c ---- */
+
+/* Which address does it come from, if anything says so (else: any)? info may be NULL. Return: 0 or -errno. */
+int datagram_send_source(const struct stack_datagram *datagram, const struct stack_datagram_info *info, bool is_ip6,
+                         ip_addr_t *source);
 
 /* Where does what info says go, from where, and to which port? Binds by itself. Return: 0 or -errno as sendto(2) gives it. */
 int datagram_send_route(struct stack_datagram *datagram, const struct stack_datagram_info *info,

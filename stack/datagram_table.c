@@ -27,15 +27,6 @@ static struct stack_datagram *port_table[BUCKETS];
 static struct stack_datagram *open_table[BUCKETS];
 static struct stack_datagram *connected_table[BUCKETS];
 
-/* Return: a number that equal addresses share. */
-static uint32_t hash_address(const ip_addr_t *address)
-{
-    const u32_t *word = ip_2_ip6(address)->addr;
-
-    return IP_IS_V6(address) ? word[0] ^ word[1] * 31 ^ word[2] * 31 * 31 ^ word[3] * 0x9e3779b1u
-                             : word[0] * 0x9e3779b1u;
-}
-
 /* Return: a number that packets of one flow share, and nobody else can guess. */
 static uint32_t hash_flow(const ip_addr_t *local, uint16_t local_port, const ip_addr_t *peer, uint16_t peer_port)
 {
@@ -44,7 +35,7 @@ static uint32_t hash_flow(const ip_addr_t *local, uint16_t local_port, const ip_
 
     if (secret == 0)
         secret = port_random() | 1;
-    hash = (hash_address(local) ^ secret) * 0x85ebca6bu + hash_address(peer);
+    hash = (sockaddr_fold(local) ^ secret) * 0x85ebca6bu + sockaddr_fold(peer);
     hash ^= hash >> 15;
     hash = (hash ^ ((uint32_t)local_port << 16 | peer_port)) * 0xc2b2ae35u;
     hash ^= hash >> 13;

@@ -49,7 +49,7 @@
 /* ARP: several packets may wait for an answer, as on Linux (unres_qlen). */
 #define ARP_TABLE_SIZE 64
 #define ARP_QUEUEING 1
-#define ARP_QUEUE_LEN 32
+#define ARP_QUEUE_LEN 101 /* Linux: unres_qlen; a datagram of 64 KB is 45 fragments */
 #define ETHARP_TRUST_IP_MAC 0
 #define ETHARP_SUPPORT_STATIC_ENTRIES 0
 

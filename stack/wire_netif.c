@@ -278,7 +278,8 @@ void wire_netif_input_looped(struct pbuf *p)
 {
     ip4_addr_t destination;
 
-    NETIF_SET_CHECKSUM_CTRL(&netif, wire_netif_checksum_flags(true) & ~NETIF_CHECKSUM_CHECK_IP);
+    NETIF_SET_CHECKSUM_CTRL(&netif, wire_netif_checksum_flags(true) & ~(NETIF_CHECKSUM_CHECK_IP | NETIF_CHECKSUM_CHECK_ICMP |
+                                                                       NETIF_CHECKSUM_CHECK_ICMP6));
     if (IP_HDR_GET_VERSION(p->payload) == 6) {
         tcp_time_wait_input(p, &netif);
         tcp_filter_replay();

@@ -6,6 +6,8 @@
 #include <netinet/ip.h>
 #include <string.h>
 
+#include "stack/interface.h"
+
 #define ETHERNET_SIZE 14
 #define IP4_SIZE 20
 #define IP6_SIZE 40
@@ -43,7 +45,8 @@ static void on_failed(void *owner, const struct stack_datagram_error *error)
     heard->failed++;
     heard->error = *error;
     ck_assert_uint_le(error->length, sizeof heard->bytes);
-    memcpy(heard->bytes, error->payload, error->length);
+    if (error->length > 0)
+        memcpy(heard->bytes, error->payload, error->length);
     heard->length = error->length;
     heard->error.payload = heard->bytes;
 }
@@ -307,4 +310,42 @@ struct packet packet_take(void)
                                    (type == 0x800 && read_16(packet.data + 6) == 0);
     }
     return packet;
+}
+
+void stack_setup_both(void)
+{
+    const struct stack_prefix own[] = {{any_address_of(STACK_IP, 0), 24}, {any_address_of(STACK_IP6, 0), 64}};
+    const struct stack_route gateways[] = {{.via = any_address_of("10.1.0.254", 0)},
+                                           {.to = {.address = any_address_of("::", 0)},
+                                            .via = any_address_of("fd00:1::fe", 0)}};
+
+    stack_setup_with(own, 2, gateways, 2);
+    peer_resolve();
+    peer_resolve6(PEER_IP6);
+    peer_resolve6(PEER_LINK_LOCAL);
+    wire_drop_all();
+}
+
+void peer_resolve6(const char *ip)
+{
+    uint8_t solicitation[32] = {[0] = 135, [24] = 1, [25] = 1};
+    const char *target = strncmp(ip, "fe80", 4) == 0 ? STACK_LINK_LOCAL : STACK_IP6;
+
+    inet_pton(AF_INET6, target, solicitation + 8);
+    memcpy(solicitation + 26, peer_mac, 6);
+    write_16(solicitation + 2, packet_checksum(ip, target, IPPROTO_ICMPV6, solicitation, sizeof solicitation));
+    packet_send(&(struct packet){.source = ip, .destination = target, .protocol = IPPROTO_ICMPV6, .ttl = 255,
+                                 .data = solicitation, .size = sizeof solicitation});
+    ck_assert_uint_gt(wire_count(), 0); /* it answers */
+}
+
+void peer_advertise6(const char *ip)
+{
+    uint8_t advertisement[32] = {[0] = 136, [4] = 0x60, [24] = 2, [25] = 1};
+
+    inet_pton(AF_INET6, ip, advertisement + 8);
+    memcpy(advertisement + 26, peer_mac, 6);
+    write_16(advertisement + 2, packet_checksum(ip, STACK_IP6, IPPROTO_ICMPV6, advertisement, sizeof advertisement));
+    packet_send(&(struct packet){.source = ip, .destination = STACK_IP6, .protocol = IPPROTO_ICMPV6, .ttl = 255,
+                                 .data = advertisement, .size = sizeof advertisement});
 }

@@ -13,6 +13,20 @@
 #include "stack/datagram.h"
 #include "stack_fixture.h"
 
+#define STACK_IP6 "fd00:1::2"
+#define PEER_IP6 "fd00:1::1"
+#define STACK_LINK_LOCAL "fe80::ff:fe00:2"
+#define PEER_LINK_LOCAL "fe80::1"
+
+/* Start a stack with addresses of both families, and neighbours that are known. */
+void stack_setup_both(void);
+
+/* Ask for the stack's IPv6 address, so that it learns ours. */
+void peer_resolve6(const char *ip);
+
+/* Answer the stack's question for ip. */
+void peer_advertise6(const char *ip);
+
 /* A socket and what it was told last. */
 struct heard {
     struct stack_datagram *datagram;
