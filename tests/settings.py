@@ -85,6 +85,16 @@ class Setting:
                         "net.ipv4.icmp_msgs_per_sec=100000", "net.ipv6.conf.all.forwarding=1",
                         "net.ipv6.icmp.ratelimit=0")
 
+    def wait_until_running(self, namespace, device):
+        """The kernel says that a link runs (IFF_RUNNING), and gives it its IPv6 multicast route, some time after it is
+        up."""
+        deadline = time.monotonic() + 10
+        route = f"multicast ff00::/8 dev {device} ".encode()
+        while route not in subprocess.check_output(["ip", "-n", namespace, "-6", "route", "show", "table", "local"]):
+            if time.monotonic() > deadline:
+                sys.exit(f"{device} is not running")
+            time.sleep(0.02)
+
     def enter(self, namespace, *command):
         return ["nsenter", "--net=/run/netns/" + namespace, "--", *command]
 
@@ -104,26 +114,21 @@ class Kernel(Setting):
     def open(self):
         self.world = self.add_namespace("world")
         self.subject = self.add_namespace("subject")
-        ip("-n", self.world, "link", "add", "veth0", "type", "veth", "peer", "name", "veth0", "netns", self.subject)
         ip("-n", self.subject, "link", "set", "lo", "up")
         self.prepare_world()
         self.set_kernel(self.subject)
+        ip("-n", self.world, "link", "add", "veth0", "type", "veth", "peer", "name", "veth0", "netns", self.subject)
         for namespace, address, address6 in ((self.world, WORLD_ADDRESS, WORLD_ADDRESS6),
                                              (self.subject, SUBJECT_ADDRESS, SUBJECT_ADDRESS6)):
             ip("-n", namespace, "address", "add", f"{address}/{PREFIX}", "broadcast", "+", "dev", "veth0")
             ip("-n", namespace, "address", "add", f"{address6}/{PREFIX6}", "dev", "veth0", "nodad")
+            ip("-n", namespace, "address", "add", "fe80::1/64" if namespace == self.world else "fe80::2/64", "dev",
+               "veth0", "nodad")
             ip("-n", namespace, "link", "set", "veth0", "mtu", str(self.mtu), "up")
         ip("-n", self.subject, "route", "add", "default", "via", WORLD_ADDRESS)
         ip("-n", self.subject, "route", "add", "default", "via", WORLD_ADDRESS6)
-        self.wait_until_running("veth0")
-
-    def wait_until_running(self, device):
-        """The kernel says that a device runs (IFF_RUNNING) some time after it is up."""
-        deadline = time.monotonic() + 10
-        while b"state UP" not in subprocess.check_output(["ip", "-n", self.subject, "link", "show", device]):
-            if time.monotonic() > deadline:
-                sys.exit(f"{device} is not running")
-            time.sleep(0.02)
+        self.wait_until_running(self.world, "veth0")
+        self.wait_until_running(self.subject, "veth0")
 
 
 class Sidestack(Setting):
@@ -151,6 +156,7 @@ class Sidestack(Setting):
         ip("-n", self.world, "tuntap", "add", "dev", self.device, "mode", "tap")
         ip("-n", self.world, "address", "add", f"{WORLD_ADDRESS}/{PREFIX}", "dev", self.device)
         ip("-n", self.world, "address", "add", f"{WORLD_ADDRESS6}/{PREFIX6}", "dev", self.device, "nodad")
+        ip("-n", self.world, "address", "add", "fe80::1/64", "dev", self.device, "nodad")
         ip("-n", self.world, "link", "set", self.device, "mtu", str(self.mtu), "up")
         ready, ready_end = os.pipe()
         os.makedirs(os.path.dirname(self.log_path), exist_ok=True)
@@ -165,6 +171,7 @@ class Sidestack(Setting):
         with open(ready, "rb") as ready_file:
             if not ready_file.read(1):
                 sys.exit(f"sidestackd did not start; see {self.log_path}")
+        self.wait_until_running(self.world, self.device)
 
     def close(self):
         if self.service is not None:

@@ -107,10 +107,12 @@ void oracle_name_port(int port, const char *name)
 /* The role that an address has, or its numbers. */
 static const char *host_text(const union oracle_sockaddr *name, char numbers[INET6_ADDRSTRLEN])
 {
-    static const char *const roles[] = {"subject", "peer", "any"};
+    static const char *const roles[] = {"subject", "peer", "any", "peer-link"};
     const void *bytes = name->sa.sa_family == AF_INET ? (const void *)&name->in.sin_addr : &name->in6.sin6_addr;
 
     for (size_t i = 0; i < sizeof roles / sizeof roles[0] && name->sa.sa_family == oracle_family(); i++) {
+        if (oracle_family() == AF_INET && strcmp(roles[i], "peer-link") == 0)
+            break;
         union oracle_sockaddr other = oracle_address(roles[i], 0);
 
         if (oracle_family() == AF_INET && name->in.sin_addr.s_addr == other.in.sin_addr.s_addr)
@@ -118,6 +120,8 @@ static const char *host_text(const union oracle_sockaddr *name, char numbers[INE
         if (oracle_family() == AF_INET6 && IN6_ARE_ADDR_EQUAL(&name->in6.sin6_addr, &other.in6.sin6_addr))
             return roles[i];
     }
+    if (oracle_family() == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&name->in6.sin6_addr))
+        return "link-local";
     return inet_ntop(name->sa.sa_family, bytes, numbers, INET6_ADDRSTRLEN);
 }
 

@@ -109,7 +109,7 @@ const char *oracle_pick(const char *ipv4, const char *ipv6);
 union oracle_sockaddr oracle_peer_address(int port);
 union oracle_sockaddr oracle_subject_address(int port);
 /* "subject", "peer", "silent" (drops everything), "unreachable" (answered by ICMP), "absent" (nobody has it), "any",
- * "loopback", or numbers. */
+ * "loopback", "peer-link" (the peer's link-local address, of IPv6), or numbers. */
 union oracle_sockaddr oracle_address(const char *role, int port);
 
 int oracle_local_port(int fd);

@@ -70,6 +70,8 @@ union oracle_sockaddr oracle_address(const char *role, int port)
         if (strcmp(role, roles[i][0]) == 0)
             return make_address(getenv(roles[i][1]), port);
     }
+    if (strcmp(role, "peer-link") == 0)
+        return make_address("fe80::1", port);
     if (strcmp(role, "any") == 0)
         return make_address(oracle_pick("0.0.0.0", "::"), port);
     if (strcmp(role, "loopback") == 0)

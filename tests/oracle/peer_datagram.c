@@ -3,8 +3,10 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <linux/icmp.h>
-#include <linux/icmpv6.h>
+#include <ifaddrs.h>
+#include <net/if.h>
+#include <netinet/icmp6.h>
+#include <netinet/ip_icmp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -31,9 +33,31 @@ static int set_int(int fd, int level, int name, int value)
     return setsockopt(fd, level, name, &value, sizeof value) < 0 ? -errno : 0;
 }
 
+/* The index of the interface towards the subject. */
+static unsigned find_interface(void)
+{
+    union peer_address own = peer_make_address(getenv("ORACLE_PEER_ADDRESS"), 0);
+    struct ifaddrs *list = NULL;
+    unsigned index = 0;
+
+    getifaddrs(&list);
+    for (struct ifaddrs *i = list; i != NULL; i = i->ifa_next) {
+        const union peer_address *address = (const void *)i->ifa_addr;
+
+        if (address == NULL || address->sa.sa_family != peer_family())
+            continue;
+        if (peer_family() == AF_INET ? address->in.sin_addr.s_addr == own.in.sin_addr.s_addr
+                                     : IN6_ARE_ADDR_EQUAL(&address->in6.sin6_addr, &own.in6.sin6_addr))
+            index = if_nametoindex(i->ifa_name);
+    }
+    freeifaddrs(list);
+    return index;
+}
+
 static long do_open(int number, int port)
 {
     union peer_address address = peer_make_address(NULL, port);
+    struct ip_mreqn group_interface = {.imr_ifindex = (int)find_interface()};
     int fd = socket(peer_family(), SOCK_DGRAM | SOCK_CLOEXEC, 0);
     socklen_t length = sizeof address;
 
@@ -43,6 +67,10 @@ static long do_open(int number, int port)
     set_int(fd, SOL_SOCKET, SO_REUSEADDR, 1);
     set_int(fd, SOL_SOCKET, SO_BROADCAST, 1);
     set_int(fd, SOL_SOCKET, SO_RCVBUF, 1 << 20);
+    if (peer_family() == AF_INET6)
+        set_int(fd, IPPROTO_IPV6, IPV6_MULTICAST_IF, (int)find_interface());
+    else
+        setsockopt(fd, IPPROTO_IP, IP_MULTICAST_IF, &group_interface, sizeof group_interface);
     if (bind(fd, &address.sa, peer_address_size()) < 0 || getsockname(fd, &address.sa, &length) < 0) {
         int error = errno;
 
@@ -85,6 +113,8 @@ static const char *role_of(const union peer_address *address, char text[INET6_AD
         if (strcmp(text, getenv(roles[i][0])) == 0)
             return roles[i][1];
     }
+    if (peer_family() == AF_INET6 && IN6_IS_ADDR_LINKLOCAL(&address->in6.sin6_addr))
+        return "link-local";
     return text;
 }
 
@@ -169,9 +199,9 @@ static long do_set(int number, const char *what, int value)
 /* Join a group on the interface towards the subject. */
 static long do_join(int number, const char *group)
 {
-    union peer_address own = peer_make_address(getenv("ORACLE_PEER_ADDRESS"), 0), address = peer_make_address(group, 0);
-    struct ip_mreqn request4 = {.imr_multiaddr = address.in.sin_addr, .imr_address = own.in.sin_addr};
-    struct ipv6_mreq request6 = {.ipv6mr_multiaddr = address.in6.sin6_addr};
+    union peer_address address = peer_make_address(group, 0);
+    struct ip_mreqn request4 = {.imr_multiaddr = address.in.sin_addr, .imr_ifindex = (int)find_interface()};
+    struct ipv6_mreq request6 = {.ipv6mr_multiaddr = address.in6.sin6_addr, .ipv6mr_interface = find_interface()};
     int fd = socket_of(number);
 
     if (peer_family() == AF_INET)
@@ -196,7 +226,7 @@ static long do_ping(size_t count)
     bool ipv4 = peer_family() == AF_INET;
     union peer_address address = peer_make_address(getenv("ORACLE_SUBJECT_ADDRESS"), 0);
     int fd = socket(peer_family(), SOCK_DGRAM | SOCK_CLOEXEC, ipv4 ? (int)IPPROTO_ICMP : (int)IPPROTO_ICMPV6);
-    char buffer[4096] = {(char)(ipv4 ? ICMP_ECHO : ICMPV6_ECHO_REQUEST)};
+    char buffer[4096] = {(char)(ipv4 ? ICMP_ECHO : ICMP6_ECHO_REQUEST)};
     ssize_t length;
     int error;
 
