@@ -70,10 +70,11 @@ class Setting:
         return namespace
 
     def set_kernel(self, namespace, *settings):
-        """sysctl there. IPv6 addresses are usable at once, and nobody makes any by himself."""
+        """sysctl there. IPv6 addresses are usable at once, nobody makes any by himself; ICMP errors have no limit."""
         run("ip", "netns", "exec", namespace, "sysctl", "-q", "net.ipv6.conf.all.accept_dad=0",
             "net.ipv6.conf.default.accept_dad=0", "net.ipv6.conf.default.accept_ra=0",
-            "net.ipv4.ping_group_range=0 2147483647", *settings)
+            "net.ipv4.ping_group_range=0 2147483647", "net.ipv4.icmp_ratelimit=0",
+            "net.ipv4.icmp_msgs_per_sec=100000", "net.ipv6.icmp.ratelimit=0", *settings)
 
     def prepare_world(self):
         ip("-n", self.world, "link", "set", "lo", "up")
@@ -81,9 +82,7 @@ class Setting:
         ip("-n", self.world, "route", "add", "unreachable", "192.0.2.2/32")
         ip("-n", self.world, "route", "add", "blackhole", "2001:db8::1/128")
         ip("-n", self.world, "route", "add", "unreachable", "2001:db8::2/128")
-        self.set_kernel(self.world, "net.ipv4.ip_forward=1", "net.ipv4.icmp_ratelimit=0",
-                        "net.ipv4.icmp_msgs_per_sec=100000", "net.ipv6.conf.all.forwarding=1",
-                        "net.ipv6.icmp.ratelimit=0")
+        self.set_kernel(self.world, "net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
 
     def wait_until_running(self, namespace, device):
         """The kernel says that a link runs (IFF_RUNNING), and gives it its IPv6 multicast route, some time after it is
@@ -135,13 +134,15 @@ class Sidestack(Setting):
     """A namespace without any network for the programs, and one with the TAP's far end for the peers: a world of its
     own, or one that is there."""
 
-    def __init__(self, log_path, name="sidestack", mtu=1500, world=None, device="tap0", address=SUBJECT_ADDRESS):
+    def __init__(self, log_path, name="sidestack", mtu=1500, world=None, device="tap0", address=SUBJECT_ADDRESS,
+                 address6=SUBJECT_ADDRESS6):
         super().__init__(name)
         self.log_path = log_path
         self.mtu = mtu
         self.world = world
         self.device = device
         self.address = address
+        self.address6 = address6
         self.service = None
         self.directory = None
 
@@ -163,8 +164,9 @@ class Sidestack(Setting):
         log = open(self.log_path, "wb")
         self.service = subprocess.Popen(
             self.enter(self.world, *WRAPPER, os.path.join(ARTEFACTS, "sidestackd"), "--netif",
-                       f"tap:{self.device}", "--mtu", str(self.mtu), "--address", f"{self.address}/{PREFIX}", "--gateway", WORLD_ADDRESS, "--socket", path,
-                       "--ready-fd", str(ready_end)),
+                       f"tap:{self.device}", "--mtu", str(self.mtu), "--address", f"{self.address}/{PREFIX}",
+                       "--address", f"{self.address6}/{PREFIX6}", "--gateway", WORLD_ADDRESS,
+                       "--gateway", WORLD_ADDRESS6, "--socket", path, "--ready-fd", str(ready_end)),
             pass_fds=[ready_end], env=self.environment, stdin=subprocess.DEVNULL, stderr=log)
         log.close()
         os.close(ready_end)

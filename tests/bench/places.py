@@ -15,6 +15,7 @@ from settings import BUILD, SUBJECT_ADDRESS, WORLD_ADDRESS, Kernel, Setting, Sid
 TRAFFIC = os.path.join(BUILD, "bench", "traffic")
 PROCESSORS = sorted(os.sched_getaffinity(0))
 SECOND_ADDRESS = "10.99.0.3"  # of the second stack, where there is one
+SECOND_ADDRESS6 = "fd99::3"
 WAIT_S = 30
 
 
@@ -152,7 +153,7 @@ class SidestackPair(Sidestack, Bridged):
         ip("-n", self.world, "address", "flush", "dev", "tap0")
         self.add_to_bridge("tap0")
         self.other = Sidestack(self.log_path + ".second", name="sidestack-second", world=self.world, device="tap1",
-                               address=SECOND_ADDRESS)
+                               address=SECOND_ADDRESS, address6=SECOND_ADDRESS6)
         self.other.open()
         ip("-n", self.world, "address", "flush", "dev", "tap1")
         self.add_to_bridge("tap1")
