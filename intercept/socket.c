@@ -5,6 +5,7 @@
 
 #include "address.h"
 #include "control.h"
+#include "datagram.h"
 #include "libc.h"
 #include "replace.h"
 #include "state.h"
@@ -39,9 +40,13 @@ static int check_type(int domain, int type, int protocol)
     switch (type & TYPE_MASK) {
     case SOCK_STREAM:
         return protocol == 0 || protocol == IPPROTO_TCP ? 0 : -EPROTONOSUPPORT;
-    case SOCK_DGRAM: /* DIFFERS: no UDP yet (tests/unit/test_intercept_calls.c) */
+    case SOCK_DGRAM: /* DIFFERS: no UDP-Lite (docs/differences.md) */
+        return protocol == 0 || protocol == IPPROTO_UDP ||
+                       protocol == (domain == AF_INET6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP)
+                   ? 0
+                   : -EPROTONOSUPPORT;
     case SOCK_RAW:
-        return -EPROTONOSUPPORT;
+        return protocol != 0 ? 0 : -EPROTONOSUPPORT;
     default:
         return -ESOCKTNOSUPPORT;
     }
@@ -71,7 +76,12 @@ int socket_create(int domain, int type, int protocol)
         libc_fcntl(fd, F_SETFD, 0);
     if (type & SOCK_NONBLOCK)
         libc_fcntl(fd, F_SETFL, O_NONBLOCK);
-    descriptor_set(fd, DESCRIPTOR_EARLY);
+    if ((type & TYPE_MASK) == SOCK_STREAM) {
+        descriptor_set(fd, DESCRIPTOR_EARLY);
+    } else {
+        descriptor_set(fd, DESCRIPTOR_DATAGRAM);
+        datagram_forget(fd);
+    }
     return fd;
 }
 
@@ -82,6 +92,7 @@ int socket_bind(int fd, const struct sockaddr *address, socklen_t length)
 
     if (descriptor_verify(fd) == DESCRIPTOR_FOREIGN)
         return STATE_RESULT(libc_bind(fd, address, length));
+    datagram_forget(fd);
     control_prepare(&message, PROTOCOL_BIND);
     error = address_copy_in(&message.address, address, length);
     return error < 0 ? error : control_request(&message, fd, NULL);
@@ -226,6 +237,8 @@ int socket_accept(int fd, struct sockaddr *address, socklen_t *length, int flags
         kind = state_find(fd);
     if (kind == DESCRIPTOR_FOREIGN)
         return STATE_RESULT(libc_accept4(fd, address, length, flags));
+    if ((flags & ~TYPE_FLAGS) == 0 && datagram_is(fd))
+        return -EOPNOTSUPP;
     if ((flags & ~TYPE_FLAGS) != 0 || kind != DESCRIPTOR_LISTENING)
         return -EINVAL;
     error = check_number_is_free(fd);

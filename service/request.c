@@ -2,6 +2,8 @@
 #include "request.h"
 
 #include "connect.h"
+#include "datagram.h"
+#include "datagram_option.h"
 #include "interface_list.h"
 #include "listener.h"
 #include "log.h"
@@ -58,21 +60,28 @@ int request_check(const struct protocol_message *request, int fd)
     return 0;
 }
 
-static int make_socket(const struct protocol_message *request, struct request_context *context)
+/* Root, and whoever runs the service: the stack is that user's own. */
+static bool is_privileged(uid_t uid)
+{
+    return uid == 0 || uid == geteuid();
+}
+
+static int make_stream(int domain, int protocol, struct socket **made)
 {
     struct socket *socket;
     struct pair ends;
     int error;
 
-    if (request->args[0] != AF_INET)
+    if (domain != AF_INET)
         return -EAFNOSUPPORT;
-    if (request->args[1] != SOCK_STREAM)
-        return -ESOCKTNOSUPPORT;
-    if (request->args[2] != 0 && request->args[2] != IPPROTO_TCP)
+    if (protocol != 0 && protocol != IPPROTO_TCP)
         return -EPROTONOSUPPORT;
     error = socket_make(PROTOCOL_NAME_KIND_SOCKET, &socket);
     if (error < 0)
         return error;
+    socket->domain = domain;
+    socket->type = SOCK_STREAM;
+    socket->protocol = IPPROTO_TCP;
     ends = (struct pair){socket->pair_fd, socket->program_fd, socket->program_inode};
     error = pair_hold(&ends);
     socket->tcp = error < 0 ? NULL : stack_tcp_open(&relay_tcp_events, socket);
@@ -80,10 +89,34 @@ static int make_socket(const struct protocol_message *request, struct request_co
         socket_destroy(socket);
         return error < 0 ? error : -ENOMEM;
     }
-    socket->domain = request->args[0];
-    socket->type = request->args[1];
-    socket->protocol = IPPROTO_TCP;
+    *made = socket;
+    return 0;
+}
+
+static int make_socket(const struct protocol_message *request, struct request_context *context)
+{
+    const int domain = request->args[0], type = request->args[1], protocol = request->args[2];
+    struct socket *socket;
+    int error;
+
+    if (domain != AF_INET && domain != AF_INET6)
+        return -EAFNOSUPPORT;
+    switch (type) {
+    case SOCK_STREAM:
+        error = make_stream(domain, protocol, &socket);
+        break;
+    case SOCK_DGRAM:
+    case SOCK_RAW:
+        error = datagram_make(domain, type, protocol, is_privileged(context->uid), &socket);
+        break;
+    default:
+        return -ESOCKTNOSUPPORT;
+    }
+    if (error < 0)
+        return error;
     sockopt_set_defaults(socket);
+    if (socket->datagram != NULL)
+        datagram_option_changed(socket, -1);
     context->reply_fd = socket->program_fd;
     socket->program_fd = -1;
     return 0;
@@ -105,12 +138,6 @@ static void write_address(struct protocol_address *to, const union stack_address
 {
     to->length = sizeof address->in;
     memcpy(to->bytes, &address->in, sizeof address->in);
-}
-
-/* Root, and whoever runs the service: the stack is that user's own. */
-static bool is_privileged(uid_t uid)
-{
-    return uid == 0 || uid == geteuid();
 }
 
 static bool may_use_port(uint16_t port, uid_t uid)
@@ -335,6 +362,8 @@ int request_execute(const struct protocol_message *request, struct protocol_mess
         socket = socket_find(status.st_ino);
     if (socket == NULL)
         return -ENOTSOCK;
+    if (socket->datagram != NULL)
+        return datagram_execute(socket, request, reply, context);
     switch ((enum protocol_operation)request->operation) {
     case PROTOCOL_BIND:
         return bind_socket(socket, request, context->uid);
@@ -358,6 +387,9 @@ int request_execute(const struct protocol_message *request, struct protocol_mess
         return get_status(socket, reply);
     case PROTOCOL_LINGER:
         return begin_linger(socket, reply);
+    case PROTOCOL_SEND_RESULT:
+    case PROTOCOL_ERROR_QUEUE:
+        return -EOPNOTSUPP;
     case PROTOCOL_SOCKET:
     case PROTOCOL_IMPAIR:
     case PROTOCOL_INTERFACES:
