@@ -43,7 +43,7 @@ int connect_renew(struct socket *socket)
     int error;
 
     if (socket->tcp == NULL) /* it was connected, or listened, once */
-        socket->tcp = stack_tcp_open(&relay_tcp_events, socket);
+        socket->tcp = stack_tcp_open(socket->domain, &relay_tcp_events, socket);
     if (socket->tcp == NULL)
         return -ENOMEM;
     error = socket_renew_pair(socket);
@@ -126,7 +126,7 @@ void connect_established(void *owner)
         errno = -error;
         log_warn("connect: socket %llu: releasing the pair", (unsigned long long)socket->id);
         stack_tcp_abort(socket->tcp);
-        socket->tcp = stack_tcp_open(&relay_tcp_events, socket);
+        socket->tcp = stack_tcp_open(socket->domain, &relay_tcp_events, socket);
         connect_failed(socket, ECONNABORTED);
         return;
     }

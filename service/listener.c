@@ -66,9 +66,10 @@ void listener_stop(struct socket *socket)
 
 static struct protocol_address to_wire_address(const union stack_address *address)
 {
-    struct protocol_address wire = {.length = sizeof address->in};
+    struct protocol_address wire = {
+        .length = address->sa.sa_family == AF_INET6 ? sizeof address->in6 : sizeof address->in};
 
-    memcpy(wire.bytes, &address->in, sizeof address->in);
+    memcpy(wire.bytes, address, wire.length);
     return wire;
 }
 

@@ -2,8 +2,6 @@
 #include "request.h"
 
 #include "connect.h"
-#include "datagram.h"
-#include "datagram_option.h"
 #include "interface_list.h"
 #include "listener.h"
 #include "log.h"
@@ -19,6 +17,8 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#define ADDRESS6_MIN 24 /* a struct sockaddr_in6 without a scope (Linux: SIN6_LEN_RFC2133) */
 
 /* Is the request about the socket whose descriptor rides with it? */
 static bool wants_descriptor(const struct protocol_message *request)
@@ -48,7 +48,6 @@ static bool flags_are_good(const struct protocol_message *request)
         return request->flags == 0;
     }
 }
-
 int request_check(const struct protocol_message *request, int fd)
 {
     if (request->magic != PROTOCOL_MAGIC || request->version != PROTOCOL_VERSION || request->operation < 1 ||
@@ -60,84 +59,59 @@ int request_check(const struct protocol_message *request, int fd)
     return 0;
 }
 
-/* Root, and whoever runs the service: the stack is that user's own. */
-static bool is_privileged(uid_t uid)
-{
-    return uid == 0 || uid == geteuid();
-}
-
-static int make_stream(int domain, int protocol, struct socket **made)
+static int make_socket(const struct protocol_message *request, struct request_context *context)
 {
     struct socket *socket;
     struct pair ends;
     int error;
 
-    if (domain != AF_INET)
+    if (request->args[0] != AF_INET && request->args[0] != AF_INET6)
         return -EAFNOSUPPORT;
-    if (protocol != 0 && protocol != IPPROTO_TCP)
+    if (request->args[1] != SOCK_STREAM)
+        return -ESOCKTNOSUPPORT;
+    if (request->args[2] != 0 && request->args[2] != IPPROTO_TCP)
         return -EPROTONOSUPPORT;
     error = socket_make(PROTOCOL_NAME_KIND_SOCKET, &socket);
     if (error < 0)
         return error;
-    socket->domain = domain;
-    socket->type = SOCK_STREAM;
-    socket->protocol = IPPROTO_TCP;
     ends = (struct pair){socket->pair_fd, socket->program_fd, socket->program_inode};
     error = pair_hold(&ends);
-    socket->tcp = error < 0 ? NULL : stack_tcp_open(&relay_tcp_events, socket);
+    socket->tcp = error < 0 ? NULL : stack_tcp_open(request->args[0], &relay_tcp_events, socket);
     if (socket->tcp == NULL) {
         socket_destroy(socket);
         return error < 0 ? error : -ENOMEM;
     }
-    *made = socket;
-    return 0;
-}
-
-static int make_socket(const struct protocol_message *request, struct request_context *context)
-{
-    const int domain = request->args[0], type = request->args[1], protocol = request->args[2];
-    struct socket *socket;
-    int error;
-
-    if (domain != AF_INET && domain != AF_INET6)
-        return -EAFNOSUPPORT;
-    switch (type) {
-    case SOCK_STREAM:
-        error = make_stream(domain, protocol, &socket);
-        break;
-    case SOCK_DGRAM:
-    case SOCK_RAW:
-        error = datagram_make(domain, type, protocol, is_privileged(context->uid), &socket);
-        break;
-    default:
-        return -ESOCKTNOSUPPORT;
-    }
-    if (error < 0)
-        return error;
+    socket->domain = request->args[0];
+    socket->type = request->args[1];
+    socket->protocol = IPPROTO_TCP;
     sockopt_set_defaults(socket);
-    if (socket->datagram != NULL)
-        datagram_option_changed(socket, -1);
     context->reply_fd = socket->program_fd;
     socket->program_fd = -1;
     return 0;
 }
 
-/* Read the address of a request. Return: 0, -EINVAL (too short for its family) or -EAFNOSUPPORT. */
-static int read_address(const struct protocol_address *from, union stack_address *address)
+/* Read the address of a request. Return: 0, -EINVAL (too short for the socket's family) or -EAFNOSUPPORT (another family). */
+static int read_address(const struct socket *socket, const struct protocol_address *from, union stack_address *address)
 {
     memset(address, 0, sizeof *address);
     if (from->length < sizeof(sa_family_t))
         return -EINVAL;
     memcpy(address, from->bytes, from->length);
-    if (address->sa.sa_family != AF_INET)
+    if (address->sa.sa_family != socket->domain)
         return -EAFNOSUPPORT;
-    return from->length < sizeof address->in ? -EINVAL : 0;
+    return from->length < (socket->domain == AF_INET6 ? ADDRESS6_MIN : sizeof address->in) ? -EINVAL : 0;
 }
 
 static void write_address(struct protocol_address *to, const union stack_address *address)
 {
-    to->length = sizeof address->in;
-    memcpy(to->bytes, &address->in, sizeof address->in);
+    to->length = address->sa.sa_family == AF_INET6 ? sizeof address->in6 : sizeof address->in;
+    memcpy(to->bytes, address, to->length);
+}
+
+/* Root, and whoever runs the service: the stack is that user's own. */
+static bool is_privileged(uid_t uid)
+{
+    return uid == 0 || uid == geteuid();
 }
 
 static bool may_use_port(uint16_t port, uid_t uid)
@@ -148,9 +122,9 @@ static bool may_use_port(uint16_t port, uid_t uid)
 static int bind_socket(struct socket *socket, const struct protocol_message *request, uid_t uid)
 {
     union stack_address address;
-    int error = read_address(&request->address, &address);
+    int error = read_address(socket, &request->address, &address);
 
-    if (error == -EAFNOSUPPORT && address.sa.sa_family == AF_UNSPEC && address.in.sin_addr.s_addr == INADDR_ANY &&
+    if (error == -EAFNOSUPPORT && socket->domain == AF_INET && address.sa.sa_family == AF_UNSPEC && address.in.sin_addr.s_addr == INADDR_ANY &&
         request->address.length >= sizeof address.in) {
         address.sa.sa_family = AF_INET; /* ip(7): what old programs give */
         error = 0;
@@ -199,12 +173,12 @@ static int connect_socket(struct socket *socket, const struct protocol_message *
                           struct request_context *context)
 {
     union stack_address peer;
-    int error = read_address(&request->address, &peer);
+    int error = read_address(socket, &request->address, &peer);
 
     if (error == -EAFNOSUPPORT && peer.sa.sa_family == AF_UNSPEC)
         error = connect_dissolve(socket);
-    else if (error == 0)
-        error = connect_begin(socket, &peer, context->fd);
+    else if (error == 0 || (socket->state != PROTOCOL_STATE_NEW && socket->state != PROTOCOL_STATE_FAILED))
+        error = connect_begin(socket, &peer, context->fd); /* what is under way comes before the address */
     if (error == -ESTALE)
         return reply_with_new_pair(socket, context);
     if ((error == -EINPROGRESS || error == -EALREADY) && (request->flags & PROTOCOL_FLAG_WAIT))
@@ -234,9 +208,9 @@ static int get_local_name(const struct socket *socket, struct protocol_message *
 {
     union stack_address address = socket->local;
 
-    if (address.sa.sa_family != AF_INET) { /* not established yet */
+    if (address.sa.sa_family == AF_UNSPEC) { /* not established yet */
         memset(&address, 0, sizeof address);
-        address.in.sin_family = AF_INET;
+        address.sa.sa_family = (sa_family_t)socket->domain;
         if (socket->tcp != NULL)
             (void)stack_tcp_local_address(socket->tcp, &address);
     }
@@ -362,8 +336,6 @@ int request_execute(const struct protocol_message *request, struct protocol_mess
         socket = socket_find(status.st_ino);
     if (socket == NULL)
         return -ENOTSOCK;
-    if (socket->datagram != NULL)
-        return datagram_execute(socket, request, reply, context);
     switch ((enum protocol_operation)request->operation) {
     case PROTOCOL_BIND:
         return bind_socket(socket, request, context->uid);
@@ -387,9 +359,6 @@ int request_execute(const struct protocol_message *request, struct protocol_mess
         return get_status(socket, reply);
     case PROTOCOL_LINGER:
         return begin_linger(socket, reply);
-    case PROTOCOL_SEND_RESULT:
-    case PROTOCOL_ERROR_QUEUE:
-        return -EOPNOTSUPP;
     case PROTOCOL_SOCKET:
     case PROTOCOL_IMPAIR:
     case PROTOCOL_INTERFACES:

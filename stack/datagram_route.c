@@ -24,11 +24,7 @@ bool datagram_route_is_host(const ip_addr_t *address)
 
 bool datagram_route_is_ours(const ip_addr_t *address)
 {
-    const ip6_addr_t *ip6 = ip_2_ip6(address);
-
-    if (IP_IS_V4(address))
-        return tcp_bind_is_ours(ip_2_ip4(address));
-    return ip6_addr_isany(ip6) || ip6_addr_ismulticast(ip6) || loop_is_local6(ip6);
+    return tcp_bind_is_ours(address);
 }
 
 /* Is it an address that packets of ours may come from? */

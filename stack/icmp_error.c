@@ -1,7 +1,7 @@
 /*
- * icmp_error.c - ICMP messages that say why a TCP segment did not arrive (RFC 792, RFC 1122 4.2.3.9).
+ * icmp_error.c - ICMP messages that say why a TCP segment did not arrive (RFC 792, RFC 1122 4.2.3.9, RFC 4443).
  *
- * lwIP reads none of them for TCP. As on Linux (tcp_v4_err()) an error fails a connection that waits for the answer to its SYN; an established one
+ * lwIP reads none of them for TCP. As on Linux (tcp_v4_err(), tcp_v6_err()) an error fails a connection that waits for the answer to its SYN; an established one
  * keeps it in mind, in case it is given up later. The message quotes the segment's addresses, ports and sequence number, and all must be of something that
  * is under way, so that who can't see the connection can't end it (RFC 5927 4.1).
  */
@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "tcp_socket.h"
+#include "wire_netif.h"
 
 #define ICMP_SIZE 8
 #define QUOTED_TCP_SIZE 8 /* ports and sequence number: all that RFC 792 promises */
@@ -48,21 +49,31 @@ static uint16_t read_16(const uint8_t *at)
 }
 
 /* The connection whose segment is quoted. Return: NULL when there is none, or it has nothing under way at that sequence number. */
-static struct stack_tcp *find_quoted(const uint8_t *ip, const uint8_t *tcp_header)
+static struct stack_tcp *find_quoted(const ip_addr_t *source, const ip_addr_t *destination, const uint8_t *tcp_header)
 {
     uint32_t sequence = (uint32_t)read_16(tcp_header + 4) << 16 | read_16(tcp_header + 6);
-    ip4_addr_t source, destination;
 
-    memcpy(&source.addr, ip + 12, 4);
-    memcpy(&destination.addr, ip + 16, 4);
     for (struct stack_tcp *tcp = tcp_sockets; tcp != NULL; tcp = tcp->all_next) {
         if (tcp->pcb == NULL || (tcp->role != TCP_ROLE_CONNECTING && tcp->role != TCP_ROLE_CONNECTED) ||
             tcp->local_port != read_16(tcp_header) || tcp->peer_port != read_16(tcp_header + 2) ||
-            !ip4_addr_eq(&tcp->local, &source) || !ip4_addr_eq(&tcp->peer, &destination))
+            !ip_addr_eq(&tcp->local, source) || !ip_addr_eq(&tcp->peer, destination))
             continue;
         return TCP_SEQ_BETWEEN(sequence, tcp->pcb->lastack, tcp->pcb->snd_nxt) ? tcp : NULL;
     }
     return NULL;
+}
+
+/* A segment from source to destination met with error. */
+static void tell(const ip_addr_t *source, const ip_addr_t *destination, const uint8_t *tcp_header, int error)
+{
+    struct stack_tcp *tcp = find_quoted(source, destination, tcp_header);
+
+    if (tcp == NULL)
+        return;
+    if (tcp->role == TCP_ROLE_CONNECTING)
+        tcp_socket_fail(tcp, error, false);
+    else
+        tcp->soft_error = error;
 }
 
 void icmp_error_input(const uint8_t *packet, size_t size)
@@ -70,7 +81,8 @@ void icmp_error_input(const uint8_t *packet, size_t size)
     size_t header_size = (size_t)(packet[0] & 15) * 4;
     const uint8_t *icmp = packet + header_size, *quoted = icmp + ICMP_SIZE;
     size_t quoted_header_size;
-    struct stack_tcp *tcp;
+    ip_addr_t source, destination;
+    u32_t address;
     int error;
 
     if (packet[9] != IP_PROTO_ICMP || read_16(packet + 2) > size || header_size < IP_HLEN ||
@@ -83,21 +95,69 @@ void icmp_error_input(const uint8_t *packet, size_t size)
         read_16(packet + 2) < header_size + ICMP_SIZE + quoted_header_size + QUOTED_TCP_SIZE ||
         inet_chksum(icmp, (u16_t)(read_16(packet + 2) - header_size)) != 0)
         return;
-    tcp = find_quoted(quoted, quoted + quoted_header_size);
-    if (tcp == NULL)
-        return;
-    if (tcp->role == TCP_ROLE_CONNECTING)
-        tcp_socket_fail(tcp, error, false);
-    else
-        tcp->soft_error = error;
+    memcpy(&address, quoted + 12, sizeof address);
+    ip_addr_set_ip4_u32_val(source, address);
+    memcpy(&address, quoted + 16, sizeof address);
+    ip_addr_set_ip4_u32_val(destination, address);
+    tell(&source, &destination, quoted + quoted_header_size, error);
+}
+
+/* Is the checksum of an ICMPv6 message right? (RFC 8200 8.1) */
+static bool checksum_is_good6(const uint8_t *packet, size_t length)
+{
+    uint32_t sum = (uint16_t)~inet_chksum(packet + 8, 32) + (uint16_t)~inet_chksum(packet + IP6_HLEN, (u16_t)length) +
+                   htons((uint16_t)length) + htons(IP6_NEXTH_ICMP6);
+
+    while (sum >> 16 != 0)
+        sum = (sum & 0xffff) + (sum >> 16);
+    return sum == 0xffff;
+}
+
+/* Return: the errno that the message stands for (Linux: icmpv6_err_convert()); 0: none that matters to a connection. */
+static int error_of6(uint8_t type, uint8_t code)
+{
+    static const int unreachable[] = {ENETUNREACH, EACCES, EHOSTUNREACH, EHOSTUNREACH, ECONNREFUSED, EACCES, EACCES};
+
+    switch (type) {
+    case ICMP6_TYPE_DUR:
+        return code < sizeof unreachable / sizeof *unreachable ? unreachable[code] : EPROTO;
+    case ICMP6_TYPE_TE:
+        return EHOSTUNREACH;
+    case ICMP6_TYPE_PP:
+        return EPROTO;
+    default:
+        return 0;
+    }
+}
+
+/* Read an address of a packet; a link-local one is the wire's. */
+static void read_address6(ip_addr_t *address, const uint8_t *at)
+{
+    ip6_addr_t six = {0};
+
+    memcpy(six.addr, at, sizeof six.addr);
+    ip6_addr_assign_zone(&six, IP6_UNICAST, wire_netif_get());
+    ip_addr_copy_from_ip6(*address, six);
 }
 
 bool icmp_error_input6(const uint8_t *packet, size_t size)
 {
-    const uint8_t *icmp = packet + IP6_HLEN;
+    const uint8_t *icmp = packet + IP6_HLEN, *quoted = icmp + ICMP_SIZE;
+    size_t length = read_16(packet + 4);
+    ip_addr_t source, destination;
+    int error;
 
-    if (size < IP6_HLEN + ICMP_SIZE)
+    if (length < ICMP_SIZE || size < IP6_HLEN + length)
         return false;
     /* lwIP believes any MTU; below 1280 there is none (RFC 8200 5). */
-    return icmp[0] != ICMP6_TYPE_PTB || (icmp[4] == 0 && icmp[5] == 0 && read_16(icmp + 6) >= IP6_MIN_MTU_LENGTH);
+    if (icmp[0] == ICMP6_TYPE_PTB && (icmp[4] != 0 || icmp[5] != 0 || read_16(icmp + 6) < IP6_MIN_MTU_LENGTH))
+        return false;
+    error = error_of6(icmp[0], icmp[1]);
+    if (error == 0 || length < ICMP_SIZE + IP6_HLEN + QUOTED_TCP_SIZE || quoted[6] != IP6_NEXTH_TCP ||
+        !checksum_is_good6(packet, length))
+        return true;
+    read_address6(&source, quoted + 8);
+    read_address6(&destination, quoted + 24);
+    tell(&source, &destination, quoted + IP6_HLEN, error);
+    return true;
 }

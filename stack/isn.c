@@ -1,5 +1,8 @@
 /* isn.c - initial sequence numbers that a stranger can't guess: a clock plus a keyed hash of both ends (RFC 6528). */
 #include "isn.h"
+
+#include <string.h>
+
 #include "lwip_api.h"
 #include "port.h"
 
@@ -29,18 +32,19 @@ static void sip_round(uint64_t v[4])
     v[2] = rotate(v[2], 32);
 }
 
-/* SipHash-2-4 (Aumasson, Bernstein 2012) of two words, 16 bytes. Return: 64 bits. */
-static uint64_t sip_hash(uint64_t first, uint64_t second)
+/* SipHash-2-4 (Aumasson, Bernstein 2012) of whole words. Return: 64 bits. */
+static uint64_t sip_hash(const uint64_t *words, int count)
 {
     uint64_t v[4] = {key[0] ^ 0x736f6d6570736575ull, key[1] ^ 0x646f72616e646f6dull, key[0] ^ 0x6c7967656e657261ull,
                      key[1] ^ 0x7465646279746573ull};
-    const uint64_t words[3] = {first, second, (uint64_t)16 << 56}; /* the last holds the length */
 
-    for (int i = 0; i < 3; i++) {
-        v[3] ^= words[i];
+    for (int i = 0; i <= count; i++) {
+        uint64_t word = i < count ? words[i] : (uint64_t)count << 59; /* the last holds the length in bytes */
+
+        v[3] ^= word;
         sip_round(v);
         sip_round(v);
-        v[0] ^= words[i];
+        v[0] ^= word;
     }
     v[2] ^= 0xff;
     for (int i = 0; i < 4; i++)
@@ -51,8 +55,16 @@ static uint64_t sip_hash(uint64_t first, uint64_t second)
 /* Return: the first sequence number of a connection; it moves on by one every 4 microseconds (RFC 9293 3.4.1). */
 u32_t isn_choose(const ip_addr_t *local, u16_t local_port, const ip_addr_t *peer, u16_t peer_port)
 {
-    uint64_t addresses = (uint64_t)ip4_addr_get_u32(ip_2_ip4(local)) << 32 | ip4_addr_get_u32(ip_2_ip4(peer));
-    uint64_t ports = (uint64_t)local_port << 16 | peer_port;
+    uint64_t words[5] = {(uint64_t)local_port << 16 | peer_port};
+    int count;
 
-    return (u32_t)sip_hash(addresses, ports) + (u32_t)(port_now_us / 4);
+    if (IP_IS_V6(local)) {
+        memcpy(&words[1], ip_2_ip6(local)->addr, 16);
+        memcpy(&words[3], ip_2_ip6(peer)->addr, 16);
+        count = 5;
+    } else {
+        words[1] = (uint64_t)ip4_addr_get_u32(ip_2_ip4(local)) << 32 | ip4_addr_get_u32(ip_2_ip4(peer));
+        count = 2;
+    }
+    return (u32_t)sip_hash(words, count) + (u32_t)(port_now_us / 4);
 }

@@ -121,20 +121,21 @@ struct stack_tcp_events {
 /* Can this listening socket take one more connection? Asked for each SYN; false drops it, and the peer tries again. */
 typedef bool stack_tcp_may_accept(void *owner);
 
-/* Make a socket. Return: NULL when out of memory. */
-struct stack_tcp *stack_tcp_open(const struct stack_tcp_events *events, void *owner);
+/* Make a socket of AF_INET or AF_INET6; the latter takes and shows IPv4 addresses v4-mapped. Return: NULL when out of memory. */
+struct stack_tcp *stack_tcp_open(int family, const struct stack_tcp_events *events, void *owner);
 
 /* Give a child of an accepted() callback its owner. */
 void stack_tcp_adopt(struct stack_tcp *tcp, const struct stack_tcp_events *events, void *owner);
 
 /* bind(2), with Linux's rules for reuse (STACK_TCP_REUSEADDR, STACK_TCP_REUSEPORT); port 0 chooses one at once.
- * Return: 0, -EADDRINUSE, -EADDRNOTAVAIL, -EINVAL (bound already), -EAFNOSUPPORT. */
+ * Return: 0, -EADDRINUSE, -EADDRNOTAVAIL, -EINVAL (bound already; a v4-mapped address with IPV6_V6ONLY; link-local without a
+ * scope), -ENODEV (no such scope), -EAFNOSUPPORT. */
 int stack_tcp_bind(struct stack_tcp *tcp, const union stack_address *address);
 
 /* listen(2); binds to a port by itself if need be. may_accept may be NULL. Return: 0, -EADDRINUSE, -EINVAL. */
 int stack_tcp_listen(struct stack_tcp *tcp, stack_tcp_may_accept *may_accept);
 
-/* Begin the handshake; 0.0.0.0 means the loopback, as on Linux. Return: 0 (connected() or failed() follows), -ENETUNREACH (no route),
+/* Begin the handshake; 0.0.0.0 and :: mean the loopback, as on Linux. Return: 0 (connected() or failed() follows), -ENETUNREACH (no route),
  * -EADDRNOTAVAIL (no port is free), -EADDRINUSE, -EAFNOSUPPORT, -ENOMEM. After failed() or an error here the same socket may be
  * bound and connected again; its options are kept, and its port if it was bound by stack_tcp_bind(). */
 int stack_tcp_connect(struct stack_tcp *tcp, const union stack_address *peer);
@@ -206,6 +207,9 @@ enum stack_tcp_option {
     STACK_IP_TOS,           /* 0 to 255 */
     STACK_IP_FREEBIND,      /* 0, 1: bind() to any address */
     STACK_IP_TRANSPARENT,   /* 0, 1: the same */
+    STACK_IPV6_V6ONLY,      /* 0, 1; set before bind(), which sets it for a specific IPv6 address */
+    STACK_IPV6_HOP_LIMIT,   /* 1 to 255, for connections over IPv6; over IPv4 it is the TTL */
+    STACK_IPV6_TRAFFIC_CLASS, /* 0 to 255, likewise */
     STACK_TCP_OPTION_COUNT
 };
 int stack_tcp_set_option(struct stack_tcp *tcp, enum stack_tcp_option option, int value);

@@ -3,7 +3,7 @@
  *
  * lwIP's check knows one kind of reuse; so every control block is given SOF_REUSEADDR, which makes lwIP let everything
  * pass, and the rules are kept here (Linux: inet_csk_bind_conflict). Two sockets conflict when their ports are equal
- * and their addresses are, or one is the wildcard, unless
+ * and their addresses are, or one is the wildcard of the other's family (:: is that of both, but with IPV6_V6ONLY), unless
  *   - both have SO_REUSEADDR and neither listens, or
  *   - both have SO_REUSEPORT.
  * Connections, accepted ones and those in TIME-WAIT, count like any socket.
@@ -12,6 +12,7 @@
 
 #include "loop_netif.h"
 #include "port.h"
+#include "sockaddr.h"
 #include "tcp_socket.h"
 #include "wire_netif.h"
 
@@ -22,10 +23,27 @@
 static struct stack_tcp *port_table[PORT_BUCKETS]; /* by local port, linked by port_next */
 
 /* Is the address ours, so that a socket may be bound to it? Linux says so of broadcast and multicast addresses, too. */
-bool tcp_bind_is_ours(const ip4_addr_t *address)
+bool tcp_bind_is_ours(const ip_addr_t *address)
 {
-    return ip4_addr_isany_val(*address) || loop_is_local(address) || wire_netif_is_broadcast(address) ||
-           ip4_addr_ismulticast(address);
+    if (sockaddr_is_any(address) || ip_addr_ismulticast(address))
+        return true;
+    if (IP_IS_V6(address))
+        return loop_is_local6(ip_2_ip6(address));
+    return loop_is_local(ip_2_ip4(address)) || wire_netif_is_broadcast(ip_2_ip4(address));
+}
+
+ip_addr_t tcp_bind_any(const struct stack_tcp *tcp)
+{
+    return tcp->options[STACK_IPV6_V6ONLY] ? *IP6_ADDR_ANY : sockaddr_any(tcp->family);
+}
+
+/* Can a packet be for both? */
+static bool addresses_overlap(const ip_addr_t *one, const ip_addr_t *other)
+{
+    if (IP_IS_ANY_TYPE_VAL(*one) || IP_IS_ANY_TYPE_VAL(*other))
+        return true;
+    return IP_GET_TYPE(one) == IP_GET_TYPE(other) &&
+           (ip_addr_isany_val(*one) || ip_addr_isany_val(*other) || ip_addr_eq(one, other));
 }
 
 static bool port_is_free(uint16_t port)
@@ -36,12 +54,12 @@ static bool port_is_free(uint16_t port)
     return true;
 }
 
-bool tcp_bind_conflicts(const struct stack_tcp *tcp, const ip4_addr_t *address, uint16_t port)
+bool tcp_bind_conflicts(const struct stack_tcp *tcp, const ip_addr_t *address, uint16_t port)
 {
     for (const struct stack_tcp *other = port_table[port % PORT_BUCKETS]; other != NULL; other = other->port_next) {
         if (other == tcp || other->local_port != port)
             continue;
-        if (!ip4_addr_isany_val(*address) && !ip4_addr_isany_val(other->local) && !ip4_addr_eq(address, &other->local))
+        if (!addresses_overlap(address, &other->local))
             continue;
         if (tcp->options[STACK_TCP_REUSEADDR] && other->options[STACK_TCP_REUSEADDR] &&
             other->role != TCP_ROLE_LISTENING)
@@ -78,7 +96,7 @@ struct stack_tcp *tcp_bind_choose_listener(struct stack_tcp *found, uint32_t has
         return found;
     for (struct stack_tcp *other = port_table[found->local_port % PORT_BUCKETS]; other != NULL; other = other->port_next) {
         if (other->role != TCP_ROLE_LISTENING || other->local_port != found->local_port ||
-            !ip4_addr_eq(&other->local, &found->local) || !other->options[STACK_TCP_REUSEPORT])
+            !ip_addr_eq(&other->local, &found->local) || !other->options[STACK_TCP_REUSEPORT])
             continue;
         if (hash % ++count == 0)
             chosen = other; /* each of the first n with the same chance */
@@ -88,12 +106,12 @@ struct stack_tcp *tcp_bind_choose_listener(struct stack_tcp *found, uint32_t has
 }
 
 /* The socket has this address and port from now on. */
-void tcp_bind_enter(struct stack_tcp *tcp, ip4_addr_t address, uint16_t port)
+void tcp_bind_enter(struct stack_tcp *tcp, const ip_addr_t *address, uint16_t port)
 {
     struct stack_tcp **bucket = &port_table[port % PORT_BUCKETS];
 
     tcp_bind_remove(tcp);
-    tcp->local = address;
+    tcp->local = *address;
     tcp->local_port = port;
     tcp->port_next = *bucket;
     if (*bucket != NULL)
@@ -113,17 +131,41 @@ void tcp_bind_remove(struct stack_tcp *tcp)
     tcp->port_link = NULL;
 }
 
+/* Read the address to bind to, and whether it may be (Linux: __inet_bind(), __inet6_bind()). Return: 0 or -errno. */
+static int read_local_address(const struct stack_tcp *tcp, const union stack_address *address, ip_addr_t *local)
+{
+    bool v6only = tcp->options[STACK_IPV6_V6ONLY];
+    int error;
+
+    if (address->sa.sa_family != tcp->family)
+        return -EAFNOSUPPORT;
+    error = sockaddr_read(address, local);
+    if (error < 0)
+        return error;
+    if (IP_IS_V6(local)) {
+        if (ip_addr_isany(local))
+            *local = tcp_bind_any(tcp);
+        else if (ip_addr_ismulticast(local) || ip6_addr_lacks_zone(ip_2_ip6(local), IP6_UNICAST))
+            return -EINVAL;
+    } else if (v6only) {
+        return -EINVAL;
+    }
+    if (!tcp_bind_is_ours(local) && !tcp->options[STACK_IP_FREEBIND] && !tcp->options[STACK_IP_TRANSPARENT])
+        return -EADDRNOTAVAIL;
+    return 0;
+}
+
 int stack_tcp_bind(struct stack_tcp *tcp, const union stack_address *address)
 {
-    ip4_addr_t local = {address->in.sin_addr.s_addr};
-    uint16_t port = ntohs(address->in.sin_port);
+    uint16_t port = sockaddr_port(address);
+    ip_addr_t local;
+    int error;
 
-    if (address->sa.sa_family != AF_INET)
-        return -EAFNOSUPPORT;
     if (tcp->bound || (tcp->role != TCP_ROLE_NEW && tcp->role != TCP_ROLE_FAILED))
         return -EINVAL;
-    if (!tcp_bind_is_ours(&local) && !tcp->options[STACK_IP_FREEBIND] && !tcp->options[STACK_IP_TRANSPARENT])
-        return -EADDRNOTAVAIL;
+    error = read_local_address(tcp, address, &local);
+    if (error < 0)
+        return error;
     if (port == 0) {
         port = tcp_bind_choose_port();
         if (port == 0)
@@ -131,7 +173,9 @@ int stack_tcp_bind(struct stack_tcp *tcp, const union stack_address *address)
     } else if (tcp_bind_conflicts(tcp, &local, port)) {
         return -EADDRINUSE;
     }
-    tcp_bind_enter(tcp, local, port);
+    if (IP_IS_V6_VAL(local) && !ip_addr_isany_val(local))
+        tcp->options[STACK_IPV6_V6ONLY] = true; /* as Linux shows it from now on */
+    tcp_bind_enter(tcp, &local, port);
     tcp->bound_address = local;
     tcp->bound = true;
     return 0;

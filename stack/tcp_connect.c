@@ -4,6 +4,8 @@
 #include "loop_netif.h"
 #include "port.h"
 #include "route.h"
+#include "route6.h"
+#include "sockaddr.h"
 #include "tcp_socket.h"
 #include "wire_netif.h"
 
@@ -24,12 +26,11 @@ static err_t tcp_connect_on_connected(void *arg, struct tcp_pcb *pcb, err_t erro
     return tcp_socket_leave(tcp);
 }
 
-/* Where does a connection to peer come from? Return: 0 and *local, or -errno. */
-static int tcp_connect_choose_local(const struct stack_tcp *tcp, const ip4_addr_t *peer, ip4_addr_t *local)
+/* Where does a connection to an IPv4 peer come from? *local is what the socket is bound to. Return: 0 and *local, or -errno. */
+static int choose_local4(const ip4_addr_t *peer, ip4_addr_t *local)
 {
     ip4_addr_t source;
 
-    *local = tcp->bound ? tcp->bound_address : (ip4_addr_t){0};
     if (loop_is_local(peer)) {
         if (ip4_addr_isany_val(*local)) {
             if (ip4_addr_isloopback(peer))
@@ -48,14 +49,76 @@ static int tcp_connect_choose_local(const struct stack_tcp *tcp, const ip4_addr_
     return 0;
 }
 
+/* The same for IPv6. */
+static int choose_local6(const ip6_addr_t *peer, ip6_addr_t *local)
+{
+    ip6_addr_t source;
+
+    if (ip6_addr_ismulticast(peer))
+        return -ENETUNREACH;
+    if (loop_is_local6(peer)) {
+        if (ip6_addr_isany(local))
+            *local = *peer;
+        return 0;
+    }
+    if (!route6_source(peer, &source))
+        return -ENETUNREACH;
+    if (ip6_addr_isany(local))
+        *local = source;
+    return 0;
+}
+
+/* Where does a connection to peer come from? Return: 0 and *local, or -errno. */
+static int tcp_connect_choose_local(const struct stack_tcp *tcp, const ip_addr_t *peer, ip_addr_t *local)
+{
+    *local = tcp->bound_address;
+    if (sockaddr_is_any(local))
+        ip_addr_set_any(IP_IS_V6(peer), local);
+    if (IP_IS_V6(peer))
+        return choose_local6(ip_2_ip6(peer), ip_2_ip6(local));
+    return choose_local4(ip_2_ip4(peer), ip_2_ip4(local));
+}
+
+/* Read the address to connect to (Linux: tcp_v4_connect(), tcp_v6_connect()). Return: 0 or -errno. */
+static int read_peer_address(const struct stack_tcp *tcp, const union stack_address *address, ip_addr_t *peer)
+{
+    bool bound_to_v4 = tcp->family == AF_INET6 && IP_IS_V4_VAL(tcp->bound_address);
+    int error;
+
+    if (address->sa.sa_family != tcp->family)
+        return -EAFNOSUPPORT;
+    error = sockaddr_read(address, peer);
+    if (error < 0)
+        return -ENETUNREACH;
+    if (IP_IS_V4(peer)) {
+        if (tcp->family == AF_INET6 && tcp->options[STACK_IPV6_V6ONLY])
+            return -ENETUNREACH;
+        if (ip_addr_isany(peer)) /* the address that it is bound to, or the loopback */
+            *peer = IP_IS_V4_VAL(tcp->bound_address) ? tcp->bound_address : *peer;
+        if (ip_addr_isany(peer))
+            ip_addr_set_loopback(false, peer);
+        return 0;
+    }
+    if (ip_addr_isany(peer))
+        ip_addr_set_loopback(!bound_to_v4, peer);
+    else if (bound_to_v4)
+        return -EAFNOSUPPORT;
+    if (IP_IS_V6(peer) && ip6_addr_lacks_zone(ip_2_ip6(peer), IP6_UNICAST)) {
+        if (!ip_addr_islinklocal(&tcp->bound_address)) /* which link? */
+            return -EINVAL;
+        ip6_addr_copy_zone(*ip_2_ip6(peer), *ip_2_ip6(&tcp->bound_address));
+    }
+    return 0;
+}
+
 /* Undo what a connect did that did not begin. Return: error. */
 static int tcp_connect_undo(struct stack_tcp *tcp, int error)
 {
     tcp->role = TCP_ROLE_NEW;
     tcp_bind_remove(tcp);
-    tcp->local = (ip4_addr_t){0};
+    tcp->local = tcp->bound_address;
     if (tcp->bound)
-        tcp_bind_enter(tcp, tcp->bound_address, tcp->local_port);
+        tcp_bind_enter(tcp, &tcp->bound_address, tcp->local_port);
     else
         tcp->local_port = 0;
     return error;
@@ -63,29 +126,23 @@ static int tcp_connect_undo(struct stack_tcp *tcp, int error)
 
 int stack_tcp_connect(struct stack_tcp *tcp, const union stack_address *address)
 {
-    ip4_addr_t peer = {address->in.sin_addr.s_addr};
-    ip4_addr_t local;
-    ip_addr_t lwip_local, lwip_peer;
+    ip_addr_t peer, local;
     uint16_t port;
     struct tcp_pcb *pcb;
     int error;
 
-    if (address->sa.sa_family != AF_INET)
-        return -EAFNOSUPPORT;
     if (tcp->role != TCP_ROLE_NEW && tcp->role != TCP_ROLE_FAILED)
         return -EISCONN;
-    if (ip4_addr_isany_val(peer)) { /* Linux: the address that it is bound to, or the loopback */
-        peer = tcp->bound ? tcp->bound_address : peer;
-        if (ip4_addr_isany_val(peer))
-            IP4_ADDR(&peer, 127, 0, 0, 1);
-    }
+    error = read_peer_address(tcp, address, &peer);
+    if (error < 0)
+        return error;
     error = tcp_connect_choose_local(tcp, &peer, &local);
     if (error < 0)
         return error;
     port = tcp->bound ? tcp->local_port : tcp_bind_choose_port();
     if (port == 0)
         return -EADDRNOTAVAIL;
-    pcb = tcp_new();
+    pcb = tcp_new_ip_type(IP_GET_TYPE(&peer));
     if (pcb == NULL)
         return -ENOMEM;
     tcp_send_release(tcp);
@@ -95,17 +152,15 @@ int stack_tcp_connect(struct stack_tcp *tcp, const union stack_address *address)
     tcp->soft_error = 0;
     tcp->unresolved_us = tcp->retransmitting_us = tcp->fin_wait_us = tcp->cork_us = tcp->rtt_start_us = 0;
     tcp->retransmitted = tcp->rtt_us = tcp->rttvar_us = 0;
-    tcp_bind_enter(tcp, local, port);
+    tcp_bind_enter(tcp, &local, port);
     tcp->peer = peer;
-    tcp->peer_port = ntohs(address->in.sin_port);
+    tcp->peer_port = sockaddr_port(address);
     tcp->role = TCP_ROLE_CONNECTING;
     tcp->pcb = pcb;
     tcp_option_apply_all(tcp);
     tcp->pcb = NULL;
     ip_set_option(pcb, SOF_REUSEADDR); /* tcp_bind.c has checked */
-    ip_addr_copy_from_ip4(lwip_local, local);
-    ip_addr_copy_from_ip4(lwip_peer, peer);
-    if (tcp_bind(pcb, &lwip_local, port) != ERR_OK) {
+    if (tcp_bind(pcb, &local, port) != ERR_OK) {
         tcp_close(pcb);
         return tcp_connect_undo(tcp, -EADDRINUSE);
     }
@@ -113,7 +168,7 @@ int stack_tcp_connect(struct stack_tcp *tcp, const union stack_address *address)
         ip_reset_option(pcb, SOF_REUSEADDR); /* the port is nobody else's: spare lwIP the search for the same pair */
     tcp_socket_attach(tcp, pcb);
     tcp_socket_set_callbacks(tcp);
-    switch (tcp_time_wait_connect(pcb, &lwip_peer, tcp->peer_port, tcp_connect_on_connected)) {
+    switch (tcp_time_wait_connect(pcb, &peer, tcp->peer_port, tcp_connect_on_connected)) {
     case ERR_OK:
         return 0;
     case ERR_USE:

@@ -26,7 +26,8 @@ static struct {
  * 4.2.2.13). The old one goes, and the packet is input again. Return: has it gone? */
 static bool recycle_time_wait(struct tcp_pcb *pcb, struct tcp_hdr *header, struct pbuf *p)
 {
-    u16_t back = (u16_t)((u8_t *)p->payload - (u8_t *)(uintptr_t)ip4_current_header());
+    u8_t *ip = (u8_t *)(ip_current_is_v6() ? (uintptr_t)ip6_current_header() : (uintptr_t)ip4_current_header());
+    u16_t back = (u16_t)((u8_t *)p->payload - ip);
 
     if (replay.p != NULL || !TCP_SEQ_GT(header->seqno, pcb->rcv_nxt) || p->next != NULL)
         return false;
@@ -105,7 +106,7 @@ err_t tcp_filter_segment(struct tcp_pcb *pcb, struct tcp_hdr *header, u16_t opti
     if (pcb->state == LISTEN && flags == TCP_SYN && tcp->incoming >= INCOMING_MAX)
         return ERR_MEM;
     if (pcb->state == LISTEN && flags == TCP_SYN)
-        listener = tcp_listen_choose(tcp, ip_2_ip4(ip_current_src_addr()), header->src);
+        listener = tcp_listen_choose(tcp, ip_current_src_addr(), header->src);
     else if (pcb->state == SYN_RCVD && flags == TCP_ACK)
         listener = tcp->listener;
     else

@@ -1,6 +1,7 @@
 /* tcp_info.c - the figures of a connection in Linux's struct tcp_info. */
 #include <string.h>
 
+#include "loop_netif.h"
 #include "port.h"
 #include "tcp_socket.h"
 #include "wire_netif.h"
@@ -43,6 +44,12 @@ static uint32_t count_segments(const struct tcp_seg *segment)
     return count;
 }
 
+/* Does the connection stay inside? */
+static bool is_local(const ip_addr_t *peer)
+{
+    return IP_IS_V6(peer) ? loop_is_local6(ip_2_ip6(peer)) : loop_is_local(ip_2_ip4(peer));
+}
+
 void stack_tcp_get_info(const struct stack_tcp *tcp, struct tcp_info *info)
 {
     const struct tcp_pcb *pcb = tcp->pcb;
@@ -75,8 +82,8 @@ void stack_tcp_get_info(const struct stack_tcp *tcp, struct tcp_info *info)
     info->tcpi_retrans = pcb->nrtx;
     info->tcpi_last_data_sent = tcp->sent_us != 0 ? (uint32_t)((port_now_us - tcp->sent_us) / 1000) : 0;
     info->tcpi_last_data_recv = tcp->received_us != 0 ? (uint32_t)((port_now_us - tcp->received_us) / 1000) : 0;
-    info->tcpi_pmtu = ip4_addr_isloopback(&tcp->peer) ? 65535 : wire_netif_mtu();
-    info->tcpi_advmss = info->tcpi_pmtu - 40;
+    info->tcpi_pmtu = is_local(&tcp->peer) ? 65535 : wire_netif_mtu();
+    info->tcpi_advmss = info->tcpi_pmtu - (IP_IS_V6_VAL(tcp->peer) ? IP6_HLEN : IP_HLEN) - TCP_HLEN;
     info->tcpi_rcv_ssthresh = pcb->rcv_ann_wnd;
     info->tcpi_snd_ssthresh = pcb->ssthresh / LWIP_MAX(pcb->mss, 1);
     info->tcpi_snd_cwnd = LWIP_MAX(pcb->cwnd / LWIP_MAX(pcb->mss, 1), 1);

@@ -3,12 +3,13 @@
 #include <string.h>
 
 #include "port.h"
+#include "sockaddr.h"
 #include "tcp_socket.h"
 
 /* Who gets the connection from this peer, of those that share the port of the one that lwIP found? */
-struct stack_tcp *tcp_listen_choose(struct stack_tcp *found, const ip4_addr_t *peer, uint16_t peer_port)
+struct stack_tcp *tcp_listen_choose(struct stack_tcp *found, const ip_addr_t *peer, uint16_t peer_port)
 {
-    uint32_t hash = (ip4_addr_get_u32(peer) ^ peer_port) * 2654435761u;
+    uint32_t hash = (sockaddr_fold(peer) ^ peer_port) * 2654435761u;
 
     return tcp_bind_choose_listener(found, hash ^ hash >> 15);
 }
@@ -17,19 +18,21 @@ struct stack_tcp *tcp_listen_choose(struct stack_tcp *found, const ip4_addr_t *p
 err_t tcp_listen_passive_open(u8_t id, struct tcp_pcb_listen *listener, struct tcp_pcb *pcb)
 {
     struct stack_tcp *parent = tcp_listen_choose(tcp_ext_arg_get((struct tcp_pcb *)listener, id),
-                                                 ip_2_ip4(&pcb->remote_ip), pcb->remote_port);
+                                                 &pcb->remote_ip, pcb->remote_port);
     struct stack_tcp *tcp = tcp_socket_new();
 
     if (tcp == NULL)
         return ERR_MEM;
     memcpy(tcp->options, parent->options, sizeof tcp->options);
+    tcp->family = parent->family;
     tcp->role = TCP_ROLE_INCOMING;
     tcp->listener = parent;
     parent->incoming++;
-    tcp->peer = *ip_2_ip4(&pcb->remote_ip);
+    tcp->peer = pcb->remote_ip;
     tcp->peer_port = pcb->remote_port;
     tcp->connect_us = port_now_us;
-    tcp_bind_enter(tcp, *ip_2_ip4(&pcb->local_ip), pcb->local_port);
+    tcp->bound_address = pcb->local_ip;
+    tcp_bind_enter(tcp, &pcb->local_ip, pcb->local_port);
     tcp_socket_attach(tcp, pcb);
     tcp_option_apply_all(tcp);
     return ERR_OK;
@@ -84,8 +87,7 @@ static err_t tcp_listen_on_accept(void *arg, struct tcp_pcb *pcb, err_t error)
 int stack_tcp_listen(struct stack_tcp *tcp, stack_tcp_may_accept *may_accept)
 {
     struct tcp_pcb *pcb, *listening;
-    ip4_addr_t any = {0};
-    ip_addr_t local;
+    ip_addr_t any = tcp_bind_any(tcp);
     err_t error;
 
     if (tcp->role == TCP_ROLE_LISTENING) {
@@ -99,24 +101,23 @@ int stack_tcp_listen(struct stack_tcp *tcp, stack_tcp_may_accept *may_accept)
 
         if (port == 0)
             return -EADDRINUSE;
-        tcp_bind_enter(tcp, any, port);
+        tcp_bind_enter(tcp, &any, port);
         tcp->bound_address = any;
         tcp->bound = true;
     } else {
         /* A failed connect may have left the address that it came from. */
-        tcp_bind_enter(tcp, tcp->bound_address, tcp->local_port);
+        tcp_bind_enter(tcp, &tcp->bound_address, tcp->local_port);
         if (tcp_bind_conflicts(tcp, &tcp->local, tcp->local_port))
             return -EADDRINUSE;
     }
-    pcb = tcp_new();
+    pcb = tcp_new_ip_type(IP_GET_TYPE(&tcp->local));
     if (pcb == NULL)
         return -ENOMEM;
     tcp->pcb = pcb;
     tcp_option_apply_all(tcp);
     tcp->pcb = NULL;
     ip_set_option(pcb, SOF_REUSEADDR);
-    ip_addr_copy_from_ip4(local, tcp->local);
-    error = tcp_bind(pcb, &local, tcp->local_port);
+    error = tcp_bind(pcb, &tcp->local, tcp->local_port);
     ip_reset_option(pcb, SOF_REUSEADDR); /* else lwIP refuses a second listener, which SO_REUSEPORT allows */
     listening = error == ERR_OK ? tcp_listen_with_backlog_and_err(pcb, 0, &error) : NULL;
     if (listening == NULL) {

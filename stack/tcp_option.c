@@ -6,7 +6,7 @@
 /* Linux's defaults: tcp(7), ip(7). */
 static const int defaults[STACK_TCP_OPTION_COUNT] = {
     [STACK_TCP_KEEPIDLE] = 7200, [STACK_TCP_KEEPINTVL] = 75, [STACK_TCP_KEEPCNT] = 9,
-    [STACK_TCP_SYNCNT] = 6,      [STACK_IP_TTL] = 64,
+    [STACK_TCP_SYNCNT] = 6,      [STACK_IP_TTL] = 64,         [STACK_IPV6_HOP_LIMIT] = 64,
 };
 
 void tcp_option_set_defaults(struct stack_tcp *tcp)
@@ -20,13 +20,18 @@ static void tcp_option_apply(struct stack_tcp *tcp, enum stack_tcp_option option
 {
     struct tcp_pcb *pcb = tcp->pcb;
     int value = tcp->options[option];
+    bool is_v6 = IP_IS_V6_VAL(pcb->local_ip);
 
     switch (option) {
     case STACK_IP_TTL:
-        pcb->ttl = (u8_t)value;
+    case STACK_IPV6_HOP_LIMIT:
+        if (is_v6 == (option == STACK_IPV6_HOP_LIMIT))
+            pcb->ttl = (u8_t)value;
         return;
     case STACK_IP_TOS:
-        pcb->tos = (u8_t)value;
+    case STACK_IPV6_TRAFFIC_CLASS:
+        if (is_v6 == (option == STACK_IPV6_TRAFFIC_CLASS))
+            pcb->tos = (u8_t)value;
         return;
     case STACK_TCP_KEEPALIVE:
         if (value)
@@ -70,6 +75,13 @@ int stack_tcp_set_option(struct stack_tcp *tcp, enum stack_tcp_option option, in
 {
     if ((unsigned)option >= STACK_TCP_OPTION_COUNT)
         return -ENOPROTOOPT;
+    if (option == STACK_IPV6_V6ONLY) {
+        if (tcp->bound || tcp->role != TCP_ROLE_NEW)
+            return -EINVAL;
+        tcp->options[option] = value;
+        tcp->local = tcp->bound_address = tcp_bind_any(tcp);
+        return 0;
+    }
     tcp->options[option] = value;
     if (tcp->pcb == NULL)
         return 0;

@@ -21,6 +21,7 @@
 #include <errno.h>
 
 #include "gather.h"
+#include "sockaddr.h"
 
 struct stack_tcp *tcp_sockets;
 struct stack_counters tcp_counters;
@@ -243,14 +244,16 @@ void tcp_socket_set_callbacks(struct stack_tcp *tcp)
     tcp_err(tcp->pcb, tcp_socket_on_error);
 }
 
-struct stack_tcp *stack_tcp_open(const struct stack_tcp_events *events, void *owner)
+struct stack_tcp *stack_tcp_open(int family, const struct stack_tcp_events *events, void *owner)
 {
     struct stack_tcp *tcp = tcp_socket_new();
 
     if (tcp == NULL)
         return NULL;
     tcp->owned = true;
+    tcp->family = family;
     tcp_option_set_defaults(tcp);
+    tcp->local = tcp->bound_address = tcp_bind_any(tcp);
     stack_tcp_adopt(tcp, events, owner);
     return tcp;
 }
@@ -318,9 +321,7 @@ void stack_tcp_disconnect(struct stack_tcp *tcp)
 
 int stack_tcp_local_address(const struct stack_tcp *tcp, union stack_address *address)
 {
-    *address = (union stack_address){.in = {.sin_family = AF_INET,
-                                            .sin_port = htons(tcp->local_port),
-                                            .sin_addr.s_addr = ip4_addr_get_u32(&tcp->local)}};
+    sockaddr_write(&tcp->local, tcp->local_port, tcp->family, address);
     return 0;
 }
 
@@ -328,8 +329,6 @@ int stack_tcp_peer_address(const struct stack_tcp *tcp, union stack_address *add
 {
     if (tcp->role != TCP_ROLE_CONNECTED)
         return -ENOTCONN;
-    *address = (union stack_address){.in = {.sin_family = AF_INET,
-                                            .sin_port = htons(tcp->peer_port),
-                                            .sin_addr.s_addr = ip4_addr_get_u32(&tcp->peer)}};
+    sockaddr_write(&tcp->peer, tcp->peer_port, tcp->family, address);
     return 0;
 }

@@ -59,11 +59,12 @@ struct stack_tcp {
     bool initial_window; /* lwIP's initial congestion window is still to be replaced by ours */
     bool finished;       /* both directions ended in order */
 
-    ip4_addr_t local;    /* host part of bind and connect; network byte order */
-    ip4_addr_t peer;
+    int family;          /* AF_INET or AF_INET6 */
+    ip_addr_t local;     /* network byte order; of type IPADDR_TYPE_ANY: :: that stands for 0.0.0.0, too */
+    ip_addr_t peer;
     uint16_t local_port; /* host byte order */
     uint16_t peer_port;
-    ip4_addr_t bound_address; /* what stack_tcp_bind() said, for the next try */
+    ip_addr_t bound_address; /* what stack_tcp_bind() said, for the next try; unspecified: nothing */
     struct stack_tcp *port_next; /* in the port table (tcp_bind.c) */
     struct stack_tcp **port_link; /* what points to this one there; NULL: it is not in the table */
     bool in_time_wait;            /* in the queue of tcp_time_wait.c */
@@ -113,15 +114,17 @@ void tcp_socket_fail(struct stack_tcp *tcp, int error, bool reset);
 void tcp_socket_release(struct stack_tcp *tcp);
 
 /* tcp_bind.c: which ports are taken. */
-bool tcp_bind_conflicts(const struct stack_tcp *tcp, const ip4_addr_t *address, uint16_t port);
+bool tcp_bind_conflicts(const struct stack_tcp *tcp, const ip_addr_t *address, uint16_t port);
 struct stack_tcp *tcp_bind_choose_listener(struct stack_tcp *found, uint32_t hash);
 uint16_t tcp_bind_choose_port(void);
-void tcp_bind_enter(struct stack_tcp *tcp, ip4_addr_t address, uint16_t port);
+void tcp_bind_enter(struct stack_tcp *tcp, const ip_addr_t *address, uint16_t port);
+/* The unspecified address as a socket of this family and with these options means it. */
+ip_addr_t tcp_bind_any(const struct stack_tcp *tcp);
 void tcp_bind_remove(struct stack_tcp *tcp);
-bool tcp_bind_is_ours(const ip4_addr_t *address);
+bool tcp_bind_is_ours(const ip_addr_t *address);
 
 /* tcp_listen.c */
-struct stack_tcp *tcp_listen_choose(struct stack_tcp *found, const ip4_addr_t *peer, uint16_t peer_port);
+struct stack_tcp *tcp_listen_choose(struct stack_tcp *found, const ip_addr_t *peer, uint16_t peer_port);
 err_t tcp_listen_passive_open(u8_t id, struct tcp_pcb_listen *listener, struct tcp_pcb *pcb);
 void tcp_listen_forget(struct stack_tcp *tcp);
 

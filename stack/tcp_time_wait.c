@@ -15,6 +15,7 @@
  */
 #include <string.h>
 
+#include "sockaddr.h"
 #include "tcp_socket.h"
 
 #define BUCKETS 65536u
@@ -24,6 +25,7 @@ static struct tcp_pcb *buckets[BUCKETS]; /* lists as lwIP makes them */
 static struct tcp_pcb **in_place;        /* the bucket whose list lwIP has now; NULL: none */
 static struct stack_tcp *oldest, *newest;
 
+/* Addresses: as sockaddr_fold() gives them. */
 static struct tcp_pcb **bucket_of(uint32_t local, uint32_t peer, uint16_t local_port, uint16_t peer_port)
 {
     uint64_t mixed = (((uint64_t)local << 32 | peer) ^ ((uint64_t)local_port << 48 | (uint64_t)peer_port << 16)) *
@@ -34,24 +36,32 @@ static struct tcp_pcb **bucket_of(uint32_t local, uint32_t peer, uint16_t local_
 
 static struct tcp_pcb **bucket_of_pcb(const struct tcp_pcb *pcb)
 {
-    return bucket_of(ip4_addr_get_u32(ip_2_ip4(&pcb->local_ip)), ip4_addr_get_u32(ip_2_ip4(&pcb->remote_ip)),
-                     pcb->local_port, pcb->remote_port);
+    return bucket_of(sockaddr_fold(&pcb->local_ip), sockaddr_fold(&pcb->remote_ip), pcb->local_port, pcb->remote_port);
 }
 
-/* Return: the bucket of a TCP packet's connection; NULL for others, and for fragments, whose ports are not all there.
- * */
+/* Return: the bucket of a TCP packet's connection; NULL for others, for fragments, whose ports are not all there, and for
+ * IPv6 packets with extension headers. */
 static struct tcp_pcb **bucket_of_packet(const struct pbuf *p)
 {
     const uint8_t *ip = p->payload;
-    size_t header_size = (size_t)(ip[0] & 15) * 4;
+    bool is_v6 = p->len >= IP6_HLEN && ip[0] >> 4 == 6;
+    size_t header_size = is_v6 ? IP6_HLEN : (size_t)(ip[0] & 15) * 4;
     const uint8_t *tcp = ip + header_size;
     uint32_t source, destination;
 
-    if (p->len < IP_HLEN || ip[9] != IP_PROTO_TCP || (ip[6] & 0x3f) != 0 || ip[7] != 0 ||
-        p->len < header_size + TCP_HLEN)
+    if (p->len < IP_HLEN || p->len < header_size + TCP_HLEN)
         return NULL;
-    memcpy(&source, ip + 12, 4);
-    memcpy(&destination, ip + 16, 4);
+    if (is_v6) {
+        if (ip[6] != IP6_NEXTH_TCP)
+            return NULL;
+        source = sockaddr_fold_bytes(ip + 8);
+        destination = sockaddr_fold_bytes(ip + 24);
+    } else {
+        if (ip[9] != IP_PROTO_TCP || (ip[6] & 0x3f) != 0 || ip[7] != 0)
+            return NULL;
+        memcpy(&source, ip + 12, 4);
+        memcpy(&destination, ip + 16, 4);
+    }
     return bucket_of(destination, source, (uint16_t)(tcp[2] << 8 | tcp[3]), (uint16_t)(tcp[0] << 8 | tcp[1]));
 }
 
@@ -132,8 +142,7 @@ err_t tcp_time_wait_connect(struct tcp_pcb *pcb, const ip_addr_t *peer, u16_t po
 {
     struct tcp_pcb **before = in_place;
     struct tcp_pcb *list = tcp_tw_pcbs;
-    struct tcp_pcb **bucket = bucket_of(ip4_addr_get_u32(ip_2_ip4(&pcb->local_ip)), ip4_addr_get_u32(ip_2_ip4(peer)),
-                                        pcb->local_port, port);
+    struct tcp_pcb **bucket = bucket_of(sockaddr_fold(&pcb->local_ip), sockaddr_fold(peer), pcb->local_port, port);
     err_t error;
 
     if (bucket != before) /* else it is in place already */

@@ -8,7 +8,7 @@
  * so passes that were left out don't make it slow.
  *
  * How long lwIP tries is decided here, as Linux does: a SYN is sent again after 1, 2, 4, ... seconds, TCP_SYNCNT times;
- * data for about 15 minutes (tcp_retries2) or TCP_USER_TIMEOUT. A connecting socket whose neighbour does not answer ARP
+ * data for about 15 minutes (tcp_retries2) or TCP_USER_TIMEOUT. A connecting socket whose neighbour does not answer
  * fails with EHOSTUNREACH after 3 seconds.
  */
 #include "tcp_timer.h"
@@ -16,9 +16,7 @@
 #include <errno.h>
 
 #include "gather.h"
-#include "loop_netif.h"
 #include "port.h"
-#include "route.h"
 #include "tcp_socket.h"
 #include "wire_netif.h"
 
@@ -90,10 +88,8 @@ static int check_connecting(struct stack_tcp *tcp)
 {
     struct tcp_pcb *pcb = tcp->pcb;
     int retries = tcp->options[STACK_TCP_SYNCNT];
-    ip4_addr_t next_hop;
 
-    if (!loop_is_local(&tcp->peer) && route_find(&tcp->peer, &next_hop, NULL) &&
-        !wire_netif_is_resolved(&next_hop)) {
+    if (!ip_addr_isloopback(&tcp->local) && wire_netif_is_unresolved(&tcp->peer)) {
         if (tcp->unresolved_us == 0)
             tcp->unresolved_us = tcp->connect_us;
         if (port_now_us - tcp->unresolved_us >= NEIGHBOUR_US)

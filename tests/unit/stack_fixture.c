@@ -423,7 +423,7 @@ void connect_to_peer(struct told *told, struct peer *peer)
     struct segment syn;
 
     peer_resolve();
-    told->tcp = stack_tcp_open(&told_events, told);
+    told->tcp = stack_tcp_open(AF_INET, &told_events, told);
     ck_assert_ptr_nonnull(told->tcp);
     ck_assert_int_eq(stack_tcp_connect(told->tcp, &address), 0);
     stack_turn();
@@ -449,7 +449,7 @@ void accept_from_peer(struct told *listener, struct told *child, struct peer *pe
     peer_resolve();
     listener->child_told = child;
     if (listener->tcp == NULL) {
-        listener->tcp = stack_tcp_open(&told_events, listener);
+        listener->tcp = stack_tcp_open(AF_INET, &told_events, listener);
         ck_assert_int_eq(stack_tcp_bind(listener->tcp, &address), 0);
         ck_assert_int_eq(stack_tcp_listen(listener->tcp, NULL), 0);
     }

@@ -126,7 +126,7 @@ START_TEST(other_families_are_refused_with_their_errno)
 {
     struct protocol_message request = good_request(), reply;
 
-    request.args[0] = AF_PACKET;
+    request.args[0] = AF_IPX;
     send_bytes(&request, sizeof request, NULL, 0);
     ck_assert_int_eq(receive_reply(&reply), -1);
     ck_assert_int_eq(reply.result, -EAFNOSUPPORT);

@@ -67,7 +67,7 @@ static void connect_and_see_question(const char *peer, const char *neighbour, co
     const struct frame *question;
     char text[INET_ADDRSTRLEN];
 
-    told.tcp = stack_tcp_open(&told_events, &told);
+    told.tcp = stack_tcp_open(AF_INET, &told_events, &told);
     ck_assert_int_eq(stack_tcp_connect(told.tcp, &address), 0);
     ck_assert_int_eq(stack_tcp_local_address(told.tcp, &local), 0);
     ck_assert_str_eq(inet_ntop(AF_INET, &local.in.sin_addr, text, sizeof text), source);
@@ -101,10 +101,10 @@ START_TEST(own_addresses_are_local)
         union stack_address address = address_of(addresses[i], 7), local;
 
         listener.child_told = &child;
-        listener.tcp = stack_tcp_open(&told_events, &listener);
+        listener.tcp = stack_tcp_open(AF_INET, &told_events, &listener);
         ck_assert_int_eq(stack_tcp_bind(listener.tcp, &address), 0);
         ck_assert_int_eq(stack_tcp_listen(listener.tcp, NULL), 0);
-        told.tcp = stack_tcp_open(&told_events, &told);
+        told.tcp = stack_tcp_open(AF_INET, &told_events, &told);
         ck_assert_int_eq(stack_tcp_connect(told.tcp, &address), 0);
         ck_assert_int_eq(stack_tcp_local_address(told.tcp, &local), 0);
         /* As on Linux the first address of the same network. */
@@ -127,7 +127,7 @@ START_TEST(broadcasts_are_no_peers)
 
     for (int i = 0; i < 3; i++) {
         union stack_address address = address_of(bad[i], 7);
-        struct stack_tcp *tcp = stack_tcp_open(&told_events, NULL);
+        struct stack_tcp *tcp = stack_tcp_open(AF_INET, &told_events, NULL);
 
         ck_assert_int_eq(stack_tcp_connect(tcp, &address), -ENETUNREACH);
         ck_assert_int_eq(stack_tcp_bind(tcp, &address), 0);
@@ -139,7 +139,7 @@ END_TEST
 START_TEST(foreign_addresses_cannot_be_bound)
 {
     union stack_address address = address_of("10.1.0.4", 0);
-    struct stack_tcp *tcp = stack_tcp_open(&told_events, NULL);
+    struct stack_tcp *tcp = stack_tcp_open(AF_INET, &told_events, NULL);
 
     ck_assert_int_eq(stack_tcp_bind(tcp, &address), -EADDRNOTAVAIL);
     stack_tcp_close(tcp);

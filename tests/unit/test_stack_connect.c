@@ -12,7 +12,7 @@ static struct told told;
 
 static struct stack_tcp *open_socket(void)
 {
-    struct stack_tcp *tcp = stack_tcp_open(&told_events, &told);
+    struct stack_tcp *tcp = stack_tcp_open(AF_INET, &told_events, &told);
 
     ck_assert_ptr_nonnull(tcp);
     return tcp;
@@ -199,7 +199,7 @@ START_TEST(connect_inside_failed)
     struct segment syn;
 
     peer_resolve();
-    told.tcp = stack_tcp_open(&events, &told);
+    told.tcp = stack_tcp_open(AF_INET, &events, &told);
     ck_assert_int_eq(connect_to(told.tcp, PEER_IP, 80), 0);
     syn = peer_take();
     peer_send(&(struct segment){.source_port = 80, .port = syn.source_port, .acknowledgement = syn.sequence + 1,
@@ -351,7 +351,7 @@ START_TEST(loopback_connects)
     for (unsigned i = 0; i < 4; i++) {
         struct told client = {0};
 
-        client.tcp = stack_tcp_open(&told_events, &client);
+        client.tcp = stack_tcp_open(AF_INET, &told_events, &client);
         ck_assert_int_eq(connect_to(client.tcp, places[i], 7), 0);
         stack_turn();
         ck_assert_uint_eq(client.connected, 1);

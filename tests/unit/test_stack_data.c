@@ -502,10 +502,10 @@ START_TEST(loopback_carries_bulk_data)
     size_t sent = 0, received = 0;
 
     server.child_told = &child;
-    server.tcp = stack_tcp_open(&told_events, &server);
+    server.tcp = stack_tcp_open(AF_INET, &told_events, &server);
     ck_assert_int_eq(stack_tcp_bind(server.tcp, &address), 0);
     ck_assert_int_eq(stack_tcp_listen(server.tcp, NULL), 0);
-    client.tcp = stack_tcp_open(&told_events, &client);
+    client.tcp = stack_tcp_open(AF_INET, &told_events, &client);
     ck_assert_int_eq(stack_tcp_connect(client.tcp, &address), 0);
     stack_turn();
     ck_assert_uint_eq(client.connected, 1);

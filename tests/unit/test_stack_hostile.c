@@ -110,7 +110,7 @@ START_TEST(whatever_comes_the_stack_goes_on)
     told.close_received = draw(8) == 0;
     told.abort_received = draw(8) == 0;
     connect_to_peer(&told, &peer);
-    listener.tcp = stack_tcp_open(&told_events, &listener);
+    listener.tcp = stack_tcp_open(AF_INET, &told_events, &listener);
     ck_assert_int_eq(stack_tcp_bind(listener.tcp, &address), 0);
     ck_assert_int_eq(stack_tcp_listen(listener.tcp, NULL), 0);
     for (unsigned round = 0; round < rounds; round++) {

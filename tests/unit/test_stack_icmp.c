@@ -21,7 +21,7 @@ static void setup(void)
     stack_setup_plain();
     peer_resolve();
     memset(&told, 0, sizeof told);
-    told.tcp = stack_tcp_open(&told_events, &told);
+    told.tcp = stack_tcp_open(AF_INET, &told_events, &told);
     ck_assert_int_eq(stack_tcp_connect(told.tcp, &peer), 0);
     stack_turn();
     frame = wire_take();

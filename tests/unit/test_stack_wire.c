@@ -281,7 +281,7 @@ START_TEST(packets_wait_for_arp_and_then_go)
     struct told told = {0};
     union stack_address address = address_of(PEER_IP, 80);
 
-    told.tcp = stack_tcp_open(&told_events, &told);
+    told.tcp = stack_tcp_open(AF_INET, &told_events, &told);
     ck_assert_int_eq(stack_tcp_connect(told.tcp, &address), 0);
     stack_turn();
     ck_assert_uint_eq(wire_count(), 1); /* the question */
