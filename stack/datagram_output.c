@@ -14,6 +14,7 @@
 
 #include "datagram_socket.h"
 #include "gather.h"
+#include "interface.h"
 #include "loop_netif.h"
 #include "port.h"
 #include "wire_netif.h"
@@ -185,7 +186,8 @@ int datagram_output_send(const struct datagram_packet *packet)
         put_ip6_header(packet, p);
     else
         put_ip4_header(packet, p, mtu);
-    if (route->broadcast || (route->multicast && packet->loop))
+    if (route->broadcast || (route->multicast && packet->loop && route->netif != loop_netif() &&
+                             datagram_multicast_has_members(STACK_INTERFACE_WIRE, &route->destination)))
         loop_output_from_wire(p);
     if (route->multicast && packet->ttl == 0)
         return 0; /* for this host only */

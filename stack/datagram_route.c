@@ -58,8 +58,12 @@ static int find_ip4(unsigned interface, struct datagram_route *route)
     route->netif = wire;
     route->multicast = ip4_addr_ismulticast(destination);
     route->broadcast = wire_netif_is_broadcast(destination);
+    if (interface == 0 && (route->multicast || route->broadcast) && ip4_addr_isloopback(source))
+        interface = STACK_INTERFACE_LOOP; /* Linux: that of the source */
     if (interface == STACK_INTERFACE_LOOP) {
-        route->netif = NULL;
+        route->netif = route->multicast ? loop_netif() : NULL;
+        if (ip4_addr_isany_val(*source))
+            IP4_ADDR(source, 127, 0, 0, 1);
         return 0;
     }
     if (!route_find(destination, NULL, &found)) {
@@ -95,8 +99,13 @@ static int find_ip6(unsigned interface, struct datagram_route *route)
         return 0;
     }
     route->multicast = ip6_addr_ismulticast(destination);
-    if (interface == STACK_INTERFACE_LOOP)
+    if (interface == STACK_INTERFACE_LOOP) {
+        route->netif = route->multicast ? loop_netif() : NULL;
+        ip6_addr_assign_zone(destination, IP6_UNKNOWN, loop_netif());
+        if (ip6_addr_isany(source))
+            ip6_addr_set_loopback(source);
         return 0;
+    }
     route->netif = wire;
     if (!ip6_addr_has_zone(destination))
         ip6_addr_assign_zone(destination, IP6_UNKNOWN, wire);

@@ -8,9 +8,11 @@
  *   datagram_receive.c  takes packets from lwIP's IP layer (it stands in for lwIP's raw.c) and hands them to sockets;
  *   datagram_table.c    finds the sockets;
  *   datagram_bind.c     bind and connect;
+ *   datagram_multicast.c  groups;
  *   datagram_send.c     what a program sends becomes packets;
  *   datagram_route.c    where they go, and from which address;
- *   datagram_output.c   IP headers, checksums, fragments, copies for members on this host.
+ *   datagram_output.c   IP headers, checksums, fragments, copies for members on this host;
+ *   datagram_error.c    ICMP errors about what was sent.
  *
  * A socket holds no data: what comes is handed on in the same call, or lost; what is sent leaves in the same call.
  */
@@ -75,6 +77,7 @@ struct stack_datagram *stack_datagram_open(enum stack_datagram_kind kind, int fa
 
 void stack_datagram_close(struct stack_datagram *datagram)
 {
+    datagram_multicast_leave_all(datagram);
     datagram_table_remove(datagram);
     *datagram->all_link = datagram->all_next;
     if (datagram->all_next != NULL)

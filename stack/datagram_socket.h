@@ -27,6 +27,7 @@ struct stack_datagram {
     uint16_t local_port; /* 0: none yet */
     uint16_t peer_port;
     int options[STACK_DATAGRAM_OPTION_COUNT];
+    struct datagram_membership *memberships; /* owned; datagram_multicast.c */
 
     /* datagram_table.c; each link points at the pointer to us, NULL: not in that table. */
     struct stack_datagram *all_next, **all_link;
@@ -86,6 +87,11 @@ struct stack_datagram *datagram_table_next(enum stack_datagram_kind kind, struct
 /* Does the socket want what source sends to the group? */
 bool datagram_multicast_allows(const struct stack_datagram *datagram, const ip_addr_t *group, const ip_addr_t *source,
                                unsigned interface);
+
+/* Is anybody on this host a member of the group, on this interface? */
+bool datagram_multicast_has_members(unsigned interface, const ip_addr_t *group);
+
+void datagram_multicast_leave_all(struct stack_datagram *datagram);
 
 /* ---- datagram_bind.c ---- */
 

@@ -47,7 +47,7 @@ static err_t loop_init(struct netif *netif)
     netif->output = loop_output;
     netif->output_ip6 = loop_output6;
     netif->mtu = 65535;
-    netif->flags = NETIF_FLAG_LINK_UP;
+    netif->flags = NETIF_FLAG_LINK_UP | NETIF_FLAG_IGMP | NETIF_FLAG_MLD6;
     NETIF_SET_CHECKSUM_CTRL(netif, 0);
     return ERR_OK;
 }
@@ -147,7 +147,11 @@ bool loop_pending(void)
 
 static void deliver4(struct pbuf *p)
 {
-    ip4_addr_copy(*ip_2_ip4(&loop.ip_addr), ((const struct ip_hdr *)p->payload)->dest);
+    ip4_addr_t destination;
+
+    ip4_addr_copy(destination, ((const struct ip_hdr *)p->payload)->dest);
+    if (!ip4_addr_ismulticast(&destination))
+        ip4_addr_copy(*ip_2_ip4(&loop.ip_addr), destination);
     tcp_time_wait_input(p, &loop);
     tcp_filter_replay();
     IP4_ADDR(ip_2_ip4(&loop.ip_addr), 127, 0, 0, 1);
@@ -162,7 +166,8 @@ static void deliver6(struct pbuf *p)
         wire_netif_input_looped(p);
         return;
     }
-    ip6_addr_copy(*ip_2_ip6(&loop.ip6_addr[0]), destination);
+    if (!ip6_addr_ismulticast(&destination))
+        ip6_addr_copy(*ip_2_ip6(&loop.ip6_addr[0]), destination);
     tcp_time_wait_input(p, &loop);
     tcp_filter_replay();
     ip6_addr_set_loopback(ip_2_ip6(&loop.ip6_addr[0]));

@@ -161,7 +161,8 @@ static err_t wire_netif_init(struct netif *it)
     it->hwaddr_len = 6;
     memcpy(it->hwaddr, config->mac, 6);
     NETIF_SET_CHECKSUM_CTRL(it, wire_netif_checksum_flags(false));
-    it->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET | NETIF_FLAG_LINK_UP | NETIF_FLAG_MLD6;
+    it->flags = NETIF_FLAG_BROADCAST | NETIF_FLAG_ETHARP | NETIF_FLAG_ETHERNET | NETIF_FLAG_LINK_UP | NETIF_FLAG_IGMP |
+                NETIF_FLAG_MLD6;
     return ERR_OK;
 }
 
@@ -296,6 +297,7 @@ static bool input_ip(const struct virtio_net_hdr *header, struct pbuf *p)
     bool trusted = (header->flags & (VIRTIO_NET_HDR_F_NEEDS_CSUM | VIRTIO_NET_HDR_F_DATA_VALID)) != 0;
     const struct own_address *own;
     ip4_addr_t source, destination;
+    uint8_t protocol;
 
     if (p->len < ETHERNET_SIZE + IP_HLEN) {
         pbuf_free(p);
@@ -315,8 +317,11 @@ static bool input_ip(const struct virtio_net_hdr *header, struct pbuf *p)
     NETIF_SET_CHECKSUM_CTRL(&netif, wire_netif_checksum_flags(trusted));
     if (p->next == NULL && ip[9] == IP_PROTO_ICMP && own != NULL)
         icmp_error_input(ip, p->len - ETHERNET_SIZE);
+    protocol = ip[9];
     pbuf_remove_header(p, ETHERNET_SIZE);
     process_ip(p, own, &destination);
+    if (protocol == IP_PROTO_IGMP)
+        tick_wake(); /* a router asked for groups */
     return true;
 }
 
@@ -344,7 +349,8 @@ static void input_frame(const struct virtio_net_hdr *header, struct pbuf *p, siz
     unsigned type = (unsigned)frame[12] << 8 | frame[13];
 
     if ((memcmp(frame, netif.hwaddr, 6) != 0 && memcmp(frame, broadcast, 6) != 0 &&
-         !(type == ETHTYPE_IPV6 && frame[0] == 0x33 && frame[1] == 0x33)) || /* of which groups, lwIP knows */
+         !(type == ETHTYPE_IPV6 && frame[0] == 0x33 && frame[1] == 0x33) && /* of which groups, lwIP knows */
+         !(type == ETHTYPE_IP && frame[0] == 1 && frame[1] == 0 && frame[2] == 0x5e)) ||
         !virtio_header_is_sane(header, frame, size))
         goto drop;
     if (type == ETHTYPE_IPV6) {

@@ -239,11 +239,11 @@ void peer_udp(const char *source, uint16_t source_port, const char *destination,
 /* Read an IPv4 header. */
 static void read_ip4(struct packet *packet, const uint8_t *ip, size_t size)
 {
-    size_t fragment = read_16(ip + 6);
+    size_t fragment = read_16(ip + 6), header_size = (size_t)(ip[0] & 15) * 4;
 
-    ck_assert_uint_eq(ip[0], 0x45);
+    ck_assert(ip[0] >> 4 == 4 && header_size >= IP4_SIZE && header_size <= size);
     ck_assert_uint_eq(read_16(ip + 2), size);
-    ck_assert_uint_eq(add_sum(0, ip, IP4_SIZE), 0xffff);
+    ck_assert_uint_eq(add_sum(0, ip, header_size), 0xffff);
     packet->from.sa.sa_family = packet->to.sa.sa_family = AF_INET;
     memcpy(&packet->from.in.sin_addr, ip + 12, 4);
     memcpy(&packet->to.in.sin_addr, ip + 16, 4);
@@ -254,8 +254,8 @@ static void read_ip4(struct packet *packet, const uint8_t *ip, size_t size)
     packet->offset = (fragment & IP_OFFMASK) * 8;
     packet->ttl = ip[8];
     packet->protocol = ip[9];
-    packet->data = ip + IP4_SIZE;
-    packet->size = size - IP4_SIZE;
+    packet->data = ip + header_size;
+    packet->size = size - header_size;
 }
 
 /* Read an IPv6 header, and a fragment header behind it. */
