@@ -18,7 +18,7 @@ STACK     = $(addprefix stack/, address.c block.c datagram_bind.c datagram_error
               datagram_table.c dns_servers.c gather.c icmp_error.c impairment.c interface.c isn.c loop_netif.c \
               path_mtu.c port.c receive_block.c route.c route6.c sockaddr.c stack.c \
               tcp_bind.c tcp_connect.c tcp_filter.c tcp_info.c tcp_listen.c tcp_option.c tcp_receive.c tcp_send.c \
-              tcp_socket.c tcp_time_wait.c tcp_timer.c tick.c wire_impair.c wire_netif.c wire_netif6.c \
+              tcp_socket.c tcp_time_wait.c tcp_timer.c tcp_window.c tick.c wire_impair.c wire_netif.c wire_netif6.c \
               wire_split.c wire_tap.c)
 SERVICE   = $(addprefix service/, capture.c client.c connect.c control_path.c control_socket.c listener.c log.c \
               interface_list.c loop.c options.c pair.c relay.c request.c socket.c) \

@@ -10,6 +10,7 @@
 #include "log.h"
 #include "pair.h"
 #include "relay.h"
+#include "sockopt.h"
 
 #include <errno.h>
 #include <string.h>
@@ -54,6 +55,7 @@ int connect_renew(struct socket *socket)
     socket->error = 0;
     socket->connect_reported = false;
     memset(&socket->local, 0, sizeof socket->local);
+    sockopt_apply_buffers(socket);
     return -ESTALE;
 }
 

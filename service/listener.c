@@ -143,6 +143,7 @@ static int enqueue(struct socket *listener, struct stack_tcp *tcp)
     child->connect_reported = true;
     sockopt_inherit(child, listener);
     child->tcp = tcp;
+    sockopt_apply_buffers(child);
     stack_tcp_adopt(tcp, &relay_tcp_events, child);
     (void)stack_tcp_local_address(tcp, &child->local);
     (void)stack_tcp_peer_address(tcp, &child->peer);

@@ -87,11 +87,9 @@ enum sockopt_number {
     NUMBER_MULTICAST_ADDRESS,
     NUMBER_UNICAST_INTERFACE,
     NUMBER_PORT_RANGE,
-    NUMBER_LINGER2,
     NUMBER_DEFER_ACCEPT,
     NUMBER_WINDOW_CLAMP,
     NUMBER_QUICK_ACK,
-    NUMBER_NOTSENT_LOW_WATER,
     NUMBER_FAST_OPEN,
     NUMBER_THIN_TIMEOUTS,
     NUMBER_SAVE_SYN,
@@ -116,6 +114,9 @@ void sockopt_set_defaults(struct socket *socket);
 
 /* The options of a connection that was accepted: the listening socket's, but for those that Linux does not pass on. */
 void sockopt_inherit(struct socket *socket, const struct socket *listener);
+
+/* The sizes of buffers and windows that were set, made true: after a set, and for a new connection. */
+void sockopt_apply_buffers(struct socket *socket);
 
 /* What is set, for those who act on it. */
 bool sockopt_switch(const struct socket *socket, enum sockopt_switch which);

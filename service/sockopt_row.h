@@ -99,8 +99,8 @@ sockopt_getter sockopt_get_tos, sockopt_get_ttl, sockopt_get_mtu, sockopt_get_po
 sockopt_setter sockopt_set_tos, sockopt_set_ttl, sockopt_set_options, sockopt_set_unicast_interface, sockopt_set_port_range;
 
 /* sockopt_tcp.c: IPPROTO_TCP */
-sockopt_getter sockopt_get_mss, sockopt_get_info, sockopt_get_congestion, sockopt_get_queue_sequence, sockopt_get_time;
+sockopt_getter sockopt_get_mss, sockopt_get_info, sockopt_get_congestion, sockopt_get_linger2, sockopt_get_queue_sequence, sockopt_get_time;
 sockopt_setter sockopt_set_mss, sockopt_set_congestion, sockopt_set_window_clamp, sockopt_set_linger2,
-    sockopt_set_defer_accept, sockopt_set_protocol_name, sockopt_set_queue_sequence;
+    sockopt_set_quick_ack, sockopt_set_defer_accept, sockopt_set_protocol_name, sockopt_set_queue_sequence;
 
 #endif

@@ -1,4 +1,5 @@
 /* sockopt_socket.c - the options at SOL_SOCKET that have a structure or a rule of their own. */
+#include "log.h"
 #include "sockopt_row.h"
 
 #include <errno.h>
@@ -14,6 +15,9 @@
 #define BUFFER_SET_MAX 212992 /* net.core.wmem_max and rmem_max by default */
 #define SEND_BUFFER_MIN 4608
 #define RECEIVE_BUFFER_MIN 2304
+/* SO_BUF_LOCK. */
+#define SOCK_SNDBUF_LOCK 1
+#define SOCK_RCVBUF_LOCK 2
 #define PRIORITY_MAX 6 /* for those who are not root */
 #define TIMESTAMPING_MASK ((1 << 19) - 1) /* of Linux 6.18: SOF_TIMESTAMPING_MASK */
 #define TIMESTAMPING_OPT_ID_TCP (1 << 16)
@@ -170,6 +174,28 @@ int sockopt_set_cpu(struct socket *socket, const struct sockopt_row *row, const 
     return 0;
 }
 
+void sockopt_apply_buffers(struct socket *socket)
+{
+    const int locked = sockopt_number(socket, NUMBER_BUFFER_LOCK), clamp = sockopt_number(socket, NUMBER_WINDOW_CLAMP);
+    int receive = sockopt_number(socket, NUMBER_RECEIVE_BUFFER), window = 0;
+
+    if (socket->type != SOCK_STREAM)
+        return;
+    if (locked & SOCK_SNDBUF_LOCK)
+        (void)sockopt_set_stack(socket, STACK_TCP_SEND_BUFFER, sockopt_number(socket, NUMBER_SEND_BUFFER));
+    if (locked & SOCK_RCVBUF_LOCK)
+        window = receive / 2;
+    if (clamp > 0 && (window == 0 || clamp < window))
+        window = clamp;
+    if (window == 0)
+        return;
+    (void)sockopt_set_stack(socket, STACK_TCP_RECEIVE_WINDOW, window);
+    receive = MIN(receive, 2 * window) / 2; /* the kernel doubles it */
+    if (socket->pair_fd >= 0 && socket->state != PROTOCOL_STATE_LISTENING &&
+        setsockopt(socket->pair_fd, SOL_SOCKET, SO_SNDBUF, &receive, sizeof receive) < 0)
+        log_warn("sockopt: socket %llu: SO_SNDBUF", (unsigned long long)socket->id);
+}
+
 /* SO_SNDBUF, SO_RCVBUF, and the FORCE variants without the system's bound: doubled for Linux's overhead. */
 int sockopt_set_buffer(struct socket *socket, const struct sockopt_row *row, const struct protocol_message *request,
                        int value, bool root)
@@ -184,7 +210,8 @@ int sockopt_set_buffer(struct socket *socket, const struct sockopt_row *row, con
     else if (value < 0 || value > BUFFER_SET_MAX) /* the kernel compares unsigned */
         value = BUFFER_SET_MAX;
     sockopt_note_number(socket, (enum sockopt_number)row->where, MAX(value * 2, is_send ? SEND_BUFFER_MIN : RECEIVE_BUFFER_MIN));
-    sockopt_note_number(socket, NUMBER_BUFFER_LOCK, sockopt_number(socket, NUMBER_BUFFER_LOCK) | (is_send ? 1 : 2));
+    sockopt_note_number(socket, NUMBER_BUFFER_LOCK, sockopt_number(socket, NUMBER_BUFFER_LOCK) | (is_send ? SOCK_SNDBUF_LOCK : SOCK_RCVBUF_LOCK));
+    sockopt_apply_buffers(socket);
     return 0;
 }
 

@@ -102,7 +102,26 @@ int sockopt_set_window_clamp(struct socket *socket, const struct sockopt_row *ro
     if (value == 0 && (socket->state == PROTOCOL_STATE_CONNECTED || socket->state == PROTOCOL_STATE_LISTENING))
         return -EINVAL;
     sockopt_note_number(socket, NUMBER_WINDOW_CLAMP, value == 0 ? 0 : MAX(value, WINDOW_CLAMP_MIN));
+    sockopt_apply_buffers(socket);
     return 0;
+}
+
+/* TCP_QUICKACK: on by default, but what the stack does by itself is to acknowledge every other segment. */
+int sockopt_set_quick_ack(struct socket *socket, const struct sockopt_row *row, const struct protocol_message *request,
+                          int value, bool root)
+{
+    (void)row;
+    (void)request;
+    (void)root;
+    sockopt_note_number(socket, NUMBER_QUICK_ACK, value != 0);
+    return sockopt_set_stack(socket, STACK_TCP_QUICKACK, value != 0);
+}
+
+int sockopt_get_linger2(const struct socket *socket, const struct sockopt_row *row,
+                        const struct protocol_message *request, struct protocol_message *reply)
+{
+    (void)row;
+    return sockopt_answer_int(request, reply, sockopt_get_stack(socket, STACK_TCP_LINGER2));
 }
 
 /* TCP_LINGER2: negative: no FIN-WAIT-2 at all. */
@@ -113,8 +132,7 @@ int sockopt_set_linger2(struct socket *socket, const struct sockopt_row *row, co
     (void)request;
     (void)root;
     value = value < 0 ? -1 : value == 0 ? LINGER2_DEFAULT_S : MIN(value, LINGER2_MAX_S);
-    sockopt_note_number(socket, NUMBER_LINGER2, value);
-    return 0;
+    return sockopt_set_stack(socket, STACK_TCP_LINGER2, value);
 }
 
 /* Seconds to wait for data, rounded up to when a SYN-ACK would be sent again (tcp(7), TCP_DEFER_ACCEPT). */

@@ -210,6 +210,11 @@ enum stack_tcp_option {
     STACK_IPV6_V6ONLY,      /* 0, 1; set before bind(), which sets it for a specific IPv6 address */
     STACK_IPV6_HOP_LIMIT,   /* 1 to 255, for connections over IPv6; over IPv4 it is the TTL */
     STACK_IPV6_TRAFFIC_CLASS, /* 0 to 255, likewise */
+    STACK_TCP_SEND_BUFFER,    /* bytes that the send queue takes; 0: the most */
+    STACK_TCP_RECEIVE_WINDOW, /* bytes; 0: the largest */
+    STACK_TCP_NOTSENT_LOWAT,  /* bytes not sent that the send queue takes; 0: all */
+    STACK_TCP_QUICKACK,       /* 0, 1: acknowledge each segment at once */
+    STACK_TCP_LINGER2,        /* seconds in FIN-WAIT-2 after a close; negative: none */
     STACK_TCP_OPTION_COUNT
 };
 int stack_tcp_set_option(struct stack_tcp *tcp, enum stack_tcp_option option, int value);

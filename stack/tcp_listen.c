@@ -35,6 +35,7 @@ err_t tcp_listen_passive_open(u8_t id, struct tcp_pcb_listen *listener, struct t
     tcp_bind_enter(tcp, &pcb->local_ip, pcb->local_port);
     tcp_socket_attach(tcp, pcb);
     tcp_option_apply_all(tcp);
+    tcp_window_start(tcp);
     return ERR_OK;
 }
 

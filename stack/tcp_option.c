@@ -6,7 +6,7 @@
 /* Linux's defaults: tcp(7), ip(7). */
 static const int defaults[STACK_TCP_OPTION_COUNT] = {
     [STACK_TCP_KEEPIDLE] = 7200, [STACK_TCP_KEEPINTVL] = 75, [STACK_TCP_KEEPCNT] = 9,
-    [STACK_TCP_SYNCNT] = 6,      [STACK_IP_TTL] = 64,         [STACK_IPV6_HOP_LIMIT] = 64,
+    [STACK_TCP_SYNCNT] = 6,      [STACK_TCP_LINGER2] = 60,    [STACK_IP_TTL] = 64,       [STACK_IPV6_HOP_LIMIT] = 64,
 };
 
 void tcp_option_set_defaults(struct stack_tcp *tcp)
@@ -87,6 +87,13 @@ int stack_tcp_set_option(struct stack_tcp *tcp, enum stack_tcp_option option, in
         return 0;
     tcp_option_apply(tcp, option);
     tcp_timer_wake();
+    if (option == STACK_TCP_RECEIVE_WINDOW)
+        tcp_window_change(tcp);
+    if (option == STACK_TCP_QUICKACK && value && (tcp->pcb->state == ESTABLISHED || tcp->pcb->state == CLOSE_WAIT) &&
+        (tcp->pcb->flags & TF_ACK_DELAY) != 0) {
+        tcp_ack_now(tcp->pcb);
+        tcp_output(tcp->pcb);
+    }
     /* What was held back may go now. */
     if ((option == STACK_TCP_CORK && !value) || (option == STACK_TCP_NODELAY && value))
         tcp_send_push(tcp, false);

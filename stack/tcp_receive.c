@@ -95,7 +95,7 @@ err_t tcp_receive_on_data(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t 
     tcp_timer_wake();
     if (p == NULL)
         tcp->received_fin = true;
-    else if (p->tot_len > pcb->mss)
+    else if (p->tot_len > pcb->mss || tcp->options[STACK_TCP_QUICKACK])
         tcp_ack_now(pcb); /* a super-segment stands for many: not one to delay the acknowledgement of */
     tcp->received_us = port_now_us;
     while (p != NULL) {
@@ -142,31 +142,6 @@ int stack_tcp_receive_peek(const struct stack_tcp *tcp, struct iovec *iov, int m
     return count;
 }
 
-/* Open lwIP's window by length bytes. */
-static void open_window(struct tcp_pcb *pcb, size_t length)
-{
-    u32_t announced = pcb->rcv_ann_right_edge - pcb->rcv_nxt;
-
-    if (pcb->state == CLOSE_WAIT) { /* nothing more will come: no need to tell the peer */
-        pcb->rcv_wnd = LWIP_MIN(pcb->rcv_wnd + (tcpwnd_size_t)length, TCP_WND_MAX(pcb));
-        return;
-    }
-    if (pcb->state < ESTABLISHED || pcb->state > CLOSE_WAIT)
-        return;
-    while (length > 0) {
-        u16_t n = (u16_t)LWIP_MIN(length, 0xffff);
-
-        tcp_recved(pcb, n);
-        length -= n;
-    }
-    /* A small window that has at least doubled is worth telling at once (Linux: tcp_cleanup_rbuf). */
-    if (2 * announced <= TCP_WND_MAX(pcb) && pcb->rcv_ann_wnd >= 2 * announced &&
-        pcb->rcv_ann_wnd - announced >= LWIP_MIN(pcb->mss, TCP_WND_MAX(pcb) / 2)) {
-        tcp_ack_now(pcb);
-        tcp_output(pcb);
-    }
-}
-
 void stack_tcp_receive_consume(struct stack_tcp *tcp, size_t length)
 {
     struct receive_queue *queue = &tcp->receive;
@@ -192,5 +167,5 @@ void stack_tcp_receive_consume(struct stack_tcp *tcp, size_t length)
         pbuf_free(p);
     }
     if (tcp->pcb != NULL && consumed > 0)
-        open_window(tcp->pcb, consumed);
+        tcp_window_open(tcp, consumed);
 }

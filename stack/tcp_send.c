@@ -110,9 +110,7 @@ static bool tcp_send_is_open(const struct stack_tcp *tcp)
 
 size_t stack_tcp_send_room(const struct stack_tcp *tcp)
 {
-    if (!tcp_send_is_open(tcp) || tcp->send.queued >= SEND_QUEUE_MAX)
-        return 0;
-    return SEND_QUEUE_MAX - tcp->send.queued;
+    return tcp_send_is_open(tcp) ? tcp_window_send_room(tcp, SEND_QUEUE_MAX) : 0;
 }
 
 int stack_tcp_send_reserve(struct stack_tcp *tcp, size_t want, struct iovec iov[STACK_TCP_IOV])
@@ -200,6 +198,7 @@ void tcp_send_start(struct stack_tcp *tcp)
     if (pcb->mss < MSS_MIN)
         pcb->mss = MSS_MIN;
     pcb->snd_buf = TCP_SND_BUF;
+    tcp_window_start(tcp);
     tcp->initial_window = true;
 }
 
@@ -372,6 +371,7 @@ u32_t *tcp_socket_on_segment(struct pbuf *p, struct tcp_hdr *header, const struc
         u8_t *option = (u8_t *)(header + 1);
 
         again = pcb->nrtx > 0;
+        header->wnd = lwip_htons(tcp_window_of_syn(tcp, lwip_ntohs(header->wnd)));
         if (maximum > 0 && option[0] == LWIP_TCP_OPT_MSS && (option[2] << 8 | option[3]) > maximum) {
             option[2] = (u8_t)(maximum >> 8);
             option[3] = (u8_t)maximum;

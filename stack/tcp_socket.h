@@ -79,6 +79,7 @@ struct stack_tcp {
     struct receive_queue receive;
     int options[STACK_TCP_OPTION_COUNT];
 
+    uint32_t window_debt;       /* bytes of the receive window that are not to open again */
     int soft_error;             /* errno of an ICMP message since data was last acknowledged; 0: none */
     uint64_t connect_us;        /* when the handshake began */
     uint64_t unresolved_us;     /* since when the neighbour's address is unknown; 0: it is known */
@@ -153,6 +154,18 @@ void tcp_send_start(struct stack_tcp *tcp);
 /* tcp_receive.c */
 err_t tcp_receive_on_data(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t error);
 void tcp_receive_release(struct stack_tcp *tcp);
+
+/* tcp_window.c */
+/* The connection is established, or its SYN was taken: begin with the window that was asked for. */
+void tcp_window_start(struct stack_tcp *tcp);
+/* What a SYN announces instead of window. */
+uint16_t tcp_window_of_syn(const struct stack_tcp *tcp, uint16_t window);
+/* The owner consumed length bytes. */
+void tcp_window_open(struct stack_tcp *tcp, size_t length);
+/* STACK_TCP_RECEIVE_WINDOW was set. */
+void tcp_window_change(struct stack_tcp *tcp);
+/* What the send queue takes now, of at most maximum bytes in it. */
+size_t tcp_window_send_room(const struct stack_tcp *tcp, size_t maximum);
 
 /* tcp_option.c */
 void tcp_option_set_defaults(struct stack_tcp *tcp);

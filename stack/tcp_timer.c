@@ -25,7 +25,6 @@
 #define LAZY_US 1000000u             /* for what is counted in seconds */
 #define RTO_MAX_TICKS (120000 / TCP_SLOW_INTERVAL) /* Linux: TCP_RTO_MAX */
 #define GIVE_UP_US 924600000u        /* Linux: tcp_retries2 = 15 doublings from 200 ms on, at most 120 s each */
-#define FIN_WAIT_US 60000000u        /* Linux: tcp_fin_timeout; lwIP would wait for 20 s */
 #define NEIGHBOUR_US 3000000u        /* Linux: 3 ARP requests, one a second */
 
 /* What a connection needs, least first. */
@@ -129,13 +128,14 @@ static int check_silence(struct stack_tcp *tcp)
 static void check_fin_wait(struct stack_tcp *tcp)
 {
     struct tcp_pcb *pcb = tcp->pcb;
+    uint64_t linger_us = (uint64_t)LWIP_MAX(tcp->options[STACK_TCP_LINGER2], 0) * 1000000;
 
     if (pcb->state != FIN_WAIT_2 || (pcb->flags & TF_RXCLOSED) == 0)
         return;
     if (tcp->fin_wait_us == 0)
         tcp->fin_wait_us = port_now_us;
     pcb->tmr = tcp_ticks;
-    if (port_now_us - tcp->fin_wait_us >= FIN_WAIT_US)
+    if (port_now_us - tcp->fin_wait_us >= linger_us)
         pcb->tmr -= 2 * TCP_FIN_WAIT_TIMEOUT / TCP_SLOW_INTERVAL;
 }
 

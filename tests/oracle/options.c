@@ -260,6 +260,23 @@ static void run_zerocopy(void)
     print_option(fd, &zerocopy, true);
 }
 
+/* A small SO_SNDBUF bounds what is taken from the program. */
+static void run_buffers_bound(void)
+{
+    static const struct option send_buffer = OPTION(SOL_SOCKET, SO_SNDBUF, 10000, true),
+                               receive_buffer = OPTION(SOL_SOCKET, SO_RCVBUF, 10000, true);
+    int port = oracle_peer_listen(5), fd = oracle_socket();
+
+    CALL(setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &send_buffer.value, sizeof send_buffer.value));
+    CALL(setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &receive_buffer.value, sizeof receive_buffer.value));
+    print_option(fd, &send_buffer, true);
+    print_option(fd, &receive_buffer, true);
+    CALL(oracle_connect(fd, oracle_peer_address(port)));
+    peer_do("accept 0");
+    oracle_say("less than 600 000 bytes fit: %d", oracle_fill(fd) < 600000);
+    oracle_print_poll(fd);
+}
+
 /* With a low-water mark neither poll() nor recv() is content with less. (Linux waits for so much beyond what it has
  * copied.) */
 static void try_low_water(bool with_poll)
@@ -334,6 +351,7 @@ const struct oracle_case oracle_cases[] = {
     {"ranges", run_ranges},
     {"structures", run_structures},
     {"zerocopy", run_zerocopy},
+    {"buffers_bound", run_buffers_bound},
     {"low_water", run_low_water},
     {"low_water_poll", run_low_water_poll},
     {"info", run_info},
