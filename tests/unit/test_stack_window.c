@@ -31,7 +31,7 @@ static void accept_with_window(void)
 
     stack_setup_plain();
     told = child = (struct told){0};
-    told.tcp = stack_tcp_open(&told_events, &told);
+    told.tcp = stack_tcp_open(AF_INET, &told_events, &told);
     ck_assert_int_eq(stack_tcp_set_option(told.tcp, STACK_TCP_RECEIVE_WINDOW, WINDOW), 0);
     ck_assert_int_eq(stack_tcp_bind(told.tcp, &address), 0);
     ck_assert_int_eq(stack_tcp_listen(told.tcp, NULL), 0);
