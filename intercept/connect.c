@@ -9,6 +9,7 @@
  */
 #include "address.h"
 #include "control.h"
+#include "datagram.h"
 #include "libc.h"
 #include "replace.h"
 #include "socket.h"
@@ -64,6 +65,21 @@ static int ask(int fd, const struct protocol_address *address, bool wait, const 
     return control_request_waiting(&message, fd, new_fd, timeout);
 }
 
+/* A datagram socket: the answer comes at once, and errors may come from now on. */
+static int connect_datagram(int fd, const struct protocol_address *peer)
+{
+    struct protocol_message message;
+    int error;
+
+    datagram_forget(fd);
+    control_prepare(&message, PROTOCOL_CONNECT);
+    message.address = *peer;
+    error = control_request(&message, fd, NULL);
+    if (error == 0)
+        descriptor_set(fd, DESCRIPTOR_DATAGRAM_ERRORS);
+    return error;
+}
+
 int socket_connect(int fd, const struct sockaddr *address, socklen_t length)
 {
     struct protocol_address peer;
@@ -81,6 +97,8 @@ int socket_connect(int fd, const struct sockaddr *address, socklen_t length)
         return error;
     if (length < sizeof(sa_family_t))
         return -EINVAL;
+    if (datagram_is(fd))
+        return connect_datagram(fd, &peer);
     if (address->sa_family == AF_UNSPEC)
         return dissolve(fd, &peer);
     wait = !(libc_fcntl(fd, F_GETFL, 0) & O_NONBLOCK);

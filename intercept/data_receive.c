@@ -8,10 +8,12 @@
 
 #include "address.h"
 #include "control.h"
+#include "datagram.h"
 #include "libc.h"
 #include "state.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <string.h>
 
 /* Flags of recv() that the pair would take differently. */
@@ -82,9 +84,12 @@ static ssize_t receive_special(int fd, size_t length, int flags)
 
 ssize_t data_read(int fd, void *buffer, size_t length)
 {
-    int error = length > 0 ? receive_begin(fd) : 0; /* reading nothing succeeds in any state */
+    int error;
     ssize_t got;
 
+    if (length > 0)
+        RETURN_IF_DATAGRAM(fd, datagram_recvfrom(fd, buffer, length, 0, NULL, NULL));
+    error = length > 0 ? receive_begin(fd) : 0; /* reading nothing succeeds in any state */
     if (error < 0)
         return error;
     got = libc_read(fd, buffer, length);
@@ -93,9 +98,13 @@ ssize_t data_read(int fd, void *buffer, size_t length)
 
 ssize_t data_readv(int fd, const struct iovec *iov, int count)
 {
-    int error = receive_begin(fd);
+    struct msghdr message = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)count};
+    int error;
     ssize_t got;
 
+    if (count > 0 && count <= IOV_MAX)
+        RETURN_IF_DATAGRAM(fd, datagram_recvmsg(fd, &message, 0));
+    error = receive_begin(fd);
     if (error < 0)
         return error;
     got = libc_readv(fd, iov, count);
@@ -104,9 +113,13 @@ ssize_t data_readv(int fd, const struct iovec *iov, int count)
 
 ssize_t data_preadv2(int fd, const struct iovec *iov, int count, off_t offset, int flags)
 {
-    int error = offset == -1 ? receive_begin(fd) : 0;
+    struct msghdr message = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)count};
+    int error;
     ssize_t got;
 
+    if (offset == -1 && count > 0 && count <= IOV_MAX && (flags & ~RWF_NOWAIT) == 0)
+        RETURN_IF_DATAGRAM(fd, datagram_recvmsg(fd, &message, flags & RWF_NOWAIT ? MSG_DONTWAIT : 0));
+    error = offset == -1 ? receive_begin(fd) : 0;
     if (error < 0)
         return error;
     got = libc_preadv2(fd, iov, count, offset, flags);
@@ -115,9 +128,11 @@ ssize_t data_preadv2(int fd, const struct iovec *iov, int count, off_t offset, i
 
 ssize_t data_recv(int fd, void *buffer, size_t length, int flags)
 {
-    int error = receive_begin(fd);
+    int error;
     ssize_t got;
 
+    RETURN_IF_DATAGRAM(fd, datagram_recvfrom(fd, buffer, length, flags, NULL, NULL));
+    error = receive_begin(fd);
     if (error < 0)
         return flags & MSG_ERRQUEUE ? -EAGAIN : error;
     if (__builtin_expect(flags & SPECIAL_FLAGS, 0) && descriptor_verify(fd) != DESCRIPTOR_FOREIGN)
@@ -133,6 +148,7 @@ ssize_t data_recvfrom(int fd, void *buffer, size_t length, int flags, struct soc
 
     if (address == NULL)
         return data_recv(fd, buffer, length, flags);
+    RETURN_IF_DATAGRAM(fd, datagram_recvfrom(fd, buffer, length, flags, address, address_length));
     if (descriptor_verify(fd) == DESCRIPTOR_FOREIGN)
         return STATE_RESULT(libc_recvfrom(fd, buffer, length, flags, address, address_length));
     got = data_recv(fd, buffer, length, flags);
@@ -156,10 +172,12 @@ static size_t iov_length(const struct iovec *iov, size_t count)
 
 ssize_t data_recvmsg(int fd, struct msghdr *message, int flags)
 {
-    int error = receive_begin(fd);
     struct msghdr plain;
+    int error;
     ssize_t got;
 
+    RETURN_IF_DATAGRAM(fd, datagram_recvmsg(fd, message, flags));
+    error = receive_begin(fd);
     if (error < 0)
         return flags & MSG_ERRQUEUE ? -EAGAIN : error;
     if (memory_check(message, sizeof *message) < 0)
@@ -206,6 +224,7 @@ int data_recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags, s
     struct timespec end = {0, 0};
     int done = 0;
 
+    RETURN_IF_DATAGRAM(fd, datagram_recvmmsg(fd, messages, count, flags, timeout));
     if (descriptor_verify(fd) == DESCRIPTOR_FOREIGN)
         return STATE_RESULT(libc_recvmmsg(fd, messages, count, flags, timeout));
     if (timeout != NULL) {

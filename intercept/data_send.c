@@ -8,6 +8,7 @@
 
 #include "address.h"
 #include "control.h"
+#include "datagram.h"
 #include "libc.h"
 #include "socket.h"
 #include "state.h"
@@ -81,8 +82,11 @@ static int send_error(int fd, int flags)
 
 ssize_t data_write(int fd, const void *buffer, size_t length)
 {
-    int error = plain_only ? SEND_FOREIGN : send_begin(fd, 0);
+    int error;
 
+    if (!plain_only)
+        RETURN_IF_DATAGRAM(fd, datagram_send(fd, buffer, length, 0, NULL, 0));
+    error = plain_only ? SEND_FOREIGN : send_begin(fd, 0);
     if (error == 0) {
         ssize_t sent = libc_send(fd, buffer, length, MSG_NOSIGNAL);
 
@@ -95,10 +99,13 @@ ssize_t data_write(int fd, const void *buffer, size_t length)
 
 ssize_t data_writev(int fd, const struct iovec *iov, int count)
 {
-    int error = plain_only || count < 0 || count > IOV_MAX ? SEND_FOREIGN : send_begin(fd, 0);
+    struct msghdr message = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)count};
+    int error;
 
+    if (!plain_only && count >= 0 && count <= IOV_MAX)
+        RETURN_IF_DATAGRAM(fd, datagram_sendmsg(fd, &message, 0));
+    error = plain_only || count < 0 || count > IOV_MAX ? SEND_FOREIGN : send_begin(fd, 0);
     if (error == 0) {
-        struct msghdr message = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)count};
         ssize_t sent = libc_sendmsg(fd, &message, MSG_NOSIGNAL);
 
         if (__builtin_expect(sent >= 0, 1))
@@ -110,8 +117,10 @@ ssize_t data_writev(int fd, const struct iovec *iov, int count)
 
 ssize_t data_send(int fd, const void *buffer, size_t length, int flags)
 {
-    int error = send_begin(fd, flags);
+    int error;
 
+    RETURN_IF_DATAGRAM(fd, datagram_send(fd, buffer, length, flags, NULL, 0));
+    error = send_begin(fd, flags);
     if (error == 0) {
         ssize_t sent = libc_send(fd, buffer, length, flags | MSG_NOSIGNAL);
 
@@ -127,6 +136,7 @@ ssize_t data_sendto(int fd, const void *buffer, size_t length, int flags, const 
 {
     if (address == NULL)
         return data_send(fd, buffer, length, flags);
+    RETURN_IF_DATAGRAM(fd, datagram_send(fd, buffer, length, flags, address, address_length));
     if (descriptor_verify(fd) == DESCRIPTOR_FOREIGN)
         return STATE_RESULT(libc_sendto(fd, buffer, length, flags, address, address_length));
     return data_send(fd, buffer, length, flags); /* TCP takes no notice of the address */
@@ -134,8 +144,10 @@ ssize_t data_sendto(int fd, const void *buffer, size_t length, int flags, const 
 
 ssize_t data_sendmsg(int fd, const struct msghdr *message, int flags)
 {
-    int error = send_begin(fd, flags);
+    int error;
 
+    RETURN_IF_DATAGRAM(fd, datagram_sendmsg(fd, message, flags));
+    error = send_begin(fd, flags);
     if (memory_check(message, sizeof *message) < 0)
         return -EFAULT;
     if (error == 0 && (message->msg_control != NULL || message->msg_name != NULL) &&
@@ -156,6 +168,7 @@ int data_sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
 {
     int done = 0;
 
+    RETURN_IF_DATAGRAM(fd, datagram_sendmmsg(fd, messages, count, flags));
     if (descriptor_verify(fd) == DESCRIPTOR_FOREIGN)
         return STATE_RESULT(libc_sendmmsg(fd, messages, count, flags));
     if (count > IOV_MAX)
@@ -218,9 +231,13 @@ static ssize_t pipe_release(const struct held_pipe *held, int fd, ssize_t result
 
 ssize_t data_pwritev2(int fd, const struct iovec *iov, int count, off_t offset, int flags)
 {
-    int error = offset == -1 && !plain_only ? send_begin(fd, 0) : SEND_FOREIGN;
+    struct msghdr message = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)count};
     struct held_pipe held;
+    int error;
 
+    if (offset == -1 && !plain_only && count >= 0 && count <= IOV_MAX && (flags & ~RWF_NOWAIT) == 0)
+        RETURN_IF_DATAGRAM(fd, datagram_sendmsg(fd, &message, flags & RWF_NOWAIT ? MSG_DONTWAIT : 0));
+    error = offset == -1 && !plain_only ? send_begin(fd, 0) : SEND_FOREIGN;
     if (error != 0)
         return error < 0 ? error : STATE_RESULT(libc_pwritev2(fd, iov, count, offset, flags));
     pipe_hold(&held);

@@ -66,7 +66,9 @@ enum descriptor_kind descriptor_verify(int fd)
         if (descriptor_address_is_ours(&address, length, &birth)) {
             kind = entry ? (enum descriptor_kind)__atomic_load_n(entry, __ATOMIC_RELAXED) : DESCRIPTOR_UNKNOWN;
             if (kind == DESCRIPTOR_UNKNOWN || kind == DESCRIPTOR_FOREIGN)
-                kind = birth == PROTOCOL_NAME_KIND_ACCEPTED ? DESCRIPTOR_DATA : DESCRIPTOR_EARLY;
+                kind = birth == PROTOCOL_NAME_KIND_ACCEPTED   ? DESCRIPTOR_DATA
+                       : birth == PROTOCOL_NAME_KIND_DATAGRAM ? DESCRIPTOR_DATAGRAM_ERRORS
+                                                              : DESCRIPTOR_EARLY;
         }
     } else {
         is_open = errno != EBADF;

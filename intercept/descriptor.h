@@ -14,6 +14,8 @@ enum descriptor_kind {
     DESCRIPTOR_DATA,       /* ours, was connected or accepted: reading and writing are the pair's business */
     DESCRIPTOR_CONNECTING, /* ours, has begun to connect: a write has to wait until the pair is writable */
     DESCRIPTOR_LISTENING,  /* ours, listens */
+    DESCRIPTOR_DATAGRAM,   /* ours, a datagram socket */
+    DESCRIPTOR_DATAGRAM_ERRORS, /* the same, which may have heard of errors: connected, with IP_RECVERR, or we don't know */
     DESCRIPTOR_EARLY,      /* ours, none of these (yet), or we don't know: ask the service for its state */
 };
 

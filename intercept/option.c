@@ -7,6 +7,7 @@
  */
 #include "address.h"
 #include "control.h"
+#include "datagram.h"
 #include "libc.h"
 #include "interface.h"
 #include "linger.h"
@@ -44,6 +45,8 @@ static int get_error(int fd)
     int error = 0;
     socklen_t length = sizeof error;
 
+    if (datagram_is(fd))
+        return datagram_take_error(fd);
     if (libc_getsockopt(fd, SOL_SOCKET, SO_ERROR, &error, &length) < 0 || error == 0)
         return 0;
     return control_cause(fd, error);
@@ -134,6 +137,8 @@ int socket_setsockopt(int fd, int level, int name, const void *value, socklen_t 
         memcpy(message.option, value, message.option_length);
     if (level == SOL_SOCKET && name == SO_LINGER && length >= sizeof(struct linger))
         linger_note(value);
+    if (datagram_is(fd))
+        datagram_note_option(fd, level, name);
     if (cannot_fail(fd, level, name, length))
         return control_send(&message, fd);
     return control_request(&message, fd, NULL);
@@ -162,6 +167,8 @@ int socket_ioctl(int fd, unsigned long request, void *argument)
         return interface_ioctl(fd, request, argument);
     switch (request) {
     case SIOCINQ: /* FIONREAD */
+        if (datagram_is(fd) && descriptor_verify(fd) != DESCRIPTOR_FOREIGN)
+            return memory_check(argument, sizeof(int)) < 0 ? -EFAULT : datagram_next_length(fd, argument);
         if (state_find(fd) == DESCRIPTOR_LISTENING)
             return -EINVAL;
         break;

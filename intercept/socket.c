@@ -5,6 +5,7 @@
 
 #include "address.h"
 #include "control.h"
+#include "datagram.h"
 #include "libc.h"
 #include "replace.h"
 #include "state.h"
@@ -28,7 +29,7 @@ bool socket_family_is_ours(int domain)
 }
 
 /* Does Linux refuse this before it looks for the family? Return: 0 or -errno. */
-static int check_type(int type, int protocol)
+static int check_type(int domain, int type, int protocol)
 {
     if ((type & ~TYPE_MASK & ~TYPE_FLAGS) != 0 || (type & TYPE_MASK) >= TYPE_COUNT)
         return -EINVAL;
@@ -37,9 +38,13 @@ static int check_type(int type, int protocol)
     switch (type & TYPE_MASK) {
     case SOCK_STREAM:
         return protocol == 0 || protocol == IPPROTO_TCP ? 0 : -EPROTONOSUPPORT;
-    case SOCK_DGRAM: /* DIFFERS: no UDP yet (tests/unit/test_intercept_calls.c) */
+    case SOCK_DGRAM: /* DIFFERS: no UDP-Lite (docs/differences.md) */
+        return protocol == 0 || protocol == IPPROTO_UDP ||
+                       protocol == (domain == AF_INET6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP)
+                   ? 0
+                   : -EPROTONOSUPPORT;
     case SOCK_RAW:
-        return -EPROTONOSUPPORT;
+        return protocol != 0 ? 0 : -EPROTONOSUPPORT;
     default:
         return -ESOCKTNOSUPPORT;
     }
@@ -48,7 +53,7 @@ static int check_type(int type, int protocol)
 int socket_create(int domain, int type, int protocol)
 {
     struct protocol_message message;
-    int error = check_type(type, protocol);
+    int error = check_type(domain, type, protocol);
     int fd;
 
     if (error < 0)
@@ -69,7 +74,12 @@ int socket_create(int domain, int type, int protocol)
         libc_fcntl(fd, F_SETFD, 0);
     if (type & SOCK_NONBLOCK)
         libc_fcntl(fd, F_SETFL, O_NONBLOCK);
-    descriptor_set(fd, DESCRIPTOR_EARLY);
+    if ((type & TYPE_MASK) == SOCK_STREAM) {
+        descriptor_set(fd, DESCRIPTOR_EARLY);
+    } else {
+        descriptor_set(fd, DESCRIPTOR_DATAGRAM);
+        datagram_forget(fd);
+    }
     return fd;
 }
 
@@ -80,6 +90,7 @@ int socket_bind(int fd, const struct sockaddr *address, socklen_t length)
 
     if (descriptor_verify(fd) == DESCRIPTOR_FOREIGN)
         return STATE_RESULT(libc_bind(fd, address, length));
+    datagram_forget(fd);
     control_prepare(&message, PROTOCOL_BIND);
     error = address_copy_in(&message.address, address, length);
     return error < 0 ? error : control_request(&message, fd, NULL);
@@ -224,6 +235,8 @@ int socket_accept(int fd, struct sockaddr *address, socklen_t *length, int flags
         kind = state_find(fd);
     if (kind == DESCRIPTOR_FOREIGN)
         return STATE_RESULT(libc_accept4(fd, address, length, flags));
+    if ((flags & ~TYPE_FLAGS) == 0 && datagram_is(fd))
+        return -EOPNOTSUPP;
     if ((flags & ~TYPE_FLAGS) != 0 || kind != DESCRIPTOR_LISTENING)
         return -EINVAL;
     error = check_number_is_free(fd);

@@ -7,6 +7,7 @@
  */
 #include "listener.h"
 
+#include "address.h"
 #include "log.h"
 #include "pair.h"
 #include "relay.h"
@@ -64,23 +65,12 @@ void listener_stop(struct socket *socket)
     socket_retire(socket);
 }
 
-static struct protocol_address to_wire_address(const union stack_address *address)
-{
-    struct protocol_address wire = {
-        .length = address->sa.sa_family == AF_INET6 ? sizeof address->in6 : sizeof address->in};
-
-    memcpy(wire.bytes, address, wire.length);
-    return wire;
-}
-
 /* Put one connection into the listening socket's pair. Return: 0 or -errno. */
 static int send_child(const struct socket *listener, const struct socket *child)
 {
     struct protocol_accepted accepted = {
         .magic = PROTOCOL_MAGIC,
         .version = PROTOCOL_VERSION,
-        .local = to_wire_address(&child->local),
-        .peer = to_wire_address(&child->peer),
     };
     struct iovec iov = {&accepted, sizeof accepted};
     union {
@@ -90,6 +80,8 @@ static int send_child(const struct socket *listener, const struct socket *child)
     struct msghdr message = {
         .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
 
+    address_write(&accepted.local, &child->local);
+    address_write(&accepted.peer, &child->peer);
     memcpy(CMSG_DATA(&control.header), &child->program_fd, sizeof child->program_fd);
     return sendmsg(listener->pair_fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
 }

@@ -10,6 +10,7 @@
 
 #include "client.h"
 #include "connect.h"
+#include "datagram.h"
 #include "listener.h"
 #include "log.h"
 #include "relay.h"
@@ -91,6 +92,9 @@ static void begin_stop(void)
     for (socket = TAILQ_FIRST(&socket_live); socket != NULL;) {
         if (socket->state == PROTOCOL_STATE_CONNECTED && socket->listener == NULL) {
             socket = TAILQ_NEXT(socket, state_link);
+        } else if (socket->datagram != NULL) {
+            datagram_end(socket);
+            socket = TAILQ_FIRST(&socket_live);
         } else {
             socket_destroy(socket);
             socket = TAILQ_FIRST(&socket_live);
@@ -114,6 +118,10 @@ static void handle_socket(struct socket *socket, uint32_t events)
 {
     if (socket->pair_fd < 0)
         return; /* retired earlier in this turn */
+    if (socket->datagram != NULL) {
+        datagram_handle_pair(socket, events);
+        return;
+    }
     switch (socket->state) {
     case PROTOCOL_STATE_CONNECTED:
         relay_handle_pair(socket, events);
@@ -185,7 +193,10 @@ static void run_work(void)
     struct socket *socket;
 
     while ((socket = TAILQ_FIRST(&socket_busy)) != NULL) {
-        relay_run(socket);
+        if (socket->datagram != NULL)
+            datagram_run(socket);
+        else
+            relay_run(socket);
         if (socket == last)
             break;
     }

@@ -41,6 +41,9 @@
  */
 #define SEND_BUFFER 212992
 
+/* SO_RCVBUF of a new datagram socket: net.core.rmem_default. */
+#define DATAGRAM_BUFFER 212992
+
 static char instance[17]; /* hexadecimal, so that two services never give the same name */
 static int filler_fd = -1; /* a file of FILLER_BYTES zeros */
 static int held_send_buffer; /* what setsockopt() is given for the program's end of a pair that begins held */
@@ -115,18 +118,19 @@ static int set_send_buffer(int fd, int size)
 
 int pair_make(struct pair *pair, char kind, uint64_t id)
 {
+    const int type = kind == PROTOCOL_NAME_KIND_DATAGRAM ? SOCK_SEQPACKET : SOCK_STREAM;
     int fds[2];
     struct stat status;
     int error;
 
-    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0) {
+    if (socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, fds) < 0) {
         *pair = (struct pair){-1, -1, 0};
         return -errno;
     }
     *pair = (struct pair){.service_fd = fds[0], .program_fd = fds[1]};
     error = bind_name(pair->service_fd, kind, id);
-    if (error == 0)
-        error = set_send_buffer(pair->service_fd, SEND_BUFFER);
+    if (error == 0) /* a datagram socket's is its SO_RCVBUF */
+        error = set_send_buffer(pair->service_fd, type == SOCK_STREAM ? SEND_BUFFER : DATAGRAM_BUFFER / 2);
     if (error == 0)
         error = set_send_buffer(pair->program_fd, kind == PROTOCOL_NAME_KIND_SOCKET ? held_send_buffer : SEND_BUFFER);
     if (error == 0 && fstat(pair->program_fd, &status) < 0)

@@ -1,5 +1,5 @@
 /*
- * pair.h - the AF_UNIX stream pair that stands for one socket.
+ * pair.h - the AF_UNIX pair that stands for one socket: a stream, or for datagram sockets SOCK_SEQPACKET.
  *
  * The program holds one end, the service the other. The state of the pair mirrors TCP's, so that poll, read and write
  * in the kernel say what they would say of a TCP socket. The rules, and the kernel behaviour behind each, are in docs/rxtx.md

@@ -28,7 +28,7 @@
 #include <stdint.h>
 
 #define PROTOCOL_MAGIC 0x7373746bu /* "sstk" */
-#define PROTOCOL_VERSION 1u
+#define PROTOCOL_VERSION 2u
 
 /* The abstract name of the service's end is '\0' PROTOCOL_NAME_PREFIX KIND '/' INSTANCE '/' ID, printable. */
 #define PROTOCOL_NAME_PREFIX "sidestack/"
@@ -93,6 +93,14 @@ enum protocol_operation {
      * struct protocol_interface as there are and fit, args[0] how many there are in all. First come the interfaces, by index, then the addresses of
      * IPv4, then those of IPv6. */
     PROTOCOL_INTERFACES,
+
+    /* How did the datagram go that carried this number (protocol_datagram.number)? in: descriptor, args[0] the number. The result is what
+     * sending it gave; so the library learns the errno in the same call of the program. 0 also when the number is not known (any more). */
+    PROTOCOL_SEND_RESULT,
+
+    /* recvmsg(2) with MSG_ERRQUEUE. in: descriptor. Reply: address: where the datagram was to go; option: struct protocol_queued_error and as
+     * much of the datagram as fits. -EAGAIN: there is none. */
+    PROTOCOL_ERROR_QUEUE,
 
     PROTOCOL_OPERATION_COUNT
 };
@@ -164,24 +172,60 @@ struct protocol_accepted {
 _Static_assert(sizeof(struct protocol_accepted) == 72, "on the wire");
 _Static_assert(offsetof(struct protocol_accepted, peer) == 40, "on the wire");
 
-/* protocol_datagram.flags */
-#define PROTOCOL_DATAGRAM_ERROR 1u   /* service to program: no datagram, but a pending error: the next call of a program fails with .error, once */
+/*
+ * protocol_datagram.flags: what kind of message it is, and, from the service, which options the socket had on when the datagram came: recvmsg(2)
+ * has a control message for each.
+ */
+enum protocol_datagram_flag {
+    /* Service to program: no datagram, but a pending error: the next call of a program fails with .error, once. */
+    PROTOCOL_DATAGRAM_ERROR = 1u << 0,
+    /* Program to service: MSG_MORE: the datagram goes on in the next message. */
+    PROTOCOL_DATAGRAM_MORE = 1u << 1,
+    PROTOCOL_DATAGRAM_PKTINFO = 1u << 2,      /* IP_PKTINFO */
+    PROTOCOL_DATAGRAM_TTL = 1u << 3,          /* IP_RECVTTL */
+    PROTOCOL_DATAGRAM_TOS = 1u << 4,          /* IP_RECVTOS */
+    PROTOCOL_DATAGRAM_DESTINATION = 1u << 5,  /* IP_RECVORIGDSTADDR */
+    PROTOCOL_DATAGRAM_PKTINFO6 = 1u << 6,     /* IPV6_RECVPKTINFO */
+    PROTOCOL_DATAGRAM_HOP_LIMIT = 1u << 7,    /* IPV6_RECVHOPLIMIT */
+    PROTOCOL_DATAGRAM_CLASS = 1u << 8,        /* IPV6_RECVTCLASS */
+    PROTOCOL_DATAGRAM_DESTINATION6 = 1u << 9, /* IPV6_RECVORIGDSTADDR */
+    PROTOCOL_DATAGRAM_TIMESTAMP = 1u << 10,   /* SO_TIMESTAMP */
+    PROTOCOL_DATAGRAM_TIMESTAMPNS = 1u << 11, /* SO_TIMESTAMPNS */
+    PROTOCOL_DATAGRAM_GRO = 1u << 12,         /* UDP_GRO, and .segment is not 0 */
+    PROTOCOL_DATAGRAM_OVERFLOW = 1u << 13,    /* SO_RXQ_OVFL, and .number is not 0 */
+};
 
-/* Goes before the bytes of each datagram in the pair of a datagram socket. */
+/*
+ * Goes before the bytes of each datagram in the pair of a datagram socket. What a program writes by itself, without this header, is a datagram
+ * to the connected peer.
+ */
 struct protocol_datagram {
     uint32_t magic;   /* PROTOCOL_MAGIC */
     uint16_t version; /* PROTOCOL_VERSION */
-    uint16_t flags;   /* PROTOCOL_DATAGRAM_* */
+    uint16_t flags;   /* enum protocol_datagram_flag */
     int32_t error;    /* with PROTOCOL_DATAGRAM_ERROR: positive errno */
     uint32_t interface; /* index; to send: 0: by the route */
     int32_t ttl, tos;   /* to send: -1: the socket's */
     uint32_t segment;   /* UDP_SEGMENT, UDP_GRO: bytes; 0: none */
-    uint32_t zero;
+    uint32_t number;    /* datagrams that were lost so far, there being no room; to send: not 0: PROTOCOL_SEND_RESULT will ask */
     uint64_t received_ns; /* CLOCK_REALTIME; to send: 0 */
     struct protocol_address peer;  /* from whom; to whom, length 0: the connected peer */
     struct protocol_address local; /* sent to which of our addresses; to send: from which, length 0: chosen */
 };
 _Static_assert(sizeof(struct protocol_datagram) == 104, "on the wire");
 _Static_assert(offsetof(struct protocol_datagram, local) == 72, "on the wire");
+
+/* The option of a reply to PROTOCOL_ERROR_QUEUE. */
+struct protocol_queued_error {
+    uint8_t extended[16];              /* struct sock_extended_err */
+    struct protocol_address offender;  /* length 0: nobody said so */
+    uint32_t flags;                    /* PROTOCOL_DATAGRAM_*: of control messages that go with it */
+    uint32_t interface;
+    int32_t ttl, tos;
+    uint32_t length;                   /* of the payload that was kept */
+    uint8_t payload[PROTOCOL_OPTION_MAX - 68];
+};
+_Static_assert(sizeof(struct protocol_queued_error) == PROTOCOL_OPTION_MAX, "on the wire");
+_Static_assert(offsetof(struct protocol_queued_error, payload) == 68, "on the wire");
 
 #endif

@@ -1,7 +1,10 @@
 /* request.c - what each request of the control protocol does; protocol.h says what each carries. */
 #include "request.h"
 
+#include "address.h"
 #include "connect.h"
+#include "datagram.h"
+#include "datagram_option.h"
 #include "interface_list.h"
 #include "listener.h"
 #include "log.h"
@@ -17,8 +20,6 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-#define ADDRESS6_MIN 24 /* a struct sockaddr_in6 without a scope (Linux: SIN6_LEN_RFC2133) */
 
 /* Is the request about the socket whose descriptor rides with it? */
 static bool wants_descriptor(const struct protocol_message *request)
@@ -59,32 +60,63 @@ int request_check(const struct protocol_message *request, int fd)
     return 0;
 }
 
-static int make_socket(const struct protocol_message *request, struct request_context *context)
+/* Root, and whoever runs the service: the stack is that user's own. */
+static bool is_privileged(uid_t uid)
+{
+    return uid == 0 || uid == geteuid();
+}
+
+static int make_stream(int domain, int protocol, struct socket **made)
 {
     struct socket *socket;
     struct pair ends;
     int error;
 
-    if (request->args[0] != AF_INET && request->args[0] != AF_INET6)
+    if (domain != AF_INET && domain != AF_INET6)
         return -EAFNOSUPPORT;
-    if (request->args[1] != SOCK_STREAM)
-        return -ESOCKTNOSUPPORT;
-    if (request->args[2] != 0 && request->args[2] != IPPROTO_TCP)
+    if (protocol != 0 && protocol != IPPROTO_TCP)
         return -EPROTONOSUPPORT;
     error = socket_make(PROTOCOL_NAME_KIND_SOCKET, &socket);
     if (error < 0)
         return error;
+    socket->domain = domain;
+    socket->type = SOCK_STREAM;
+    socket->protocol = IPPROTO_TCP;
     ends = (struct pair){socket->pair_fd, socket->program_fd, socket->program_inode};
     error = pair_hold(&ends);
-    socket->tcp = error < 0 ? NULL : stack_tcp_open(request->args[0], &relay_tcp_events, socket);
+    socket->tcp = error < 0 ? NULL : stack_tcp_open(domain, &relay_tcp_events, socket);
     if (socket->tcp == NULL) {
         socket_destroy(socket);
         return error < 0 ? error : -ENOMEM;
     }
-    socket->domain = request->args[0];
-    socket->type = request->args[1];
-    socket->protocol = IPPROTO_TCP;
+    *made = socket;
+    return 0;
+}
+
+static int make_socket(const struct protocol_message *request, struct request_context *context)
+{
+    const int domain = request->args[0], type = request->args[1], protocol = request->args[2];
+    struct socket *socket;
+    int error;
+
+    if (domain != AF_INET && domain != AF_INET6)
+        return -EAFNOSUPPORT;
+    switch (type) {
+    case SOCK_STREAM:
+        error = make_stream(domain, protocol, &socket);
+        break;
+    case SOCK_DGRAM:
+    case SOCK_RAW:
+        error = datagram_make(domain, type, protocol, is_privileged(context->uid), &socket);
+        break;
+    default:
+        return -ESOCKTNOSUPPORT;
+    }
+    if (error < 0)
+        return error;
     sockopt_set_defaults(socket);
+    if (socket->datagram != NULL)
+        datagram_option_changed(socket, -1);
     context->reply_fd = socket->program_fd;
     socket->program_fd = -1;
     return 0;
@@ -93,25 +125,13 @@ static int make_socket(const struct protocol_message *request, struct request_co
 /* Read the address of a request. Return: 0, -EINVAL (too short for the socket's family) or -EAFNOSUPPORT (another family). */
 static int read_address(const struct socket *socket, const struct protocol_address *from, union stack_address *address)
 {
-    memset(address, 0, sizeof *address);
-    if (from->length < sizeof(sa_family_t))
-        return -EINVAL;
-    memcpy(address, from->bytes, from->length);
+    int error = address_read(from, address);
+
+    if (error < 0)
+        return error;
     if (address->sa.sa_family != socket->domain)
         return -EAFNOSUPPORT;
-    return from->length < (socket->domain == AF_INET6 ? ADDRESS6_MIN : sizeof address->in) ? -EINVAL : 0;
-}
-
-static void write_address(struct protocol_address *to, const union stack_address *address)
-{
-    to->length = address->sa.sa_family == AF_INET6 ? sizeof address->in6 : sizeof address->in;
-    memcpy(to->bytes, address, to->length);
-}
-
-/* Root, and whoever runs the service: the stack is that user's own. */
-static bool is_privileged(uid_t uid)
-{
-    return uid == 0 || uid == geteuid();
+    return from->length < (socket->domain == AF_INET6 ? ADDRESS_LENGTH6_MIN : sizeof address->in) ? -EINVAL : 0;
 }
 
 static bool may_use_port(uint16_t port, uid_t uid)
@@ -214,7 +234,7 @@ static int get_local_name(const struct socket *socket, struct protocol_message *
         if (socket->tcp != NULL)
             (void)stack_tcp_local_address(socket->tcp, &address);
     }
-    write_address(&reply->address, &address);
+    address_write(&reply->address, &address);
     return 0;
 }
 
@@ -231,7 +251,7 @@ static int get_peer_name(const struct socket *socket, struct protocol_message *r
         if (info.tcpi_state == TCP_CLOSE || info.tcpi_state == TCP_TIME_WAIT)
             return -ENOTCONN;
     }
-    write_address(&reply->address, &socket->peer);
+    address_write(&reply->address, &socket->peer);
     return 0;
 }
 
@@ -336,6 +356,8 @@ int request_execute(const struct protocol_message *request, struct protocol_mess
         socket = socket_find(status.st_ino);
     if (socket == NULL)
         return -ENOTSOCK;
+    if (socket->datagram != NULL)
+        return datagram_execute(socket, request, reply, context);
     switch ((enum protocol_operation)request->operation) {
     case PROTOCOL_BIND:
         return bind_socket(socket, request, context->uid);
@@ -359,6 +381,9 @@ int request_execute(const struct protocol_message *request, struct protocol_mess
         return get_status(socket, reply);
     case PROTOCOL_LINGER:
         return begin_linger(socket, reply);
+    case PROTOCOL_SEND_RESULT:
+    case PROTOCOL_ERROR_QUEUE:
+        return -EOPNOTSUPP;
     case PROTOCOL_SOCKET:
     case PROTOCOL_IMPAIR:
     case PROTOCOL_INTERFACES:

@@ -8,6 +8,7 @@
 #include "socket.h"
 
 #include "client.h"
+#include "datagram.h"
 #include "log.h"
 #include "pair.h"
 
@@ -21,6 +22,10 @@
 
 /* Retired records kept for questions; each is some 400 bytes. */
 #define SOCKET_RETIRED_MAX 4096
+
+/* Of a datagram socket only what comes: what goes finds room or is lost, and shutdown(2) is asked for. */
+#define STREAM_EVENTS (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
+#define DATAGRAM_EVENTS (EPOLLIN | EPOLLET)
 
 struct socket_list socket_live = TAILQ_HEAD_INITIALIZER(socket_live);
 struct socket_list socket_busy = TAILQ_HEAD_INITIALIZER(socket_busy);
@@ -88,7 +93,7 @@ static void hash_remove(struct socket *socket)
 }
 
 /* Adopt the pair: known by its inode, watched. Return: 0 or -errno (the pair is still the caller's). */
-static int take_pair(struct socket *socket, struct pair *pair)
+static int take_pair(struct socket *socket, struct pair *pair, uint32_t epoll_events)
 {
     struct socket *stranger = socket_find(pair->program_inode);
     int error;
@@ -96,7 +101,7 @@ static int take_pair(struct socket *socket, struct pair *pair)
     /* The kernel hands out an inode number again only after the old one's last descriptor is gone. */
     if (stranger != NULL)
         socket_destroy(stranger);
-    error = loop_watch(pair->service_fd, &socket->source, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
+    error = loop_watch(pair->service_fd, &socket->source, epoll_events);
     if (error < 0)
         return error;
     socket->pair_fd = pair->service_fd;
@@ -127,7 +132,7 @@ int socket_make(char kind, struct socket **made)
     error = pair_make(&pair, kind, socket->id);
     if (error < 0)
         goto out;
-    error = take_pair(socket, &pair);
+    error = take_pair(socket, &pair, kind == PROTOCOL_NAME_KIND_DATAGRAM ? DATAGRAM_EVENTS : STREAM_EVENTS);
     if (error < 0) {
         pair_close(&pair);
         goto out;
@@ -155,7 +160,7 @@ int socket_renew_pair(struct socket *socket)
     error = pair_hold(&pair);
     if (error == 0) {
         hash_remove(socket);
-        error = take_pair(socket, &pair);
+        error = take_pair(socket, &pair, STREAM_EVENTS);
     }
     if (error < 0) {
         pair_close(&pair);
@@ -256,6 +261,8 @@ void socket_destroy(struct socket *socket)
     else if (socket->tcp != NULL)
         stack_tcp_abort(socket->tcp);
     socket->tcp = NULL;
+    if (socket->datagram != NULL)
+        datagram_free(socket);
     hash_remove(socket);
     if (socket->pair_fd >= 0) {
         TAILQ_REMOVE(&socket_live, socket, state_link);

@@ -38,7 +38,7 @@ enum socket_work {
 
 /* Options that the stack need not know, as getsockopt() shows them. sockopt_table.c says what is where. */
 #define SOCKET_SWITCH_WORDS 2
-#define SOCKET_NUMBERS 40
+#define SOCKET_NUMBERS 56
 struct socket_options {
     uint64_t switches[SOCKET_SWITCH_WORDS]; /* a bit for each enum sockopt_switch */
     int numbers[SOCKET_NUMBERS];            /* by enum sockopt_number */
@@ -47,6 +47,7 @@ struct socket_options {
 };
 
 struct client;
+struct datagram;
 struct socket;
 TAILQ_HEAD(socket_list, socket);
 TAILQ_HEAD(client_list, client);
@@ -62,6 +63,7 @@ struct socket {
     int pair_fd;          /* owned; the service's end; -1: used up, the record is retired */
     ino_t program_inode;  /* of the program's end */
     struct stack_tcp *tcp; /* owned; NULL once TCP is done with it */
+    struct datagram *datagram; /* owned; NULL: a TCP socket. All that follows but .options is TCP's */
     bool lingers;         /* a close() was announced that waits for the last acknowledgement */
     bool wire_full;       /* TCP's send queue had no room: go on when there is */
 

@@ -98,6 +98,9 @@ sockopt_setter sockopt_set_linger, sockopt_set_device, sockopt_set_cpu, sockopt_
 sockopt_getter sockopt_get_tos, sockopt_get_ttl, sockopt_get_mtu, sockopt_get_port;
 sockopt_setter sockopt_set_tos, sockopt_set_ttl, sockopt_set_options, sockopt_set_unicast_interface, sockopt_set_port_range;
 
+/* sockopt_datagram.c: IPPROTO_IP, IPPROTO_IPV6, IPPROTO_UDP of datagram sockets */
+sockopt_setter sockopt_set_byte, sockopt_set_hops;
+
 /* sockopt_tcp.c: IPPROTO_TCP */
 sockopt_getter sockopt_get_mss, sockopt_get_info, sockopt_get_congestion, sockopt_get_linger2, sockopt_get_queue_sequence, sockopt_get_time;
 sockopt_setter sockopt_set_mss, sockopt_set_congestion, sockopt_set_window_clamp, sockopt_set_linger2,

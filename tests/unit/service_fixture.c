@@ -107,8 +107,7 @@ void service_turn_until_polled(int fd, short events)
     service_turn_until(is_polled, &(struct awaited){fd, events});
 }
 
-/* Execute a request about fd (-1: none), as the service does when one comes. Return: the descriptor of the reply or -1. */
-static int execute(struct protocol_message *request, int fd, struct protocol_message *reply, int result)
+int service_request(struct protocol_message *request, int fd, struct protocol_message *reply, int result)
 {
     struct request_context context = {.uid = service_client_uid, .fd = fd >= 0 ? dup(fd) : -1, .reply_fd = -1};
 
@@ -132,7 +131,7 @@ int service_socket(void)
 {
     struct protocol_message reply,
         request = {.operation = PROTOCOL_SOCKET, .args = {AF_INET, SOCK_STREAM, IPPROTO_TCP}};
-    int fd = execute(&request, -1, &reply, 0);
+    int fd = service_request(&request, -1, &reply, 0);
 
     ck_assert_int_ge(fd, 0);
     return fd;
@@ -143,14 +142,14 @@ void service_bind(int fd, const struct sockaddr_in *address, int result)
     struct protocol_message reply, request = {.operation = PROTOCOL_BIND};
 
     put_address(&request, address);
-    execute(&request, fd, &reply, result);
+    service_request(&request, fd, &reply, result);
 }
 
 void service_listen(int fd, int backlog, int result)
 {
     struct protocol_message reply, request = {.operation = PROTOCOL_LISTEN, .args = {backlog}};
 
-    execute(&request, fd, &reply, result);
+    service_request(&request, fd, &reply, result);
 }
 
 void service_connect(int fd, const struct sockaddr_in *peer, int result)
@@ -159,7 +158,7 @@ void service_connect(int fd, const struct sockaddr_in *peer, int result)
     int new_fd;
 
     put_address(&request, peer);
-    new_fd = execute(&request, fd, &reply, result);
+    new_fd = service_request(&request, fd, &reply, result);
     if (new_fd >= 0) { /* -ESTALE */
         ck_assert_int_eq(dup2(new_fd, fd), fd);
         close(new_fd);
@@ -172,7 +171,7 @@ void service_set_option(int fd, int level, int name, const void *value, size_t l
         request = {.operation = PROTOCOL_SETSOCKOPT, .args = {level, name}, .option_length = (uint32_t)length};
 
     memcpy(request.option, value, length);
-    execute(&request, fd, &reply, result);
+    service_request(&request, fd, &reply, result);
 }
 
 int service_get_option(int fd, int level, int name)
@@ -181,7 +180,7 @@ int service_get_option(int fd, int level, int name)
         request = {.operation = PROTOCOL_GETSOCKOPT, .args = {level, name}, .option_length = sizeof(int)};
     int value;
 
-    execute(&request, fd, &reply, 0);
+    service_request(&request, fd, &reply, 0);
     ck_assert_uint_eq(reply.option_length, sizeof value);
     memcpy(&value, reply.option, sizeof value);
     return value;
@@ -192,7 +191,7 @@ struct sockaddr_in service_local_address(int fd)
     struct protocol_message reply, request = {.operation = PROTOCOL_GETSOCKNAME};
     struct sockaddr_in address;
 
-    execute(&request, fd, &reply, 0);
+    service_request(&request, fd, &reply, 0);
     memcpy(&address, reply.address.bytes, sizeof address);
     return address;
 }

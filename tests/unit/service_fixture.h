@@ -26,6 +26,11 @@ short service_poll(int fd);
 /* Who makes the requests: 0 unless a test says otherwise. */
 extern uid_t service_client_uid;
 
+struct protocol_message;
+
+/* Execute a request about fd (-1: none), as the service does when one comes. Return: the descriptor of the reply or -1. */
+int service_request(struct protocol_message *request, int fd, struct protocol_message *reply, int result);
+
 /* The requests that a program would make; each fails the test unless it gives `result`. */
 int service_socket(void);
 void service_bind(int fd, const struct sockaddr_in *address, int result);

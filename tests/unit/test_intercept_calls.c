@@ -121,8 +121,9 @@ static void assert_socket_fails(int domain, int type, int protocol, int error)
 START_TEST(socket_refuses)
 {
     assert_socket_fails(AF_INET6, SOCK_STREAM, IPPROTO_UDP, EPROTONOSUPPORT);
-    assert_socket_fails(AF_INET, SOCK_DGRAM, 0, EPROTONOSUPPORT);
-    assert_socket_fails(AF_INET, SOCK_RAW, IPPROTO_ICMP, EPROTONOSUPPORT);
+    assert_socket_fails(AF_INET, SOCK_DGRAM, IPPROTO_UDPLITE, EPROTONOSUPPORT);
+    assert_socket_fails(AF_INET, SOCK_DGRAM, IPPROTO_ICMPV6, EPROTONOSUPPORT);
+    assert_socket_fails(AF_INET, SOCK_RAW, 0, EPROTONOSUPPORT);
     assert_socket_fails(AF_INET, SOCK_STREAM, IPPROTO_UDP, EPROTONOSUPPORT);
     assert_socket_fails(AF_INET, SOCK_STREAM, 262 /* MPTCP */, EPROTONOSUPPORT);
     assert_socket_fails(AF_INET, SOCK_STREAM, -1, EINVAL);

@@ -1,0 +1,91 @@
+/*
+ * datagram.h - sending, receiving and errors of datagram sockets of ours (UDP, ping, raw).
+ *
+ * All return what the call returns, or -errno; or DATAGRAM_FOREIGN when the descriptor is not ours after all, and the caller
+ * does what the program asked for.
+ */
+#ifndef SIDESTACK_INTERCEPT_DATAGRAM_H
+#define SIDESTACK_INTERCEPT_DATAGRAM_H
+
+#include "descriptor.h"
+
+#include <limits.h>
+#include <stdbool.h>
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <time.h>
+
+struct protocol_datagram;
+
+#define DATAGRAM_FOREIGN INT_MIN
+
+/* One array load. */
+static inline bool datagram_is(int fd)
+{
+    enum descriptor_kind kind = descriptor_kind(fd);
+
+    return kind == DESCRIPTOR_DATAGRAM || kind == DESCRIPTOR_DATAGRAM_ERRORS;
+}
+
+/* At the top of a function: let a datagram socket have its own way. */
+#define RETURN_IF_DATAGRAM(fd, call)                                                                                   \
+    do {                                                                                                               \
+        if (datagram_is(fd)) {                                                                                         \
+            ssize_t datagram_result = (call);                                                                          \
+            if (datagram_result != DATAGRAM_FOREIGN)                                                                   \
+                return (__typeof__(call))datagram_result;                                                              \
+        }                                                                                                              \
+    } while (0)
+
+/* ---- datagram_send.c ---- */
+
+ssize_t datagram_sendmsg(int fd, const struct msghdr *message, int flags);
+ssize_t datagram_send(int fd, const void *buffer, size_t length, int flags, const struct sockaddr *address,
+                      socklen_t address_length);
+int datagram_sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags);
+
+/* setsockopt(2) is about to be asked for. */
+void datagram_note_option(int fd, int level, int name);
+
+/* Something about the socket changed (bound, connected, an option): ask the service again before a datagram is sent unasked. */
+void datagram_forget(int fd);
+
+/* A datagram came from there: so one may be sent there. */
+void datagram_note_peer(int fd, const struct protocol_datagram *header);
+
+/* ---- datagram_receive.c ---- */
+
+ssize_t datagram_recvmsg(int fd, struct msghdr *message, int flags);
+ssize_t datagram_recvfrom(int fd, void *buffer, size_t length, int flags, struct sockaddr *address,
+                          socklen_t *address_length);
+int datagram_recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *timeout);
+
+/* FIONREAD: the length of the next datagram. */
+int datagram_next_length(int fd, int *length);
+
+/* ---- datagram_error.c ---- */
+
+/* Is it a message as the service writes it? */
+bool datagram_header_is_good(const struct protocol_datagram *header, size_t length);
+
+/* Take the pending error if it is the next thing in the pair. Return: positive errno or 0. errno is kept. */
+int datagram_take_error(int fd);
+
+/* The pair gave errno to a read or write, or its end. Return: -errno as the program shall see it, 0 for the end, or DATAGRAM_FOREIGN. */
+int datagram_pair_error(int fd, int error);
+
+/* recvmsg() with MSG_ERRQUEUE. */
+ssize_t datagram_receive_error(int fd, struct msghdr *message, int flags);
+
+/* Control messages on their way out, as the kernel's put_cmsg() writes them. */
+struct control_out {
+    char *next;
+    size_t room;
+    bool is_cut;
+};
+void control_out_put(struct control_out *out, int level, int type, const void *data, size_t length);
+
+/* Write the control messages that go with a datagram. */
+void datagram_put_control(struct control_out *out, const struct protocol_datagram *header);
+
+#endif
