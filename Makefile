@@ -13,21 +13,21 @@ INTERCEPT = service/control_path.c $(addprefix intercept/, address.c connect.c c
               datagram_error.c datagram_receive.c datagram_send.c descriptor.c export_data.c export_descriptor.c \
               export_interface.c export_process.c export_socket.c export_syscall.c interface.c interface_ioctl.c \
               libc.c linger.c option.c replace.c socket.c start.c state.c trace.c)
-STACK     = $(addprefix stack/, address.c block.c datagram_bind.c datagram_error.c \
+STACK     = $(addprefix stack/, address.c address_conflict.c block.c datagram_bind.c datagram_error.c \
               datagram_multicast.c datagram_output.c datagram_receive.c datagram_route.c datagram_send.c datagram_socket.c \
-              datagram_table.c dns_servers.c gather.c icmp_error.c impairment.c interface.c isn.c loop_netif.c \
+              datagram_table.c dhcp_client.c dns_servers.c gather.c icmp_error.c impairment.c interface.c isn.c learned.c loop_netif.c \
               path_mtu.c port.c receive_block.c route.c route6.c sockaddr.c stack.c \
               tcp_bind.c tcp_connect.c tcp_filter.c tcp_info.c tcp_listen.c tcp_option.c tcp_receive.c tcp_send.c \
               tcp_socket.c tcp_time_wait.c tcp_timer.c tcp_window.c tick.c wire_impair.c wire_netif.c wire_netif6.c \
               wire_split.c wire_tap.c)
 SERVICE   = $(addprefix service/, address.c capture.c client.c connect.c control_path.c control_socket.c datagram.c \
-              datagram_option.c datagram_relay.c interface_list.c listener.c log.c loop.c options.c pair.c relay.c \
+              datagram_option.c datagram_relay.c interface_list.c listener.c log.c loop.c network.c options.c pair.c relay.c \
               request.c socket.c) \
             $(addprefix service/sockopt, .c _datagram.c _ip.c _socket.c _table.c _tcp.c)
 TOOL      = $(addprefix service/, control_path.c sidestack_check.c sidestack_impair.c sidestack_run.c)
 LWIP      = $(addprefix core/, def.c inet_chksum.c init.c ip.c mem.c memp.c netif.c pbuf.c stats.c tcp.c \
               tcp_in.c tcp_out.c udp.c) netif/ethernet.c \
-            $(addprefix core/ipv4/, acd.c dhcp.c etharp.c icmp.c igmp.c ip4.c ip4_addr.c ip4_frag.c) \
+            $(addprefix core/ipv4/, dhcp.c etharp.c icmp.c igmp.c ip4.c ip4_addr.c ip4_frag.c) \
             $(addprefix core/ipv6/, dhcp6.c ethip6.c icmp6.c inet6.c ip6.c ip6_addr.c ip6_frag.c mld6.c nd6.c)
 # The files that hold main(): no part of what the unit tests link.
 SERVICE_MAIN = service/sidestackd.c

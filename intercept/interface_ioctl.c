@@ -274,10 +274,10 @@ int interface_ioctl(int fd, unsigned long request, void *argument)
         return -EPERM;
     if (kind == IOCTL_ARP)
         return -ENXIO; /* no such neighbour */
-    if (kind == IOCTL_ADDRESS && !is_ipv4(fd))
-        return -ENOTTY;
     if (kind != IOCTL_LIST && memory_check(argument, sizeof(struct ifreq)) < 0)
         return -EFAULT;
+    if (kind == IOCTL_ADDRESS && !is_ipv4(fd))
+        return -ENOTTY;
     error = interface_get_list(&list);
     if (error < 0)
         return error;

@@ -43,7 +43,8 @@ enum loop_state {
 static int epoll_fd = -1;
 static int signal_fd = -1, control_fd = -1; /* the caller's of loop_run() */
 static enum loop_state state;
-static uint64_t now_us, stop_deadline_us;
+static uint64_t now_us;
+static uint64_t deadline_us; /* of what the loop waits for; 0: none */
 static int wire_error;
 static uint64_t turn; /* counts them */
 
@@ -79,8 +80,8 @@ static void begin_stop(void)
 
     log_info("stopping: %zu sockets", socket_count());
     state = LOOP_STOPPING;
-    stop_deadline_us = now_us + STOP_GRACE_US;
-    if (epoll_ctl(epoll_fd, EPOLL_CTL_DEL, control_fd, NULL) < 0)
+    deadline_us = now_us + STOP_GRACE_US;
+    if (control_fd >= 0 && epoll_ctl(epoll_fd, EPOLL_CTL_DEL, control_fd, NULL) < 0)
         log_warn("loop: control socket");
     client_close_all();
     for (socket = TAILQ_FIRST(&socket_live); socket != NULL; socket = next) {
@@ -207,8 +208,8 @@ static const struct timespec *choose_wait(struct timespec *wait)
 {
     int64_t timer_us = TAILQ_EMPTY(&socket_busy) ? stack_timer_us() : 0;
 
-    if (state == LOOP_STOPPING) {
-        int64_t left_us = now_us < stop_deadline_us ? (int64_t)(stop_deadline_us - now_us) : 0;
+    if (deadline_us != 0) {
+        int64_t left_us = now_us < deadline_us ? (int64_t)(deadline_us - now_us) : 0;
 
         if (timer_us < 0 || timer_us > left_us)
             timer_us = left_us;
@@ -226,7 +227,7 @@ static bool stop_is_complete(void)
     if (state != LOOP_STOPPING)
         return false;
     stack_get_counters(&counters);
-    return (counters.sockets_unfinished == 0 && socket_count() == 0) || now_us >= stop_deadline_us;
+    return (counters.sockets_unfinished == 0 && socket_count() == 0) || now_us >= deadline_us;
 }
 
 static enum loop_source_kind kind_of(const struct epoll_event *event)
@@ -282,18 +283,44 @@ int loop_turn(void)
     return 0;
 }
 
+/* Watch what every turn needs, once. Return: 0 or -errno. */
+static int watch_inputs(int signals)
+{
+    static struct loop_source wire_source = {SOURCE_WIRE}, signal_source = {SOURCE_SIGNAL};
+    int error;
+
+    if (signal_fd == signals)
+        return 0;
+    error = loop_watch(signals, &signal_source, EPOLLIN);
+    signal_fd = signals;
+    if (error == 0 && stack_wire_fd() >= 0)
+        error = loop_watch(stack_wire_fd(), &wire_source, EPOLLIN);
+    return error;
+}
+
+int loop_run_until(int signals, bool (*done)(void), unsigned timeout_ms)
+{
+    int error = watch_inputs(signals);
+
+    deadline_us = now_us + timeout_ms * UINT64_C(1000);
+    while (error == 0 && state == LOOP_RUNNING && !done() && now_us < deadline_us)
+        error = loop_turn();
+    if (error < 0 || wire_error < 0)
+        return error < 0 ? error : wire_error;
+    if (state != LOOP_RUNNING)
+        return -EINTR;
+    deadline_us = 0;
+    return done() ? 0 : -ETIMEDOUT;
+}
+
 int loop_run(int signals, int control)
 {
-    static struct loop_source wire_source = {SOURCE_WIRE}, signal_source = {SOURCE_SIGNAL},
-                              control_source = {SOURCE_CONTROL};
-    int error = loop_watch(signals, &signal_source, EPOLLIN);
+    static struct loop_source control_source = {SOURCE_CONTROL};
+    int error = watch_inputs(signals);
 
-    signal_fd = signals;
     control_fd = control;
     if (error == 0)
         error = loop_watch(control_fd, &control_source, EPOLLIN);
-    if (error == 0 && stack_wire_fd() >= 0)
-        error = loop_watch(stack_wire_fd(), &wire_source, EPOLLIN);
     while (error == 0 && state != LOOP_ENDED && !stop_is_complete())
         error = loop_turn();
     return error < 0 ? error : wire_error;

@@ -2,6 +2,7 @@
 #ifndef SIDESTACK_LOOP_H
 #define SIDESTACK_LOOP_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum loop_source_kind {
@@ -30,6 +31,9 @@ int loop_turn(void);
 /* In the middle of a turn: handle what the pairs have to say by now. What a program did to one socket before it asks about another may not have been
  * looked at yet. Everything but pairs is level-triggered and comes again. */
 void loop_catch_up(void);
+
+/* Take turns, with the wire and signals only, until something is done. Return: 0, -ETIMEDOUT, -EINTR when a signal said to stop, or -errno. */
+int loop_run_until(int signals, bool (*done)(void), unsigned timeout_ms);
 
 /* Take turns until SIGTERM or SIGINT and the last connection has ended, or the wire breaks. Return: 0, or -errno when it broke. */
 int loop_run(int signals, int control);

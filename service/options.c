@@ -10,6 +10,7 @@
 #include "log.h"
 
 #include <arpa/inet.h>
+#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
 #include <ini.h>
@@ -160,6 +161,25 @@ static bool set_dns(struct options *options, const char *value)
     return true;
 }
 
+static bool set_switch(bool *on, const char *value)
+{
+    *on = strcmp(value, "on") == 0;
+    return *on || strcmp(value, "off") == 0;
+}
+
+static bool set_dhcp(struct options *options, const char *value)
+{
+    return set_switch(&options->dhcp, value);
+}
+
+static bool set_hostname(struct options *options, const char *value)
+{
+    for (const char *c = value; *c != '\0'; c++)
+        if (!isalnum((unsigned char)*c) && strchr("-.", *c) == NULL)
+            return false;
+    return copy_text(options->hostname, sizeof options->hostname, value);
+}
+
 static bool set_mtu(struct options *options, const char *value)
 {
     long mtu;
@@ -183,8 +203,7 @@ static bool set_mac(struct options *options, const char *value)
 
 static bool set_offload(struct options *options, const char *value)
 {
-    options->offload = strcmp(value, "on") == 0;
-    return options->offload || strcmp(value, "off") == 0;
+    return set_switch(&options->offload, value);
 }
 
 static bool set_impair(struct options *options, const char *value)
@@ -217,6 +236,9 @@ static bool set_ready_fd(struct options *options, const char *value)
     return true;
 }
 
+/* The argument of settings that stand alone on the command line, or with "=on" or "=off". */
+static const char switch_argument[] = "[=on|off]";
+
 static const struct setting {
     const char *name;
     bool (*set)(struct options *options, const char *value);
@@ -236,6 +258,9 @@ static const struct setting {
      "default route; once for IPv4 and once for IPv6"},
     {"route", set_route, "ROUTE", "NET/LEN via A, as in '10.2.0.0/16 via 10.1.2.1'",
      "'NET/LEN via A', a route by way of A; may be repeated"},
+    {"dhcp", set_dhcp, switch_argument, "on or off", "get an IPv4 address, routes and name servers by DHCP, and\n"
+     "                      wait for it, for 30 seconds at most"},
+    {"hostname", set_hostname, "NAME", "letters, digits, '.' and '-', at most 63", "name to tell a DHCP server"},
     {"dns", set_dns, "A", "an address, at most 8 of them", "name server; may be repeated"},
     {"mtu", set_mtu, "N", "576 to 65521", "largest IP packet in bytes (default: 1500)"},
     {"mac", set_mac, "MAC", "six octets as in 02:00:00:00:00:01, not a group address",
@@ -263,7 +288,8 @@ static void print_help(void)
     for (size_t i = 0; i < SETTING_COUNT; i++) {
         char left[32];
 
-        snprintf(left, sizeof left, "--%s %s", settings[i].name, settings[i].argument);
+        snprintf(left, sizeof left, "--%s%s%s", settings[i].name, settings[i].argument == switch_argument ? "" : " ",
+                 settings[i].argument);
         printf("  %-18s  %s\n", left, settings[i].help);
     }
     printf("  --help              show this help\n"
@@ -323,7 +349,8 @@ static void fill_long_options(struct option *table)
 {
     memset(table, 0, (OPTION_COUNT + 1) * sizeof *table);
     for (size_t i = 0; i < SETTING_COUNT; i++)
-        table[i] = (struct option){settings[i].name, required_argument, NULL, 'a'};
+        table[i] = (struct option){
+            settings[i].name, settings[i].argument == switch_argument ? optional_argument : required_argument, NULL, 'a'};
     table[OPTION_CONFIG] = (struct option){"config", required_argument, NULL, 'c'};
     table[OPTION_HELP] = (struct option){"help", no_argument, NULL, 'h'};
     table[OPTION_VERSION] = (struct option){"version", no_argument, NULL, 'V'};
@@ -355,9 +382,9 @@ static int read_arguments(int argc, char **argv, struct options *options, bool c
             if (!seen[index])
                 forget_for_command_line(settings[index].name, options);
             seen[index] = true;
-            if (!settings[index].set(options, optarg)) {
+            if (!settings[index].set(options, optarg != NULL ? optarg : "on")) {
                 fprintf(stderr, "sidestackd: --%s: expected %s, found '%s'\n", settings[index].name,
-                        settings[index].expected, optarg);
+                        settings[index].expected, optarg != NULL ? optarg : "on");
                 return 3;
             }
         }

@@ -27,6 +27,8 @@ struct options {
     size_t route_count;
     union stack_address dns[OPTIONS_DNS_MAX]; /* the port is 0 */
     size_t dns_count;
+    bool dhcp;
+    char hostname[64]; /* empty: none */
     uint16_t mtu;
     uint8_t mac[6];
     bool mac_given;

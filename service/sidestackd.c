@@ -6,6 +6,7 @@
 #include "control_socket.h"
 #include "log.h"
 #include "loop.h"
+#include "network.h"
 #include "options.h"
 #include "pair.h"
 #include "socket.h"
@@ -89,7 +90,10 @@ static int open_stack(const struct options *options)
                                   .addresses = options->addresses,
                                   .address_count = options->address_count,
                                   .routes = routes,
-                                  .mtu = options->mtu};
+                                  .mtu = options->mtu,
+                                  .dhcp = options->dhcp,
+                                  .hostname = options->hostname[0] != '\0' ? options->hostname : NULL,
+                                  .changed = network_changed};
     const char *message = "";
     int error;
 
@@ -143,16 +147,7 @@ static int report_ready(int fd)
 static void say_started(const struct options *options)
 {
     log_info("started: service %s at %s, device %s", options->name, options->socket_path, options->interface);
-    for (size_t i = 0; i < options->address_count; i++) {
-        const struct stack_prefix *prefix = &options->addresses[i];
-        char text[INET6_ADDRSTRLEN];
-
-        inet_ntop(prefix->address.sa.sa_family,
-                  prefix->address.sa.sa_family == AF_INET ? (const void *)&prefix->address.in.sin_addr
-                                                          : (const void *)&prefix->address.in6.sin6_addr,
-                  text, sizeof text);
-        log_info("address %s/%u", text, prefix->bits);
-    }
+    network_log_addresses();
     if (options->dns_count > 0)
         log_warnx("dns: names are still looked up by the program's own means; the servers given are not asked");
 }
@@ -190,6 +185,11 @@ static int serve(const struct options *options)
         log_error("control socket %s%s", options->socket_path,
                   error == -EADDRINUSE ? ": another service runs there" : "");
         goto out_stack;
+    }
+    error = network_wait(signal_fd);
+    if (error < 0) {
+        error = error == -EINTR ? 0 : error;
+        goto out_control;
     }
     say_started(options);
     if (options->ready_fd >= 0) {

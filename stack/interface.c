@@ -5,6 +5,7 @@
 #include <linux/if_addr.h>
 #include <string.h>
 
+#include "dhcp_client.h"
 #include "gather.h"
 #include "loop_netif.h"
 #include "route.h"
@@ -18,11 +19,13 @@
 #define LOOP_MTU 65536 /* as Linux; lwIP's netif has no room for more than 65 535 */
 
 static char wire_name[IF_NAMESIZE];
+static bool asked_dhcp; /* stack_config.dhcp */
 
 int interface_open(const struct stack_config *config)
 {
     int error = 0;
 
+    asked_dhcp = config->dhcp;
     address_open();
     route_open();
     route6_open();
@@ -54,6 +57,11 @@ int interface_open(const struct stack_config *config)
             error = route6_add(ip_2_ip6(&network), route->to.bits, ip_2_ip6(&via), ADDRESS_STATIC);
     }
     return error;
+}
+
+bool stack_is_configured(void)
+{
+    return !asked_dhcp || dhcp_client_is_bound();
 }
 
 int stack_get_interface(unsigned index, struct stack_interface *interface)

@@ -21,6 +21,9 @@
 #define STACK_ADDRESSES_MAX 16 /* on the wire, of each family, those that are learned included */
 #define STACK_ROUTES_MAX 32    /* of each family */
 
+#define STACK_NAME_SERVERS_MAX 24 /* learned: 8 of each source */
+#define STACK_DOMAINS_MAX 24
+
 /* An address with the length of its network's prefix. The port and the scope are 0. */
 struct stack_prefix {
     union stack_address address;
@@ -55,5 +58,14 @@ int stack_get_interface(unsigned index, struct stack_interface *interface);
 /* All addresses, those of the loopback first, in the order in which they were given. Return: how many there are, which may
  * be more than max. */
 size_t stack_get_addresses(struct stack_interface_address *addresses, size_t max);
+
+/* Does the stack have what the network was asked for (stack_config.dhcp)? */
+bool stack_is_configured(void);
+
+/* The name servers that the network told us of, the ones to ask first first. The port is 0. Return: how many, at most max. */
+size_t stack_get_name_servers(union stack_address *servers, size_t max);
+
+/* The domains in which to search for names, as the network told us; valid until the next change. Return: how many, at most max. */
+size_t stack_get_domains(const char **domains, size_t max);
 
 #endif

@@ -25,6 +25,21 @@ const ip6_addr_t *route6_gateway(struct netif *netif, const ip6_addr_t *destinat
 #define LWIP_HOOK_IP6_ROUTE(source, destination) loop_route6(source, destination)
 #define LWIP_HOOK_ND6_GET_GW(netif, destination) route6_gateway(netif, destination)
 
+/* dhcp_client.c: dhcp.c sets an address, writes a message, has an option that it does not know, counts its times. */
+void dhcp_client_set_address(struct netif *netif, const ip4_addr_t *address, const ip4_addr_t *mask,
+                             const ip4_addr_t *router);
+void dhcp_client_on_option(u8_t option, u8_t length, struct pbuf *p, u16_t at);
+u32_t dhcp_client_ticks(u32_t seconds);
+u16_t dhcp_client_append(u8_t type, u8_t *options, u16_t length);
+#define netif_set_addr(netif, address, mask, router) dhcp_client_set_address(netif, address, mask, router)
+#define LWIP_HOOK_DHCP_APPEND_OPTIONS(netif, dhcp, state, message, type, length) \
+    (*(length) = dhcp_client_append(type, (message)->options, *(length)))
+#define LWIP_HOOK_DHCP_PARSE_OPTION(netif, dhcp, state, message, type, option, length, p, at) \
+    do { \
+        (void)(message); \
+        dhcp_client_on_option(option, length, p, at); \
+    } while (0)
+
 /* tcp_filter.c: called for each segment that found its control block, before it is processed; not ERR_OK drops it. */
 err_t tcp_filter_segment(struct tcp_pcb *pcb, struct tcp_hdr *header, u16_t option_size, bool split, struct pbuf *p);
 #define LWIP_HOOK_TCP_INPACKET_PCB(pcb, header, optlen, opt1len, opt2, p) \

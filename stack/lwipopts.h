@@ -36,6 +36,18 @@
 #define LWIP_UDP 1
 #define LWIP_TCP 1
 #define LWIP_DHCP 1
+#define LWIP_NETIF_HOSTNAME 1
+#define LWIP_DHCP_MAX_DNS_SERVERS 0 /* dhcp_client.c reads them: */
+#define DHCP_ADD_EXTRA_REQUEST_OPTIONS , 6, 15, 26, 119, 121
+#define DHCP_OPTIONS_LEN 256        /* room for ours */
+#define DHCP_COARSE_TIMER_SECS 1
+#define DHCP_TIMEOUT_SIZE_T u32_t
+#define DHCP_DEFINE_CUSTOM_TIMEOUTS 1
+#define DHCP_SET_TIMEOUT_FROM_OFFERED_T0_LEASE(ticks, dhcp) ((ticks) = dhcp_client_ticks((dhcp)->offered_t0_lease))
+#define DHCP_SET_TIMEOUT_FROM_OFFERED_T1_RENEW(ticks, dhcp) ((ticks) = dhcp_client_ticks((dhcp)->offered_t1_renew))
+#define DHCP_SET_TIMEOUT_FROM_OFFERED_T2_REBIND(ticks, dhcp) ((ticks) = dhcp_client_ticks((dhcp)->offered_t2_rebind))
+#define DHCP_NEXT_TIMEOUT_THRESHOLD 60 /* seconds: RFC 2131 4.4.5 */
+#define DHCP_REQUEST_BACKOFF_SEQUENCE(tries) ((u16_t)(((tries) < 6 ? 1 << (tries) : 60) * 1000))
 #define LWIP_IGMP 1
 #define LWIP_DNS 1 /* so that DHCP and router advertisements ask for servers; dns.c itself is ours (dns_servers.c) */
 #define DNS_MAX_SERVERS 8
@@ -51,7 +63,7 @@
 #define ARP_QUEUEING 1
 #define ARP_QUEUE_LEN 101 /* Linux: unres_qlen; a datagram of 64 KB is 45 fragments */
 #define ETHARP_TRUST_IP_MAC 0
-#define ETHARP_SUPPORT_STATIC_ENTRIES 0
+#define ETHARP_SUPPORT_STATIC_ENTRIES 1 /* for the server, when an address is given back */
 
 /*
  * IPv6. The destination cache is searched from its start, and nd6.c counts its entries in signed 8-bit numbers; a

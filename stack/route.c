@@ -65,6 +65,8 @@ bool route_find(const ip4_addr_t *destination, ip4_addr_t *next_hop, ip4_addr_t 
         own = address_at(0);
     if (own == NULL)
         return false;
+    if (ip4_addr_isany(via))
+        via = destination; /* on the link */
     if (next_hop != NULL)
         ip4_addr_copy(*next_hop, *via);
     if (source != NULL)

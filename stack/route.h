@@ -7,7 +7,7 @@
 /* Start with none. */
 void route_open(void);
 
-/* Add a route to network/bits by way of a neighbour. Return: 0, -ENOSPC. */
+/* Add a route to network/bits by way of a neighbour; 0.0.0.0: it is on the link. Return: 0, -ENOSPC. */
 int route_add(ip4_addr_t network, uint8_t bits, ip4_addr_t via, enum address_origin origin);
 
 /* Drop all routes of one origin. */

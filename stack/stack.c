@@ -1,14 +1,18 @@
 /* stack.c - opening and closing the stack, and its turn in the loop. */
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "address.h"
+#include "address_conflict.h"
 #include "block.h"
 #include "datagram_socket.h"
 #include "dns_servers.h"
+#include "dhcp_client.h"
 #include "gather.h"
 #include "isn.h"
+#include "learned.h"
 #include "loop_netif.h"
 #include "path_mtu.h"
 #include "port.h"
@@ -54,7 +58,10 @@ int stack_open(const struct stack_config *config)
     loop_netif_open();
     error = wire_netif_open(config);
     if (error == 0) {
+        learned_open(config);
         error = interface_open(config);
+        if (error == 0)
+            error = dhcp_client_open(config);
         if (error < 0)
             wire_netif_close();
     }
@@ -76,6 +83,7 @@ void stack_close(void)
         return;
     tcp_socket_close_all();
     datagram_socket_close_all();
+    dhcp_client_close();
     gather_flush();
     loop_netif_close();
     wire_netif_close();
@@ -115,6 +123,12 @@ static int64_t wire_timer_us(void)
     return due_us <= port_now_us ? 0 : (int64_t)(due_us - port_now_us);
 }
 
+/* Microseconds until what we ask the network for has something to do; -1: never. */
+static int64_t configuration_timer_us(void)
+{
+    return earlier(learned_timer_us(), earlier(address_conflict_timer_us(), dhcp_client_timer_us()));
+}
+
 int64_t stack_timer_us(void)
 {
     int tcp_ms = tcp_timer_ms();
@@ -122,14 +136,15 @@ int64_t stack_timer_us(void)
 
     if (loop_pending())
         return 0;
-    return earlier(wire_timer_us(), earlier(tcp_ms < 0 ? -1 : tcp_ms * 1000ll, wire_ms < 0 ? -1 : wire_ms * 1000ll));
+    return earlier(earlier(wire_timer_us(), configuration_timer_us()),
+                   earlier(tcp_ms < 0 ? -1 : tcp_ms * 1000ll, wire_ms < 0 ? -1 : wire_ms * 1000ll));
 }
 
 int stack_timer_ms(void)
 {
     int64_t timer_us = stack_timer_us();
 
-    return timer_us < 0 ? -1 : (int)((timer_us + 999) / 1000);
+    return timer_us < 0 ? -1 : (int)LWIP_MIN((timer_us + 999) / 1000, INT_MAX);
 }
 
 void stack_run_timers(void)
@@ -138,7 +153,10 @@ void stack_run_timers(void)
         (void)wire_netif_receive(FRAMES_A_TURN); /* a broken wire shows when it is polled */
     loop_deliver(LOOP_PACKETS_A_TURN);
     tick_run();
+    address_conflict_run();
+    dhcp_client_run();
     tcp_timer_run();
+    learned_run();
 }
 
 int stack_impair(const char *settings, char *text, size_t size)

@@ -43,6 +43,11 @@ struct stack_config {
     uint16_t mtu;                    /* 576 to 65521, bytes of IP packet */
     uint8_t mac[6];                  /* the stack's own, not the device's other end */
     bool impairable;                 /* wire is one of wire_impair_open() */
+    bool dhcp;                       /* ask for an IPv4 address by DHCP */
+    const char *hostname;            /* that a DHCP server is told; NULL: none */
+    /* Addresses, routes, or what the network told us of name servers changed; called from stack_run_timers(). NULL: nobody is told. */
+    void (*changed)(void *context);
+    void *changed_context;
 };
 
 /* Figures since stack_open(). */

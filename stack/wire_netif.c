@@ -25,8 +25,11 @@
 #include <errno.h>
 #include <string.h>
 
+#include "lwip/prot/iana.h"
+#include "lwip/prot/udp.h"
 #include "netif/ethernet.h"
 
+#include "dhcp_client.h"
 #include "gather.h"
 #include "icmp_error.h"
 #include "loop_netif.h"
@@ -58,12 +61,15 @@ static void assume(const ip4_addr_t *address, u32_t mask)
     ip_2_ip4(&netif.netmask)->addr = mask;
 }
 
+void wire_netif_assume(const struct own_address *own)
+{
+    assume(own != NULL ? &own->address : IP4_ADDR_ANY4, IPADDR_NONE);
+}
+
 /* The same for one of our addresses; NULL: the first, if there is one. */
 static void assume_own(const struct own_address *own)
 {
-    if (own == NULL)
-        own = address_at(0);
-    assume(own != NULL ? &own->address : IP4_ADDR_ANY4, IPADDR_NONE);
+    wire_netif_assume(own != NULL ? own : address_at(0));
 }
 
 struct netif *wire_netif_route(const ip4_addr_t *source, const ip4_addr_t *destination)
@@ -315,6 +321,9 @@ static bool input_ip(const struct virtio_net_hdr *header, struct pbuf *p)
         tick_keep(TICK_REASSEMBLY_US);
     }
     NETIF_SET_CHECKSUM_CTRL(&netif, wire_netif_checksum_flags(trusted));
+    if (ip[9] == IP_PROTO_UDP && ip[0] == 0x45 && p->len >= ETHERNET_SIZE + IP_HLEN + UDP_HLEN && ip[22] == 0 &&
+        ip[23] == LWIP_IANA_PORT_DHCP_CLIENT)
+        dhcp_client_note_sender((const uint8_t *)p->payload + 6);
     if (p->next == NULL && ip[9] == IP_PROTO_ICMP && own != NULL)
         icmp_error_input(ip, p->len - ETHERNET_SIZE);
     protocol = ip[9];

@@ -14,6 +14,10 @@ void wire_netif_close(void);
 /* Read and process at most max frames. Return: how many, or -errno when the wire is broken. */
 int wire_netif_receive(unsigned max);
 
+struct own_address;
+/* Have lwIP take this for the netif's IPv4 address, for what follows; NULL: none. At rest it is address_at(0). */
+void wire_netif_assume(const struct own_address *own);
+
 /* Tell the neighbours all our IPv4 addresses. */
 void wire_netif_announce(void);
 

@@ -23,6 +23,8 @@ struct queue {
     size_t first, count;
 };
 
+void (*wire_on_close)(void);
+
 static struct queue to_stack, from_stack;
 static struct frame *taken; /* owned; the last that wire_take() gave */
 static struct wire wire;
@@ -87,6 +89,8 @@ static void memory_close(struct wire *it)
     struct frame *frame;
 
     (void)it;
+    if (wire_on_close != NULL)
+        wire_on_close();
     wire_drop_all();
     while ((frame = queue_take(&to_stack)) != NULL)
         free(frame);
@@ -97,15 +101,26 @@ static void memory_close(struct wire *it)
 static const struct wire_operations memory_operations = {
     .read_frame = memory_read, .write_frame = memory_write, .close = memory_close};
 
-static void setup(unsigned wire_features, struct stack_config config)
+static void open_stack(unsigned wire_features, struct stack_config config)
 {
     config.wire = &wire;
     config.mtu = 1500;
     wire = (struct wire){.operations = &memory_operations, .fd = -1, .features = wire_features};
+    wire_on_close = NULL;
     memcpy(config.mac, stack_mac, 6);
     now_us += 1000000;
     stack_set_clock(now_us);
     ck_assert_int_eq(stack_open(&config), 0);
+}
+
+void stack_setup_config(struct stack_config config)
+{
+    open_stack(0, config);
+}
+
+static void setup(unsigned wire_features, struct stack_config config)
+{
+    open_stack(wire_features, config);
     stack_advance(2000);
     wire_drop_all(); /* it may have announced itself */
 }

@@ -27,7 +27,12 @@ struct stack_route;
 /* No features, these addresses and routes. */
 void stack_setup_with(const struct stack_prefix *addresses, size_t address_count, const struct stack_route *routes,
                       size_t route_count);
+/* No features; wire, MTU and MAC address are filled in. The frames that were sent on opening are there. */
+void stack_setup_config(struct stack_config config);
 void stack_teardown(void);
+
+/* Called when the stack closes the wire, before the frames on it are dropped; NULL, after every setup: nothing. */
+extern void (*wire_on_close)(void);
 
 /* Let time pass, timers run and frames be processed. */
 void stack_advance(unsigned milliseconds);

@@ -87,6 +87,20 @@ START_TEST(several_addresses_gateways_and_routes)
 }
 END_TEST
 
+START_TEST(switches_stand_alone_or_with_a_value)
+{
+    ck_assert_int_eq(read_line("sidestackd --socket /s --dhcp --hostname a-b.c"), 0);
+    ck_assert(options.dhcp);
+    ck_assert_str_eq(options.hostname, "a-b.c");
+    ck_assert_int_eq(read_line("sidestackd --socket /s --dhcp=off"), 0);
+    ck_assert(!options.dhcp);
+    ck_assert_int_eq(read_line("sidestackd --socket /s"), 0);
+    ck_assert(!options.dhcp);
+    ck_assert_int_eq(read_line("sidestackd --socket /s --dhcp=maybe"), 3);
+    ck_assert_int_eq(read_line("sidestackd --socket /s --hostname a_b"), 3);
+}
+END_TEST
+
 START_TEST(mac_log_level_and_offload)
 {
     static const uint8_t mac[6] = {2, 0, 0, 0xab, 0xcd, 0xef};
@@ -178,6 +192,7 @@ int main(void)
     tcase_add_checked_fixture(tcase, NULL, teardown);
     tcase_add_test(tcase, everything_is_read);
     tcase_add_test(tcase, several_addresses_gateways_and_routes);
+    tcase_add_test(tcase, switches_stand_alone_or_with_a_value);
     tcase_add_test(tcase, mac_log_level_and_offload);
     tcase_add_loop_test(tcase, bad_settings_are_refused, 0, (int)(sizeof bad_lines / sizeof *bad_lines));
     tcase_add_test(tcase, file_is_read_and_the_command_line_wins);
