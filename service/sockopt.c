@@ -56,7 +56,8 @@ static bool keeps_number(const struct sockopt_row *row)
 static void set_default(struct socket *socket, const struct sockopt_row *row)
 {
     if (row->place == PLACE_SWITCH)
-        sockopt_note_switch(socket, (enum sockopt_switch)row->where, row->initial != 0);
+        sockopt_note_switch(socket, (enum sockopt_switch)row->where,
+                            row->initial != 0 && !((row->flags & OPT_OFF_ON_IPV6) && socket->domain == AF_INET6));
     else if (keeps_number(row))
         sockopt_note_number(socket, (enum sockopt_number)row->where, row->initial);
 }
@@ -255,6 +256,8 @@ static int check_set(const struct socket *socket, const struct sockopt_row *row,
         return -EINVAL;
     if ((row->flags & OPT_NOT_CONNECTED) &&
         (socket->state == PROTOCOL_STATE_CONNECTED || socket->state == PROTOCOL_STATE_CONNECTING))
+        return -EINVAL;
+    if ((row->flags & OPT_UNBOUND) && sockopt_local_port(socket) != 0)
         return -EINVAL;
     if ((row->flags & OPT_NOT_LISTENING) && socket->state == PROTOCOL_STATE_LISTENING)
         return -EINVAL;

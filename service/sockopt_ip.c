@@ -73,20 +73,21 @@ int sockopt_get_mtu(const struct socket *socket, const struct sockopt_row *row, 
     return sockopt_answer(request, reply, &mtu, sizeof mtu);
 }
 
+int sockopt_local_port(const struct socket *socket)
+{
+    union stack_address local = socket->local;
+
+    if (socket->tcp != NULL)
+        (void)stack_tcp_local_address(socket->tcp, &local);
+    return ntohs(local.in.sin_port); /* where sockaddr_in6 has it, too */
+}
+
 /* IP_PROTOCOL says what Linux calls the socket's number: a raw socket's protocol, else the local port. */
 int sockopt_get_port(const struct socket *socket, const struct sockopt_row *row,
                      const struct protocol_message *request, struct protocol_message *reply)
 {
-    union stack_address local = {.sa.sa_family = AF_UNSPEC};
-    int number = socket->protocol;
-
     (void)row;
-    if (socket->type != SOCK_RAW) {
-        if (socket->tcp != NULL)
-            (void)stack_tcp_local_address(socket->tcp, &local);
-        number = local.sa.sa_family != AF_UNSPEC ? ntohs(local.in.sin_port) : ntohs(socket->local.in.sin_port);
-    }
-    return sockopt_answer_int(request, reply, number);
+    return sockopt_answer_int(request, reply, socket->type == SOCK_RAW ? socket->protocol : sockopt_local_port(socket));
 }
 
 /* IP_UNICAST_IF: an interface's index in network byte order; 0: any. */

@@ -36,6 +36,8 @@ enum sockopt_flag {
     OPT_NOT_INHERITED = 1u << 8, /* accept() gives the default, not the listening socket's value */
     OPT_NOT_CONNECTED = 1u << 9, /* set: EINVAL when connected */
     OPT_NOT_LISTENING = 1u << 10,
+    OPT_UNBOUND = 1u << 11,      /* set: EINVAL once it has a port */
+    OPT_OFF_ON_IPV6 = 1u << 12,  /* PLACE_SWITCH: off at first on a socket of AF_INET6 */
 };
 
 struct sockopt_row;
@@ -94,12 +96,21 @@ sockopt_setter sockopt_set_linger, sockopt_set_device, sockopt_set_cpu, sockopt_
     sockopt_set_timestamping, sockopt_set_pacing_rate, sockopt_set_priority, sockopt_set_busy_poll, sockopt_set_filter,
     sockopt_set_filter_lock, sockopt_set_rehash, sockopt_set_reserved_memory, sockopt_set_device_memory;
 
-/* sockopt_ip.c: IPPROTO_IP, IPPROTO_IPV6 */
+/* The local port, 0: none yet. */
+int sockopt_local_port(const struct socket *socket);
+
+/* sockopt_ip.c: IPPROTO_IP, some IPPROTO_IPV6 too */
 sockopt_getter sockopt_get_tos, sockopt_get_ttl, sockopt_get_mtu, sockopt_get_port;
 sockopt_setter sockopt_set_tos, sockopt_set_ttl, sockopt_set_options, sockopt_set_unicast_interface, sockopt_set_port_range;
 
 /* sockopt_datagram.c: IPPROTO_IP, IPPROTO_IPV6, IPPROTO_UDP of datagram sockets */
 sockopt_setter sockopt_set_byte, sockopt_set_hops;
+
+/* sockopt_ip6.c: IPPROTO_IPV6. get_structure, set_structure: .initial is a structure's size, .where what it fails with. */
+sockopt_getter sockopt_get_address_form, sockopt_get_hops6, sockopt_get_traffic_class, sockopt_get_path_mtu,
+    sockopt_get_structure, sockopt_get_preferences;
+sockopt_setter sockopt_set_hops6, sockopt_set_traffic_class, sockopt_set_mtu6, sockopt_set_structure, sockopt_set_headers,
+    sockopt_set_packet_info, sockopt_set_packet_options, sockopt_set_preferences;
 
 /* sockopt_tcp.c: IPPROTO_TCP */
 sockopt_getter sockopt_get_mss, sockopt_get_info, sockopt_get_congestion, sockopt_get_linger2, sockopt_get_queue_sequence, sockopt_get_time;

@@ -29,6 +29,7 @@ static const struct number chosen[] = {
     {SOL_SOCKET, SO_RCVLOWAT /* its bound is tcp_rmem's */}, {SOL_SOCKET, SO_PEERNAME},
     {IPPROTO_IP, 52 /* IP_PROTOCOL, a port number */},
     {IPPROTO_IP, IP_MULTICAST_TTL /* an accepted one has what its SYN came with */},
+    {IPPROTO_IPV6, IPV6_MTU /* of the loopback: 65535 here */}, {IPPROTO_IPV6, IPV6_MULTICAST_IF}, {IPPROTO_IPV6, IPV6_MULTICAST_HOPS}, /* the same */
     {IPPROTO_TCP, TCP_MAXSEG},        {IPPROTO_TCP, TCP_WINDOW_CLAMP},
     {IPPROTO_TCP, TCP_INFO},          {IPPROTO_TCP, TCP_QUICKACK},
     {IPPROTO_TCP, TCP_TIMESTAMP},     {IPPROTO_TCP, TCP_NOTSENT_LOWAT},
@@ -44,7 +45,8 @@ static const struct number left_out[] = {
     {IPPROTO_TCP, 39},               {IPPROTO_TCP, 40},                     {IPPROTO_TCP, 41},
     {IPPROTO_TCP, 42},               {IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE},   {IPPROTO_TCP, TCP_TX_DELAY},
     {IPPROTO_IP, 4 /* IP_OPTIONS */}, {IPPROTO_IP, 16 /* IP_IPSEC_POLICY */}, {IPPROTO_IP, 17 /* IP_XFRM_POLICY */},
-    {IPPROTO_IP, 48 /* MCAST_MSFILTER */}, {SOL_SOCKET, SO_ZEROCOPY},
+    {IPPROTO_IP, 48 /* MCAST_MSFILTER */}, {IPPROTO_IPV6, 34 /* IPV6_IPSEC_POLICY */}, {IPPROTO_IPV6, 35 /* IPV6_XFRM_POLICY */},
+    {IPPROTO_IPV6, IPV6_HOPOPTS}, {IPPROTO_IPV6, IPV6_RTHDRDSTOPTS}, {IPPROTO_IPV6, IPV6_DSTOPTS}, {SOL_SOCKET, SO_ZEROCOPY},
 };
 
 static bool is_among(const struct number *numbers, size_t count, int level, int name)
@@ -52,7 +54,10 @@ static bool is_among(const struct number *numbers, size_t count, int level, int 
     for (size_t i = 0; i < count; i++)
         if (numbers[i].level == level && numbers[i].name == name)
             return true;
-    return numbers == left_out && level == IPPROTO_IP && name >= 64; /* netfilter */
+    if (numbers == left_out && level == IPPROTO_IPV6)
+        return (name >= MCAST_JOIN_GROUP && name <= MCAST_MSFILTER) /* a structure of another size than 256 */
+               || name == 64 || name == 65 || name == 68 || name == 69 || name == 80; /* netfilter */
+    return numbers == left_out && level == IPPROTO_IP && name >= 64;                  /* the same */
 }
 #define IS_AMONG(numbers, level, name) is_among(numbers, sizeof(numbers) / sizeof *(numbers), level, name)
 
