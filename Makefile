@@ -14,12 +14,12 @@ INTERCEPT = service/control_path.c $(addprefix intercept/, address.c connect.c c
               export_interface.c export_process.c export_socket.c export_syscall.c interface.c interface_ioctl.c \
               libc.c linger.c option.c replace.c socket.c start.c state.c trace.c)
 STACK     = $(addprefix stack/, address.c address_conflict.c block.c datagram_bind.c datagram_error.c \
-              datagram_multicast.c datagram_output.c datagram_receive.c datagram_route.c datagram_send.c datagram_socket.c \
-              datagram_table.c dhcp_client.c dns_servers.c gather.c icmp_error.c impairment.c interface.c isn.c learned.c loop_netif.c \
-              path_mtu.c port.c receive_block.c route.c route6.c sockaddr.c stack.c \
-              tcp_bind.c tcp_connect.c tcp_filter.c tcp_info.c tcp_listen.c tcp_option.c tcp_receive.c tcp_send.c \
-              tcp_socket.c tcp_time_wait.c tcp_timer.c tcp_window.c tick.c wire_impair.c wire_netif.c wire_netif6.c \
-              wire_split.c wire_tap.c)
+              datagram_multicast.c datagram_output.c datagram_ping.c datagram_raw.c datagram_receive.c \
+              datagram_route.c datagram_send.c datagram_socket.c datagram_table.c dhcp_client.c dns_servers.c \
+              gather.c icmp_error.c impairment.c interface.c isn.c learned.c loop_netif.c path_mtu.c port.c \
+              receive_block.c route.c route6.c sockaddr.c stack.c tcp_bind.c tcp_connect.c tcp_filter.c tcp_info.c \
+              tcp_listen.c tcp_option.c tcp_receive.c tcp_send.c tcp_socket.c tcp_time_wait.c tcp_timer.c \
+              tcp_window.c tick.c wire_impair.c wire_netif.c wire_netif6.c wire_split.c wire_tap.c)
 SERVICE   = $(addprefix service/, address.c capture.c client.c connect.c control_path.c control_socket.c datagram.c \
               datagram_option.c datagram_relay.c interface_list.c listener.c log.c loop.c network.c options.c pair.c relay.c \
               request.c socket.c) \

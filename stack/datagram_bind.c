@@ -81,8 +81,7 @@ int stack_datagram_bind(struct stack_datagram *datagram, const union stack_addre
         ip_addr_set_any_val(IP_IS_V6_VAL(ip), datagram->source);
     datagram->address_locked = !ip_addr_isany_val(ip);
     datagram->local_port = port;
-    if (datagram->kind != STACK_DATAGRAM_RAW)
-        datagram_table_enter(datagram);
+    datagram_table_enter(datagram);
     return 0;
 }
 
@@ -116,7 +115,7 @@ static void disconnect(struct stack_datagram *datagram)
     }
     if (!datagram->port_locked && datagram->kind != STACK_DATAGRAM_RAW)
         datagram->local_port = 0;
-    if (datagram->local_port != 0 && datagram->kind != STACK_DATAGRAM_RAW)
+    if (datagram->local_port != 0 || datagram->kind == STACK_DATAGRAM_RAW)
         datagram_table_enter(datagram);
 }
 
@@ -157,7 +156,6 @@ int stack_datagram_connect(struct stack_datagram *datagram, const union stack_ad
     datagram->peer = route.destination;
     datagram->peer_port = sockaddr_port(address);
     datagram->connected = true;
-    if (datagram->kind != STACK_DATAGRAM_RAW)
-        datagram_table_enter(datagram);
+    datagram_table_enter(datagram);
     return 0;
 }

@@ -195,32 +195,55 @@ void datagram_error_local(struct stack_datagram *datagram, const ip_addr_t *dest
     datagram->events->failed(datagram->owner, &error);
 }
 
+/* Return: the UDP or ping socket that the quoted packet comes from; NULL: none. */
+static struct stack_datagram *find_sender(const struct message *message, struct datagram_tuple *tuple)
+{
+    const uint8_t *transport = message->transport;
+    bool is_ip6 = IP_IS_V6_VAL(message->source);
+
+    if (message->protocol == IPPROTO_UDP) {
+        tuple->local_port = read_16(transport);
+        tuple->peer_port = read_16(transport + 2);
+        return datagram_table_find(STACK_DATAGRAM_UDP, tuple);
+    }
+    if (message->protocol == (is_ip6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP) &&
+        transport[0] == (is_ip6 ? ICMP6_TYPE_EREQ : ICMP_ECHO)) {
+        tuple->local_port = read_16(transport + 4);
+        return datagram_table_find_ping(tuple);
+    }
+    return NULL;
+}
+
 /* A message was parsed: whom is it for? */
 static void dispatch(const struct message *message, struct netif *input)
 {
     struct datagram_tuple tuple = {.local = &message->source, .peer = &message->destination,
                                    .interface = netif_get_index(input)};
-    struct stack_datagram *found;
+    struct stack_datagram *raw = datagram_table_first_raw(message->protocol, &tuple);
+    struct stack_datagram *sender = find_sender(message, &tuple);
 
-    if (message->protocol != IPPROTO_UDP)
-        return;
-    tuple.local_port = read_16(message->transport);
-    tuple.peer_port = read_16(message->transport + 2);
-    found = datagram_table_find(STACK_DATAGRAM_UDP, &tuple);
-    if (found == NULL)
-        return;
-    if (message->error == EMSGSIZE && IP_IS_V4_VAL(message->source))
+    if (message->error == EMSGSIZE && IP_IS_V4_VAL(message->source) && (raw != NULL || sender != NULL))
         path_mtu_learn(ip_2_ip4(&message->destination), (uint16_t)LWIP_MIN(message->info, UINT16_MAX),
                        read_16(message->ip + 2));
-    report(found, message, tuple.peer_port, message->transport + UDP_SIZE, message->transport_size - UDP_SIZE);
+    if (sender != NULL && sender->kind == STACK_DATAGRAM_UDP)
+        report(sender, message, tuple.peer_port, message->transport + UDP_SIZE, message->transport_size - UDP_SIZE);
+    else if (sender != NULL)
+        report(sender, message, 0, message->transport, message->transport_size);
+    while (raw != NULL) {
+        struct stack_datagram *next = datagram_table_next_raw(raw, &tuple);
+        bool whole = raw->options[STACK_DATAGRAM_HEADER_INCLUDED];
+
+        report(raw, message, 0, whole ? message->ip : message->transport,
+               whole ? message->ip_size : message->transport_size);
+        raw = next;
+    }
 }
 
-/* Is the checksum of the ICMP message at offset right? */
-static bool checksum_is_good(struct pbuf *p, size_t offset, struct netif *input)
+bool datagram_error_checksum_is_good(struct pbuf *p, size_t offset, struct netif *input)
 {
     bool good;
 
-    if ((input->chksum_flags & (ip_current_is_v6() ? NETIF_CHECKSUM_CHECK_ICMP6 : NETIF_CHECKSUM_CHECK_ICMP)) == 0)
+    if (datagram_receive_is_looped(input))
         return true;
     pbuf_remove_header(p, offset);
     good = ip_current_is_v6() ? ip6_chksum_pseudo(p, IP6_NEXTH_ICMP6, p->tot_len, ip6_current_src_addr(),
@@ -240,7 +263,7 @@ void datagram_error_input(struct pbuf *p, size_t offset, struct netif *input)
         return;
     message.type = flat[0];
     message.code = flat[1];
-    if (!(ip_current_is_v6() ? classify6(&message) : classify4(&message)) || !checksum_is_good(p, offset, input))
+    if (!(ip_current_is_v6() ? classify6(&message) : classify4(&message)) || !datagram_error_checksum_is_good(p, offset, input))
         return;
     if (ip_current_is_v6())
         message.info = (uint32_t)read_16(flat + 4) << 16 | read_16(flat + 6);

@@ -48,7 +48,8 @@ static struct pbuf *make_chain(const struct datagram_packet *packet)
     first->payload = head.bytes + HEADROOM + IP6_SIZE;
     first->len = (u16_t)packet->header_size;
     first->tot_len = (u16_t)(packet->header_size + left);
-    memcpy(first->payload, packet->header, packet->header_size);
+    if (packet->header_size > 0)
+        memcpy(first->payload, packet->header, packet->header_size);
     for (int i = 0; i < packet->count && left > 0; i++) {
         struct pbuf *p = &pieces[i];
         size_t n = packet->iov[i].iov_len < left ? packet->iov[i].iov_len : left;
@@ -76,7 +77,12 @@ static void put_checksum(const struct datagram_packet *packet, struct pbuf *p, b
     u16_t sum;
 
     at[0] = at[1] = 0;
-    if (route->netif == loop_netif())
+    if (packet->protocol == IPPROTO_ICMP) {
+        sum = inet_chksum_pbuf(p);
+        memcpy(at, &sum, sizeof sum);
+        return;
+    }
+    if (route->netif == loop_netif() && packet->protocol == IPPROTO_UDP)
         return;
     if (whole && packet->protocol == IPPROTO_UDP && wire_netif_completes_checksums()) {
         p->flags |= GATHER_COMPLETE_CHECKSUM;
@@ -88,10 +94,32 @@ static void put_checksum(const struct datagram_packet *packet, struct pbuf *p, b
     memcpy(at, &sum, sizeof sum);
 }
 
+/* Return: what tells the fragments of one packet from those of another. */
+static uint16_t next_identification(void)
+{
+    static uint16_t identification;
+
+    if (identification == 0)
+        identification = (uint16_t)port_random();
+    return identification++;
+}
+
+void datagram_output_complete_header(const struct datagram_route *route, uint8_t *ip, size_t length)
+{
+    uint16_t total = htons((uint16_t)length), identification;
+
+    memcpy(ip + 2, &total, sizeof total);
+    if (ip[4] == 0 && ip[5] == 0) {
+        identification = htons(next_identification());
+        memcpy(ip + 4, &identification, sizeof identification);
+    }
+    if (memcmp(ip + 12, (uint8_t[4]){0}, 4) == 0)
+        memcpy(ip + 12, &ip_2_ip4(&route->source)->addr, 4);
+}
+
 /* Put the IPv4 header in front. */
 static void put_ip4_header(const struct datagram_packet *packet, struct pbuf *p, uint16_t mtu)
 {
-    static uint16_t identification;
     struct ip_hdr *ip;
     bool dont_fragment;
 
@@ -103,10 +131,7 @@ static void put_ip4_header(const struct datagram_packet *packet, struct pbuf *p,
     IPH_VHL_SET(ip, 4, IP4_SIZE / 4);
     IPH_TOS_SET(ip, packet->tos);
     IPH_LEN_SET(ip, htons(p->tot_len));
-    if (identification == 0)
-        identification = (uint16_t)port_random();
-    IPH_ID_SET(ip, htons(identification));
-    identification++;
+    IPH_ID_SET(ip, htons(next_identification()));
     IPH_OFFSET_SET(ip, dont_fragment ? PP_HTONS(IP_DF) : 0);
     IPH_TTL_SET(ip, packet->ttl);
     IPH_PROTO_SET(ip, packet->protocol);
@@ -166,7 +191,8 @@ int datagram_output_send(const struct datagram_packet *packet)
 {
     const struct datagram_route *route = packet->route;
     bool is_ip6 = IP_IS_V6_VAL(route->destination);
-    size_t size = (is_ip6 ? IP6_SIZE : IP4_SIZE) + packet->header_size + packet->length;
+    size_t ip_size = packet->header_included ? 0 : is_ip6 ? IP6_SIZE : IP4_SIZE;
+    size_t size = ip_size + packet->header_size + packet->length;
     uint16_t mtu = datagram_route_mtu(route);
     struct pbuf *p;
     err_t error;
@@ -182,9 +208,9 @@ int datagram_output_send(const struct datagram_packet *packet)
     p = make_chain(packet);
     if (packet->checksum_at >= 0)
         put_checksum(packet, p, size <= mtu);
-    if (is_ip6)
+    if (ip_size == IP6_SIZE)
         put_ip6_header(packet, p);
-    else
+    else if (ip_size == IP4_SIZE)
         put_ip4_header(packet, p, mtu);
     if (route->broadcast || (route->multicast && packet->loop && route->netif != loop_netif() &&
                              datagram_multicast_has_members(STACK_INTERFACE_WIRE, &route->destination)))

@@ -183,21 +183,16 @@ static u8_t current_protocol(const struct pbuf *p)
 raw_input_state_t raw_input(struct pbuf *p, struct netif *input)
 {
     size_t offset = ip_current_header_tot_len();
+    u8_t protocol = current_protocol(p);
+    bool heard = datagram_raw_input(p, offset, protocol, input);
 
-    switch (current_protocol(p)) {
-    case IP_PROTO_UDP:
-        return udp_input_packet(p, offset, input) ? RAW_INPUT_EATEN : RAW_INPUT_NONE;
-    case IP_PROTO_ICMP:
-        if (!ip_current_is_v6())
-            datagram_error_input(p, offset, input);
-        return RAW_INPUT_NONE;
-    case IP6_NEXTH_ICMP6:
-        if (ip_current_is_v6())
-            datagram_error_input(p, offset, input);
-        return RAW_INPUT_NONE;
-    default:
-        return RAW_INPUT_NONE;
+    if (protocol == IP_PROTO_UDP && udp_input_packet(p, offset, input))
+        return RAW_INPUT_EATEN;
+    if (protocol == (ip_current_is_v6() ? IP6_NEXTH_ICMP6 : IP_PROTO_ICMP)) {
+        datagram_error_input(p, offset, input);
+        datagram_ping_input(p, offset, input);
     }
+    return heard ? RAW_INPUT_DELIVERED : RAW_INPUT_NONE;
 }
 
 /* lwIP: an interface has another address. Sockets keep theirs, as on Linux. */

@@ -1,4 +1,4 @@
-/* datagram_send.c - what a program sends on a UDP socket becomes datagrams: Linux's udp_sendmsg(). */
+/* datagram_send.c - what a program sends becomes packets; here those of UDP: Linux's udp_sendmsg(). */
 #include <errno.h>
 #include <string.h>
 
@@ -17,7 +17,7 @@ static int choose_destination(const struct stack_datagram *datagram, const struc
             return -EDESTADDRREQ;
         *ip = datagram->peer;
         *port = datagram->peer_port;
-        return *port == 0 ? -EINVAL : 0;
+        return *port == 0 && datagram->kind == STACK_DATAGRAM_UDP ? -EINVAL : 0;
     }
     if (datagram->family == AF_INET && info->peer.sa.sa_family != AF_INET)
         return -EAFNOSUPPORT;
@@ -25,7 +25,7 @@ static int choose_destination(const struct stack_datagram *datagram, const struc
     if (error < 0)
         return error == -ENODEV ? -EINVAL : error;
     *port = sockaddr_port(&info->peer);
-    if (*port == 0)
+    if (*port == 0 && datagram->kind == STACK_DATAGRAM_UDP)
         return -EINVAL;
     return IP_IS_V4(ip) && !datagram_takes_ip4(datagram) ? -ENETUNREACH : 0;
 }
@@ -95,24 +95,49 @@ int datagram_send_route(struct stack_datagram *datagram, const struct stack_data
     return route->broadcast && !datagram->options[STACK_DATAGRAM_BROADCAST] ? -EACCES : 0;
 }
 
-/* Send one datagram with its UDP header. */
-static int send_one(struct datagram_packet *packet, uint16_t local_port, uint16_t peer_port, bool no_checksum)
+int datagram_send_packet(struct stack_datagram *datagram, const struct datagram_packet *packet, uint16_t port)
 {
-    uint16_t header[UDP_SIZE / 2] = {htons(local_port), htons(peer_port),
+    int error = datagram_output_send(packet);
+
+    if (error == 0)
+        datagram_counters.out++;
+    else if (error == -EMSGSIZE)
+        datagram_error_local(datagram, &packet->route->destination, port, datagram_route_mtu(packet->route));
+    return error;
+}
+
+int datagram_send_split(const struct iovec *iov, int count, uint8_t *header, size_t size,
+                        struct iovec rest[STACK_DATAGRAM_IOV])
+{
+    size_t at = 0;
+    int pieces = 0;
+
+    for (int i = 0; i < count; i++) {
+        size_t n = iov[i].iov_len < size - at ? iov[i].iov_len : size - at;
+
+        memcpy(header + at, iov[i].iov_base, n);
+        at += n;
+        if (n < iov[i].iov_len)
+            rest[pieces++] = (struct iovec){(uint8_t *)iov[i].iov_base + n, iov[i].iov_len - n};
+    }
+    return pieces;
+}
+
+/* Send one datagram with its UDP header. */
+static int send_one(struct stack_datagram *datagram, struct datagram_packet *packet, uint16_t port)
+{
+    uint16_t header[UDP_SIZE / 2] = {htons(datagram->local_port), htons(port),
                                      htons((uint16_t)(UDP_SIZE + packet->length)), 0};
-    int error;
+    bool no_checksum = datagram->options[STACK_DATAGRAM_NO_CHECK] && IP_IS_V4_VAL(packet->route->destination);
 
     packet->header = (const uint8_t *)header;
     packet->header_size = sizeof header;
     packet->checksum_at = no_checksum ? -1 : 6;
-    error = datagram_output_send(packet);
-    if (error == 0)
-        datagram_counters.out++;
-    return error;
+    return datagram_send_packet(datagram, packet, port);
 }
 
 /* Cut a train into datagrams of segment bytes each. */
-static int send_train(const struct datagram_packet *train, uint16_t local_port, uint16_t peer_port, bool no_checksum,
+static int send_train(struct stack_datagram *datagram, const struct datagram_packet *train, uint16_t port,
                       size_t segment)
 {
     struct iovec pieces[STACK_DATAGRAM_IOV];
@@ -137,40 +162,49 @@ static int send_train(const struct datagram_packet *train, uint16_t local_port, 
                 used = 0;
             }
         }
-        error = send_one(&packet, local_port, peer_port, no_checksum);
+        error = send_one(datagram, &packet, port);
         if (error < 0)
             return error;
     }
     return 0;
 }
 
-int stack_datagram_send(struct stack_datagram *datagram, const struct stack_datagram_info *info,
-                        const struct iovec *iov, int count, size_t length)
+/* stack_datagram_send() of a UDP socket. */
+static int udp_send_train(struct stack_datagram *datagram, const struct stack_datagram_info *info,
+                          const struct iovec *iov, int count, size_t length)
 {
-    struct datagram_route route;
-    struct datagram_packet packet;
-    uint16_t port;
     size_t segment = info != NULL && info->segment != 0 ? info->segment
                                                         : (size_t)datagram->options[STACK_DATAGRAM_SEGMENT];
-    bool no_checksum;
+    struct datagram_packet packet;
+    struct datagram_route route;
+    uint16_t port;
     int error = datagram_send_route(datagram, info, &route, &port);
 
     if (error < 0)
         return error;
     if (length > PACKET_MAX - UDP_SIZE - (IP_IS_V6_VAL(route.destination) ? IP6_SIZE : IP4_SIZE))
         return -EMSGSIZE;
-    if (count > STACK_DATAGRAM_IOV)
-        return -EMSGSIZE;
     datagram_send_prepare(datagram, info, &route, &packet);
     packet.iov = iov;
     packet.count = count;
     packet.length = length;
-    no_checksum = datagram->options[STACK_DATAGRAM_NO_CHECK] && IP_IS_V4_VAL(route.destination);
     if (segment == 0 || length <= segment)
-        error = send_one(&packet, datagram->local_port, port, no_checksum);
-    else
-        error = send_train(&packet, datagram->local_port, port, no_checksum, segment);
-    if (error == -EMSGSIZE)
-        datagram_error_local(datagram, &route.destination, port, datagram_route_mtu(&route));
-    return error;
+        return send_one(datagram, &packet, port);
+    return send_train(datagram, &packet, port, segment);
+}
+
+int stack_datagram_send(struct stack_datagram *datagram, const struct stack_datagram_info *info,
+                        const struct iovec *iov, int count, size_t length)
+{
+    if (count > STACK_DATAGRAM_IOV)
+        return -EMSGSIZE;
+    switch (datagram->kind) {
+    case STACK_DATAGRAM_UDP:
+        return udp_send_train(datagram, info, iov, count, length);
+    case STACK_DATAGRAM_PING:
+        return datagram_ping_send(datagram, info, iov, count, length);
+    case STACK_DATAGRAM_RAW:
+        return datagram_raw_send(datagram, info, iov, count, length);
+    }
+    return -EINVAL;
 }

@@ -9,7 +9,8 @@
  *   datagram_table.c    finds the sockets;
  *   datagram_bind.c     bind and connect;
  *   datagram_multicast.c  groups;
- *   datagram_send.c     what a program sends becomes packets;
+ *   datagram_send.c     what a program sends becomes packets, of UDP;
+ *   datagram_ping.c, datagram_raw.c  the other kinds;
  *   datagram_route.c    where they go, and from which address;
  *   datagram_output.c   IP headers, checksums, fragments, copies for members on this host;
  *   datagram_error.c    ICMP errors about what was sent.
@@ -63,6 +64,12 @@ struct stack_datagram *stack_datagram_open(enum stack_datagram_kind kind, int fa
         datagram->protocol = (uint8_t)protocol;
     for (int i = 0; i < STACK_DATAGRAM_OPTION_COUNT; i++)
         datagram->options[i] = defaults[i];
+    if (kind != STACK_DATAGRAM_UDP)
+        datagram->options[STACK_DATAGRAM_REUSEADDR] = 1;
+    if (kind == STACK_DATAGRAM_RAW && datagram->protocol == IPPROTO_RAW)
+        datagram->options[STACK_DATAGRAM_HEADER_INCLUDED] = 1;
+    if (kind == STACK_DATAGRAM_RAW && family == AF_INET6 && datagram->protocol == IPPROTO_ICMPV6)
+        datagram->options[STACK_DATAGRAM_CHECKSUM] = 2; /* where ICMPv6 has it */
     ip_addr_set_any_val(family == AF_INET6, datagram->local);
     ip_addr_set_any_val(family == AF_INET6, datagram->source);
     ip_addr_set_any_val(family == AF_INET6, datagram->peer);
@@ -72,6 +79,10 @@ struct stack_datagram *stack_datagram_open(enum stack_datagram_kind kind, int fa
     datagram_sockets = datagram;
     datagram->all_link = &datagram_sockets;
     datagram_counters.sockets++;
+    if (kind == STACK_DATAGRAM_RAW) {
+        datagram->local_port = datagram->protocol;
+        datagram_table_enter(datagram);
+    }
     return datagram;
 }
 

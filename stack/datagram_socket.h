@@ -24,14 +24,15 @@ struct stack_datagram {
     ip_addr_t local;
     ip_addr_t source;
     ip_addr_t peer;
-    uint16_t local_port; /* 0: none yet */
+    uint16_t local_port; /* 0: none yet; a ping socket's identifier, a raw one's protocol */
     uint16_t peer_port;
     int options[STACK_DATAGRAM_OPTION_COUNT];
     struct datagram_membership *memberships; /* owned; datagram_multicast.c */
+    uint32_t filter[8];                      /* of a raw socket: ICMP types that it does not want */
 
     /* datagram_table.c; each link points at the pointer to us, NULL: not in that table. */
     struct stack_datagram *all_next, **all_link;
-    struct stack_datagram *port_next, **port_link;     /* bound sockets, by port */
+    struct stack_datagram *port_next, **port_link;     /* bound sockets, by port; raw ones, by protocol */
     struct stack_datagram *lookup_next, **lookup_link; /* those not connected by port, those connected by 4-tuple */
 };
 
@@ -82,6 +83,13 @@ struct stack_datagram *datagram_table_first(enum stack_datagram_kind kind, const
 struct stack_datagram *datagram_table_next(enum stack_datagram_kind kind, struct stack_datagram *after,
                                            const struct datagram_tuple *tuple);
 
+/* Which ping socket has this identifier (local_port)? */
+struct stack_datagram *datagram_table_find_ping(const struct datagram_tuple *tuple);
+
+/* Which raw sockets does a packet of this protocol come to, or an error about one? The first; the next after that. */
+struct stack_datagram *datagram_table_first_raw(uint8_t protocol, const struct datagram_tuple *tuple);
+struct stack_datagram *datagram_table_next_raw(struct stack_datagram *after, const struct datagram_tuple *tuple);
+
 /* ---- datagram_multicast.c ---- */
 
 /* Does the socket want what source sends to the group? */
@@ -131,6 +139,7 @@ struct datagram_packet {
     const struct datagram_route *route;
     uint8_t protocol, ttl, tos;
     bool loop;          /* to many: members on this host hear it too */
+    bool header_included; /* the header begins with that of IP, complete */
     int mtu_discover;   /* IP_PMTUDISC_* */
     int checksum_at;    /* in the transport header; -1: none */
     const uint8_t *header; /* the transport header */
@@ -154,7 +163,30 @@ int datagram_send_route(struct stack_datagram *datagram, const struct stack_data
 void datagram_send_prepare(const struct stack_datagram *datagram, const struct stack_datagram_info *info,
                            const struct datagram_route *route, struct datagram_packet *packet);
 
+/* Send a packet, count it, and tell the socket when it is too large. */
+int datagram_send_packet(struct stack_datagram *datagram, const struct datagram_packet *packet, uint16_t port);
+
+/* Copy the first size bytes, which are there, to header; rest is what follows. Return: the number of pieces of rest. */
+int datagram_send_split(const struct iovec *iov, int count, uint8_t *header, size_t size,
+                        struct iovec rest[STACK_DATAGRAM_IOV]);
+
+/* ---- datagram_ping.c, datagram_raw.c ---- */
+
+/* stack_datagram_send() of a ping socket, of a raw one. */
+int datagram_ping_send(struct stack_datagram *datagram, const struct stack_datagram_info *info, const struct iovec *iov,
+                       int count, size_t length);
+int datagram_raw_send(struct stack_datagram *datagram, const struct stack_datagram_info *info, const struct iovec *iov,
+                      int count, size_t length);
+
+/* An ICMP message, or any packet, offset bytes after the start of p, came. */
+void datagram_ping_input(struct pbuf *p, size_t offset, struct netif *input);
+/* Return: did a raw socket hear it? */
+bool datagram_raw_input(struct pbuf *p, size_t offset, uint8_t protocol, struct netif *input);
+
 /* ---- datagram_output.c ---- */
+
+/* Fill in what a program leaves to us in an IPv4 header of its own: source, length and identification. */
+void datagram_output_complete_header(const struct datagram_route *route, uint8_t *ip, size_t length);
 
 /* Return: 0, -EMSGSIZE, -ENOBUFS, -EHOSTUNREACH. */
 int datagram_output_send(const struct datagram_packet *packet);
@@ -165,6 +197,9 @@ int datagram_output_send(const struct datagram_packet *packet);
  * the errors. */
 void datagram_error_input(struct pbuf *p, size_t offset, struct netif *input);
 
+/* Is the checksum of that message right, or vouched for? */
+bool datagram_error_checksum_is_good(struct pbuf *p, size_t offset, struct netif *input);
+
 /* A datagram did not fit the path, and may not be cut: a socket with IP_RECVERR is told how much would. */
 void datagram_error_local(struct stack_datagram *datagram, const ip_addr_t *destination, uint16_t port, uint32_t mtu);
 
@@ -172,6 +207,12 @@ void datagram_error_local(struct stack_datagram *datagram, const ip_addr_t *dest
 
 /* Take packets from lwIP from now on. */
 void datagram_receive_open(void);
+
+/* Did a packet that came in by input never leave this host, so that it needs no checksums? */
+static inline bool datagram_receive_is_looped(const struct netif *input)
+{
+    return (input->chksum_flags & NETIF_CHECKSUM_CHECK_IP) == 0;
+}
 
 /* Hand part of an IP packet to a socket: what lies offset bytes after the start of p. */
 void datagram_receive_deliver(struct stack_datagram *datagram, const struct pbuf *p, size_t offset, uint16_t peer_port,

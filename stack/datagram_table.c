@@ -1,7 +1,7 @@
 /*
  * datagram_table.c - finding the sockets that a packet is for: Linux's rules, in constant time.
  *
- * Three tables, of UDP and ping sockets together:
+ * Three tables of UDP sockets, of which ping sockets use the first with their identifiers for ports:
  *   - port_table: every bound socket, by local port. Whether a port is free is asked here, and who hears a packet that
  *     goes to many;
  *   - open_table: those that are not connected, by local port;
@@ -10,6 +10,8 @@
  * port (Linux: compute_score()): a bound address beats the wildcard, then a bound interface and the address family
  * count, and of equals the latest wins; unless they share the port by SO_REUSEPORT: a hash of the addresses and ports
  * chooses among them.
+ *
+ * Raw sockets are in a table of their own, by protocol; a packet goes to all that match.
  *
  * Two sockets conflict (Linux: udp_lib_lport_inuse()) when their ports are equal and one's packets could be the other's,
  * unless both have SO_REUSEADDR, both have SO_REUSEPORT, or they are bound to different interfaces.
@@ -26,6 +28,7 @@
 static struct stack_datagram *port_table[BUCKETS];
 static struct stack_datagram *open_table[BUCKETS];
 static struct stack_datagram *connected_table[BUCKETS];
+static struct stack_datagram *raw_table[256];
 
 /* Return: a number that packets of one flow share, and nobody else can guess. */
 static uint32_t hash_flow(const ip_addr_t *local, uint16_t local_port, const ip_addr_t *peer, uint16_t peer_port)
@@ -51,14 +54,16 @@ static struct stack_datagram **connected_bucket(const ip_addr_t *local, uint16_t
 
 void datagram_table_enter(struct stack_datagram *datagram)
 {
-    struct stack_datagram **bucket = &port_table[datagram->local_port % BUCKETS];
+    struct stack_datagram **bucket = datagram->kind == STACK_DATAGRAM_RAW ? &raw_table[datagram->protocol]
+                                                                          : &port_table[datagram->local_port % BUCKETS];
 
     datagram->port_next = *bucket;
     if (*bucket != NULL)
         (*bucket)->port_link = &datagram->port_next;
     *bucket = datagram;
     datagram->port_link = bucket;
-
+    if (datagram->kind != STACK_DATAGRAM_UDP)
+        return;
     bucket = datagram->connected ? connected_bucket(&datagram->local, datagram->local_port, &datagram->peer,
                                                     datagram->peer_port)
                                  : &open_table[datagram->local_port % BUCKETS];
@@ -71,14 +76,16 @@ void datagram_table_enter(struct stack_datagram *datagram)
 
 void datagram_table_remove(struct stack_datagram *datagram)
 {
-    if (datagram->port_link == NULL)
-        return;
-    *datagram->port_link = datagram->port_next;
-    if (datagram->port_next != NULL)
-        datagram->port_next->port_link = datagram->port_link;
-    *datagram->lookup_link = datagram->lookup_next;
-    if (datagram->lookup_next != NULL)
-        datagram->lookup_next->lookup_link = datagram->lookup_link;
+    if (datagram->port_link != NULL) {
+        *datagram->port_link = datagram->port_next;
+        if (datagram->port_next != NULL)
+            datagram->port_next->port_link = datagram->port_link;
+    }
+    if (datagram->lookup_link != NULL) {
+        *datagram->lookup_link = datagram->lookup_next;
+        if (datagram->lookup_next != NULL)
+            datagram->lookup_next->lookup_link = datagram->lookup_link;
+    }
     datagram->port_link = datagram->lookup_link = NULL;
 }
 
@@ -237,4 +244,40 @@ struct stack_datagram *datagram_table_next(enum stack_datagram_kind kind, struct
                                            const struct datagram_tuple *tuple)
 {
     return seek(after->port_next, kind, tuple);
+}
+
+struct stack_datagram *datagram_table_find_ping(const struct datagram_tuple *tuple)
+{
+    struct stack_datagram *it = port_table[tuple->local_port % BUCKETS];
+
+    while (it != NULL && !(hears(it, STACK_DATAGRAM_PING, tuple) && IP_IS_V6_VAL(it->local) == IP_IS_V6(tuple->local) &&
+                           takes_address(it, tuple->local)))
+        it = it->port_next;
+    return it;
+}
+
+/* Return: the first raw socket from this on that the packet comes to. */
+static struct stack_datagram *seek_raw(struct stack_datagram *datagram, const struct datagram_tuple *tuple)
+{
+    for (; datagram != NULL; datagram = datagram->port_next) {
+        unsigned interface = (unsigned)datagram->options[STACK_DATAGRAM_BIND_INTERFACE];
+
+        if ((datagram->family == AF_INET6) == IP_IS_V6(tuple->local) && takes_address(datagram, tuple->local) &&
+            (interface == 0 || interface == tuple->interface) &&
+            (!datagram->connected || ip_addr_eq(&datagram->peer, tuple->peer)) &&
+            (!ip_addr_ismulticast(tuple->local) ||
+             datagram_multicast_allows(datagram, tuple->local, tuple->peer, tuple->interface)))
+            break;
+    }
+    return datagram;
+}
+
+struct stack_datagram *datagram_table_first_raw(uint8_t protocol, const struct datagram_tuple *tuple)
+{
+    return seek_raw(raw_table[protocol], tuple);
+}
+
+struct stack_datagram *datagram_table_next_raw(struct stack_datagram *after, const struct datagram_tuple *tuple)
+{
+    return seek_raw(after->port_next, tuple);
 }

@@ -48,7 +48,8 @@ static err_t loop_init(struct netif *netif)
     netif->output_ip6 = loop_output6;
     netif->mtu = 65535;
     netif->flags = NETIF_FLAG_LINK_UP | NETIF_FLAG_IGMP | NETIF_FLAG_MLD6;
-    NETIF_SET_CHECKSUM_CTRL(netif, 0);
+    /* Programs look at the sums of ICMP messages, even of those that never left. */
+    NETIF_SET_CHECKSUM_CTRL(netif, NETIF_CHECKSUM_GEN_ICMP | NETIF_CHECKSUM_GEN_ICMP6);
     return ERR_OK;
 }
 
