@@ -23,7 +23,7 @@ STACK     = $(addprefix stack/, address.c address_conflict.c block.c datagram_bi
 SERVICE   = $(addprefix service/, address.c capture.c client.c connect.c control_path.c control_socket.c datagram.c \
               datagram_option.c datagram_relay.c interface_list.c listener.c log.c loop.c network.c options.c pair.c relay.c \
               request.c socket.c) \
-            $(addprefix service/sockopt, .c _datagram.c _ip.c _ip6.c _socket.c _table.c _tcp.c)
+            $(addprefix service/sockopt, .c _datagram.c _ip.c _ip6.c _multicast.c _socket.c _table.c _tcp.c)
 TOOL      = $(addprefix service/, control_path.c sidestack_check.c sidestack_impair.c sidestack_run.c)
 LWIP      = $(addprefix core/, def.c inet_chksum.c init.c ip.c mem.c memp.c netif.c pbuf.c stats.c tcp.c \
               tcp_in.c tcp_out.c udp.c) netif/ethernet.c \

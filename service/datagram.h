@@ -30,6 +30,7 @@ struct datagram {
     bool is_shutting_down; /* a HUP seen now is the shutdown's, not a close */
     bool error_is_queued;  /* an error was put into the pair, and we don't know of its being read */
     bool is_corked;        /* UDP_CORK */
+    int bind_interface;    /* SO_BINDTODEVICE, as the stack was told */
     struct cork *cork;     /* owned; NULL: none */
     uint16_t control_flags; /* enum protocol_datagram_flag: the control messages that the program wants */
 

@@ -41,10 +41,10 @@ static const struct {
     {SWITCH_NO_CHECK, STACK_DATAGRAM_NO_CHECK},
     {SWITCH_REUSE_ADDRESS, STACK_DATAGRAM_REUSEADDR},
     {SWITCH_REUSE_PORT, STACK_DATAGRAM_REUSEPORT},
-    {SWITCH_FREEBIND, STACK_DATAGRAM_FREEBIND},
-    {SWITCH_TRANSPARENT, STACK_DATAGRAM_TRANSPARENT},
-    {SWITCH_HEADER_INCLUDED, STACK_DATAGRAM_HEADER_INCLUDED},
     {SWITCH_GRO, STACK_DATAGRAM_GRO},
+    {SWITCH6_ONLY, STACK_DATAGRAM_V6ONLY},
+    {SWITCH6_MULTICAST_LOOP, STACK_DATAGRAM_MULTICAST_LOOP6},
+    {SWITCH6_MULTICAST_ALL, STACK_DATAGRAM_MULTICAST_ALL6},
 };
 
 static const struct {
@@ -56,13 +56,24 @@ static const struct {
     {NUMBER_TOS, STACK_DATAGRAM_TOS},
     {NUMBER_MULTICAST_TTL, STACK_DATAGRAM_MULTICAST_TTL},
     {NUMBER_SEGMENT, STACK_DATAGRAM_SEGMENT},
-    {NUMBER_BIND_INTERFACE, STACK_DATAGRAM_BIND_INTERFACE},
+    {NUMBER_MULTICAST_INTERFACE, STACK_DATAGRAM_MULTICAST_INTERFACE},
+    {NUMBER6_MTU_DISCOVER, STACK_DATAGRAM_MTU_DISCOVER6},
+    {NUMBER6_HOP_LIMIT, STACK_DATAGRAM_HOP_LIMIT},
+    {NUMBER6_TRAFFIC_CLASS, STACK_DATAGRAM_TRAFFIC_CLASS},
+    {NUMBER6_MULTICAST_HOPS, STACK_DATAGRAM_MULTICAST_HOPS},
+    {NUMBER6_MULTICAST_INTERFACE, STACK_DATAGRAM_MULTICAST_INTERFACE6},
 };
 
 static void set_stack(struct datagram *datagram, enum stack_datagram_option option, int value)
 {
     if (stack_datagram_get_option(datagram->stack, option) != value)
         (void)stack_datagram_set_option(datagram->stack, option, value);
+}
+
+/* Options that have a name for each family and one meaning. */
+static bool is_either(const struct socket *socket, enum sockopt_switch ip4, enum sockopt_switch ip6)
+{
+    return sockopt_switch(socket, ip4) || sockopt_switch(socket, ip6);
 }
 
 static uint16_t find_control_flags(const struct socket *socket)
@@ -105,8 +116,16 @@ void datagram_option_changed(struct socket *socket, int program_fd)
         set_stack(datagram, stack_switches[i].to, sockopt_switch(socket, stack_switches[i].from));
     for (size_t i = 0; i < sizeof stack_numbers / sizeof *stack_numbers; i++)
         set_stack(datagram, stack_numbers[i].to, sockopt_number(socket, stack_numbers[i].from));
-    set_stack(datagram, STACK_DATAGRAM_RECEIVE_ERRORS,
-              sockopt_switch(socket, SWITCH_RECEIVE_ERROR) || sockopt_switch(socket, SWITCH6_RECEIVE_ERROR));
+    set_stack(datagram, STACK_DATAGRAM_RECEIVE_ERRORS, is_either(socket, SWITCH_RECEIVE_ERROR, SWITCH6_RECEIVE_ERROR));
+    set_stack(datagram, STACK_DATAGRAM_FREEBIND, is_either(socket, SWITCH_FREEBIND, SWITCH6_FREEBIND));
+    set_stack(datagram, STACK_DATAGRAM_TRANSPARENT, is_either(socket, SWITCH_TRANSPARENT, SWITCH6_TRANSPARENT));
+    set_stack(datagram, STACK_DATAGRAM_HEADER_INCLUDED,
+              is_either(socket, SWITCH_HEADER_INCLUDED, SWITCH6_HEADER_INCLUDED));
+    if (datagram->bind_interface != sockopt_number(socket, NUMBER_BIND_INTERFACE)) {
+        /* Only when it was set: the stack has it also from the scope of an address. */
+        datagram->bind_interface = sockopt_number(socket, NUMBER_BIND_INTERFACE);
+        set_stack(datagram, STACK_DATAGRAM_BIND_INTERFACE, datagram->bind_interface);
+    }
     datagram->is_corked = sockopt_switch(socket, SWITCH_CORK);
     if (!datagram->is_corked)
         (void)datagram_relay_uncork(socket);

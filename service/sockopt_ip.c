@@ -1,4 +1,5 @@
 /* sockopt_ip.c - the options at IPPROTO_IP and IPPROTO_IPV6 that have a rule of their own. */
+#include "datagram.h"
 #include "sockopt_row.h"
 
 #include <errno.h>
@@ -66,6 +67,10 @@ int sockopt_get_mtu(const struct socket *socket, const struct sockopt_row *row, 
     int mtu;
 
     (void)row;
+    if (socket->datagram != NULL) {
+        mtu = stack_datagram_path_mtu(socket->datagram->stack);
+        return mtu < 0 ? mtu : sockopt_answer(request, reply, &mtu, sizeof mtu);
+    }
     if (socket->tcp == NULL || socket->state != PROTOCOL_STATE_CONNECTED)
         return -ENOTCONN;
     stack_tcp_get_info(socket->tcp, &info);
@@ -79,6 +84,8 @@ int sockopt_local_port(const struct socket *socket)
 
     if (socket->tcp != NULL)
         (void)stack_tcp_local_address(socket->tcp, &local);
+    else if (socket->datagram != NULL)
+        (void)stack_datagram_local_address(socket->datagram->stack, &local);
     return ntohs(local.in.sin_port); /* where sockaddr_in6 has it, too */
 }
 

@@ -104,7 +104,12 @@ sockopt_getter sockopt_get_tos, sockopt_get_ttl, sockopt_get_mtu, sockopt_get_po
 sockopt_setter sockopt_set_tos, sockopt_set_ttl, sockopt_set_options, sockopt_set_unicast_interface, sockopt_set_port_range;
 
 /* sockopt_datagram.c: IPPROTO_IP, IPPROTO_IPV6, IPPROTO_UDP of datagram sockets */
-sockopt_setter sockopt_set_byte, sockopt_set_hops;
+sockopt_getter sockopt_get_device;
+sockopt_setter sockopt_set_byte, sockopt_set_hops, sockopt_set_named_device;
+
+/* sockopt_multicast.c: groups, sources and interfaces of datagram sockets */
+sockopt_setter sockopt_set_multicast_interface, sockopt_set_multicast_interface6, sockopt_set_membership, sockopt_set_membership6,
+    sockopt_set_source, sockopt_set_group, sockopt_set_group_source;
 
 /* sockopt_ip6.c: IPPROTO_IPV6. get_structure, set_structure: .initial is a structure's size, .where what it fails with. */
 sockopt_getter sockopt_get_address_form, sockopt_get_hops6, sockopt_get_traffic_class, sockopt_get_path_mtu,

@@ -1,5 +1,6 @@
 /* sockopt_socket.c - the options at SOL_SOCKET that have a structure or a rule of their own. */
 #include "log.h"
+#include "datagram.h"
 #include "sockopt_row.h"
 
 #include <errno.h>
@@ -92,13 +93,15 @@ int sockopt_get_peer_name(const struct socket *socket, const struct sockopt_row 
                           const struct protocol_message *request, struct protocol_message *reply)
 {
     size_t length = socket->domain == AF_INET6 ? sizeof socket->peer.in6 : sizeof socket->peer.in;
+    union stack_address peer = socket->peer;
 
     (void)row;
-    if (socket->state != PROTOCOL_STATE_CONNECTED)
+    if (socket->datagram != NULL ? stack_datagram_peer_address(socket->datagram->stack, &peer) < 0
+                                 : socket->state != PROTOCOL_STATE_CONNECTED)
         return -ENOTCONN;
     if (request->option_length > length)
         return -EINVAL;
-    return sockopt_answer(request, reply, &socket->peer, length);
+    return sockopt_answer(request, reply, &peer, length);
 }
 
 /* SO_BINDTODEVICE: to none; a name that nothing has is ENODEV. */
