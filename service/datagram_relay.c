@@ -129,11 +129,10 @@ static void failed(void *owner, const struct stack_datagram_error *error)
 {
     struct socket *socket = owner;
     struct datagram *datagram = socket->datagram;
-    bool is_queued = stack_datagram_get_option(datagram->stack, STACK_DATAGRAM_RECEIVE_ERRORS) != 0;
 
-    if (is_queued)
+    if (stack_datagram_get_option(datagram->stack, STACK_DATAGRAM_RECEIVE_ERRORS) != 0)
         queue_error(datagram, error);
-    if (is_queued || error->hard)
+    if (error->hard) /* one that the call returned already is for MSG_ERRQUEUE alone */
         put_pending_error(socket, (int)error->extended.ee_errno);
 }
 

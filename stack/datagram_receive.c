@@ -16,6 +16,7 @@
 
 #include "block.h"
 #include "datagram_socket.h"
+#include "interface.h"
 
 #define IOV_MAX_RECEIVED 128 /* pieces; a packet of more is copied into one */
 
@@ -73,6 +74,9 @@ void datagram_receive_deliver(struct stack_datagram *datagram, const struct pbuf
 
     if (datagram->events == NULL || datagram->events->received == NULL)
         return;
+    if (info.interface == STACK_INTERFACE_LOOP && !ip_addr_isloopback(ip_current_dest_addr()) &&
+        !ip_addr_ismulticast(ip_current_dest_addr()))
+        info.interface = STACK_INTERFACE_WIRE; /* Linux: whose address it is, though it came by the loopback */
     clock_gettime(CLOCK_REALTIME, &now);
     info.received_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
     sockaddr_write(ip_current_src_addr(), peer_port, datagram->family, &info.peer);

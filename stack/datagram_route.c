@@ -27,11 +27,16 @@ bool datagram_route_is_ours(const ip_addr_t *address)
     return tcp_bind_is_ours(address);
 }
 
-/* Is it an address that packets of ours may come from? */
-static bool may_come_from(const struct stack_datagram *datagram, const ip_addr_t *source)
+/* May packets of ours come from this address? Return: 0 or -errno, which Linux has different for the families. */
+static int check_source(const struct stack_datagram *datagram, const ip_addr_t *source)
 {
-    return datagram->options[STACK_DATAGRAM_TRANSPARENT] || datagram->options[STACK_DATAGRAM_FREEBIND] ||
-           (datagram_route_is_ours(source) && datagram_route_is_host(source));
+    if (datagram->options[STACK_DATAGRAM_TRANSPARENT] || datagram->options[STACK_DATAGRAM_FREEBIND])
+        return 0;
+    if (!datagram_route_is_host(source))
+        return -EINVAL;
+    if (datagram_route_is_ours(source))
+        return 0;
+    return IP_IS_V6(source) ? -EINVAL : -ENETUNREACH;
 }
 
 static int find_ip4(unsigned interface, struct datagram_route *route)
@@ -142,14 +147,17 @@ int stack_datagram_path_mtu(const struct stack_datagram *datagram)
 int datagram_route_find(const struct stack_datagram *datagram, const ip_addr_t *destination, const ip_addr_t *source,
                         unsigned interface, struct datagram_route *route)
 {
+    int error;
+
     memset(route, 0, sizeof *route);
     route->destination = *destination;
     ip_addr_set_any_val(IP_IS_V6(destination), route->source);
     if (!ip_addr_isany(source)) {
         if (IP_IS_V6(source) != IP_IS_V6(destination))
             return -ENETUNREACH;
-        if (!may_come_from(datagram, source))
-            return -EINVAL;
+        error = check_source(datagram, source);
+        if (error < 0)
+            return error;
         route->source = *source;
     }
     if (interface == 0)

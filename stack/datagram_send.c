@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "datagram_socket.h"
+#include "interface.h"
 
 #define PACKET_MAX 65535 /* of IP packet; for IPv6, too, because lwIP counts its header in 16 bits */
 
@@ -17,7 +18,7 @@ static int choose_destination(const struct stack_datagram *datagram, const struc
             return -EDESTADDRREQ;
         *ip = datagram->peer;
         *port = datagram->peer_port;
-        return *port == 0 && datagram->kind == STACK_DATAGRAM_UDP ? -EINVAL : 0;
+        return 0;
     }
     if (datagram->family == AF_INET && info->peer.sa.sa_family != AF_INET)
         return -EAFNOSUPPORT;
@@ -89,6 +90,8 @@ int datagram_send_route(struct stack_datagram *datagram, const struct stack_data
     if (interface == 0 && ip_addr_ismulticast(&destination))
         interface = (unsigned)datagram->options[IP_IS_V6_VAL(destination) ? STACK_DATAGRAM_MULTICAST_INTERFACE6
                                                                           : STACK_DATAGRAM_MULTICAST_INTERFACE];
+    if (interface > STACK_INTERFACE_COUNT)
+        return -ENODEV;
     error = datagram_route_find(datagram, &destination, &source, interface, route);
     if (error < 0)
         return error;

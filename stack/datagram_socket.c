@@ -107,7 +107,7 @@ int stack_datagram_local_address(const struct stack_datagram *datagram, union st
 
 int stack_datagram_peer_address(const struct stack_datagram *datagram, union stack_address *address)
 {
-    if (!datagram->connected)
+    if (!datagram->connected || datagram->peer_port == 0) /* Linux says so of a peer without a port */
         return -ENOTCONN;
     sockaddr_write(&datagram->peer, datagram->peer_port, datagram->family, address);
     return 0;

@@ -221,6 +221,16 @@ START_TEST(what_cannot_be_sent_says_why)
     ck_assert_uint_eq(wire_count(), 1);
     heard_open_udp(&two, "127.0.0.1", 0);
     ck_assert_int_eq(heard_send(&two, PEER_IP, 9, "c", 1), -EINVAL);
+    {
+        struct stack_datagram_info info = {.peer = any_address_of(PEER_IP, 9), .local = any_address_of("10.1.0.9", 0),
+                                           .ttl = -1, .tos = -1};
+        struct iovec iov = {(void *)(uintptr_t)"c", 1};
+
+        ck_assert_int_eq(stack_datagram_send(one.datagram, &info, &iov, 1, 1), -ENETUNREACH);
+        info.local = any_address_of(STACK_IP, 0);
+        info.interface = 9;
+        ck_assert_int_eq(stack_datagram_send(one.datagram, &info, &iov, 1, 1), -ENODEV);
+    }
 }
 END_TEST
 
@@ -354,7 +364,7 @@ START_TEST(loopback_carries_all_sizes)
         ck_assert_uint_eq(one.received, i + 1);
         ck_assert_uint_eq(one.length, sizes[i]);
         ck_assert_mem_eq(one.bytes, bytes, sizes[i]);
-        ck_assert_uint_eq(one.info.interface, 1);
+        ck_assert_uint_eq(one.info.interface, i % 2 == 0 ? 1 : 2); /* whose address it is */
         ck_assert(is_address(&one.info.peer, i % 2 == 0 ? "127.0.0.1" : STACK_IP, heard_port(&two)));
     }
     ck_assert_int_eq(heard_send(&two, "0.0.0.0", 53, "x", 1), 0);
