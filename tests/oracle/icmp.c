@@ -223,7 +223,7 @@ static void run_ping_control(void)
 static void run_ping_unreachable(void)
 {
     int fd = open_ping();
-    struct pollfd poll_fd = {.fd = fd};
+    struct pollfd poll_fd = {.fd = fd, .events = POLLIN};
     struct echo request = make_request(1);
 
     if (oracle_family() == AF_INET)
@@ -236,7 +236,7 @@ static void run_ping_unreachable(void)
             poll(&poll_fd, 1, 300) > 0)
             break;
     }
-    oracle_wait_bits(fd, POLLERR);
+    poll(&poll_fd, 1, 5000); /* ERR on the kernel, IN here */
     CALL(recv(fd, &request, sizeof request, MSG_DONTWAIT));
     oracle_recvmsg(fd, 0, 500, MSG_ERRQUEUE);
 }
