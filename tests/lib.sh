@@ -107,6 +107,26 @@ wait_for_port() {
     done
 }
 
+# wait_for_udp ADDRESS PORT: until a datagram from W (an empty one) is not refused there any more.
+wait_for_udp() {
+    $PYTHON -c '
+import socket, sys, time
+family, kind, protocol, _, address = socket.getaddrinfo(sys.argv[1], int(sys.argv[2]), type=socket.SOCK_DGRAM)[0]
+deadline = time.monotonic() + 20
+while time.monotonic() < deadline:
+    with socket.socket(family, kind, protocol) as probe:
+        probe.connect(address)
+        probe.settimeout(0.2)  # for the refusal
+        try:
+            probe.send(b"")
+            probe.recv(1)
+        except TimeoutError:
+            sys.exit(0)
+        except OSError:
+            time.sleep(0.02)
+sys.exit(1)' "$1" "$2" || fail "nothing listens on $1 port $2 (UDP)"
+}
+
 # wait_for_exit PID SECONDS
 wait_for_exit() {
     timeout "$2" tail --pid="$1" -s 0.05 -f /dev/null

@@ -1,5 +1,5 @@
 #!/bin/bash
-# mosquitto, a message broker, on the stack with its clients on the kernel, and the other way round.
+# mosquitto, a message broker, on the stack with its clients on the kernel, and the other way round; the same on IPv6.
 # time: 60
 # asan: service
 # shellcheck source=../lib.sh
@@ -59,4 +59,9 @@ exchange $STACK
 stop "$server"
 serve server_on_kernel $WORLD env
 exchange $WORLD on_stack
+serve server_on_stack_6 $STACK6 on_stack
+exchange $STACK6
+stop "$server"
+serve server_on_kernel_6 $WORLD6 env
+exchange $WORLD6 on_stack
 check_memory_below 65536
