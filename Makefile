@@ -11,8 +11,9 @@ VERSION    = 0.1.0
 
 INTERCEPT = service/control_path.c $(addprefix intercept/, address.c connect.c control.c data_receive.c data_send.c \
               datagram_error.c datagram_receive.c datagram_send.c descriptor.c export_data.c export_descriptor.c \
-              export_interface.c export_process.c export_socket.c export_syscall.c interface.c interface_ioctl.c \
-              libc.c linger.c option.c replace.c socket.c start.c state.c trace.c)
+              export_interface.c export_names.c export_process.c export_socket.c export_syscall.c interface.c \
+              interface_ioctl.c libc.c linger.c names_addrinfo.c names_answer.c names_async.c names_config.c \
+              names_module.c names_query.c names_sort.c option.c replace.c socket.c start.c state.c trace.c)
 STACK     = $(addprefix stack/, address.c address_conflict.c block.c datagram_bind.c datagram_error.c \
               datagram_multicast.c datagram_output.c datagram_ping.c datagram_raw.c datagram_receive.c \
               datagram_route.c datagram_send.c datagram_socket.c datagram_table.c dhcp_client.c dns_servers.c \
@@ -21,8 +22,8 @@ STACK     = $(addprefix stack/, address.c address_conflict.c block.c datagram_bi
               tcp_listen.c tcp_option.c tcp_receive.c tcp_send.c tcp_socket.c tcp_time_wait.c tcp_timer.c \
               tcp_window.c tick.c wire_impair.c wire_netif.c wire_netif6.c wire_split.c wire_tap.c)
 SERVICE   = $(addprefix service/, address.c capture.c client.c connect.c control_path.c control_socket.c datagram.c \
-              datagram_option.c datagram_relay.c interface_list.c listener.c log.c loop.c network.c options.c pair.c relay.c \
-              request.c socket.c) \
+              datagram_option.c datagram_relay.c interface_list.c listener.c log.c loop.c names.c network.c options.c pair.c \
+              relay.c request.c resolver.c resolver_config.c resolver_socket.c socket.c) \
             $(addprefix service/sockopt, .c _datagram.c _ip.c _ip6.c _multicast.c _socket.c _table.c _tcp.c)
 TOOL      = $(addprefix service/, control_path.c sidestack_check.c sidestack_impair.c sidestack_run.c)
 LWIP      = $(addprefix core/, def.c inet_chksum.c init.c ip.c mem.c memp.c netif.c pbuf.c stats.c tcp.c \
@@ -65,14 +66,15 @@ ARTEFACTS = $(B)/libintercept.so $(B)/sidestackd $(B)/sidestack
 
 all: $(ARTEFACTS) ## libintercept.so, sidestackd and sidestack (the default)
 
+# The soname is the one by which libc looks for a module of name "sidestack" (intercept/names_config.c).
 $(B)/libintercept.so: $(call objects,$(INTERCEPT)) intercept/exports.map
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(BASE) $(LINK) $(if $(SANITIZE),,-Wl,-z,defs) -shared -Wl,--version-script=intercept/exports.map \
-	    -o $@ $(filter %.o,$^)
+	$(Q)$(CC) $(BASE) $(LINK) $(if $(SANITIZE),,-Wl,-z,defs) -shared -Wl,-soname,libnss_sidestack.so.2 \
+	    -Wl,--version-script=intercept/exports.map -o $@ $(filter %.o,$^)
 
 $(B)/sidestackd: $(call objects,$(SERVICE_MAIN)) $(B)/libservice.a $(B)/libstack.a $(B)/liblwip.a
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(BASE) $(LINK) -pie -o $@ $^ -lpcap -linih
+	$(Q)$(CC) $(BASE) $(LINK) -pie -o $@ $^ -lpcap -linih -lcares
 
 $(B)/sidestack: $(call objects,$(TOOL_MAIN)) $(B)/libtool.a
 	$(call say,LINK,$@)
@@ -128,7 +130,7 @@ $(filter $(B)/unit/test_tool%,$(UNIT_PROGRAMS)): $(B)/libtool.a
 $(UNIT_PROGRAMS): $(B)/unit/%: $(B)/obj/tests/unit/%.o $(B)/libunit.a
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(BASE) -pie -o $@ $< $(filter-out $<,$^) -lcheck -lsubunit -lm -lrt -lpthread -lpcap -linih
+	$(Q)$(CC) $(BASE) -pie -o $@ $< -Wl,--start-group $(filter-out $<,$^) -Wl,--end-group -lcheck -lsubunit -lm -lrt -lpthread -lpcap -linih -lcares
 
 PLATFORM_HELPERS  = tests/platform/platform.c
 PLATFORM_SOURCES  = $(filter-out $(PLATFORM_HELPERS),$(wildcard tests/platform/*.c))

@@ -31,6 +31,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
@@ -263,16 +264,22 @@ static bool request_wait_for_kept(struct request *request)
     return false;
 }
 
-/* Send the request. Return: 0 or -errno. */
-static int send_request(const struct connection *connection, const struct protocol_message *message, int fd)
+/* Send the request, with what follows it unless that is NULL. Return: 0 or -errno. */
+static int send_request(const struct connection *connection, const struct protocol_message *message, int fd,
+                        const struct control_tail *tail)
 {
     union {
         struct cmsghdr header;
         char bytes[CMSG_SPACE(sizeof(int))];
     } control = {.header = {.cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS}};
-    struct iovec iov = {(void *)message, sizeof *message};
-    struct msghdr out = {.msg_iov = &iov, .msg_iovlen = 1};
+    struct iovec iov[2] = {{(void *)message, sizeof *message}};
+    struct msghdr out = {.msg_iov = iov, .msg_iovlen = 1};
     ssize_t sent;
+
+    if (tail != NULL) {
+        iov[1] = (struct iovec){tail->bytes, tail->length};
+        out.msg_iovlen = 2;
+    }
 
     if (fd >= 0) {
         memcpy(CMSG_DATA(&control.header), &fd, sizeof fd);
@@ -309,25 +316,48 @@ static int take_received(struct msghdr *in)
     return first;
 }
 
-/* Wait for the reply. wait: a signal handler and a time limit may end it. Return: 0 (*message and *received are set),
- * or -errno. */
+/* Wait until a reply is there, and make room for what follows it. cancel_state: the caller's, which holds while we wait.
+ * Return: 0 or -errno. */
+static int prepare_tail(const struct connection *connection, struct control_tail *tail, int cancel_state)
+{
+    ssize_t length;
+    int state;
+
+    do {
+        pthread_setcancelstate(cancel_state, &state);
+        length = libc_recv(connection->fd, NULL, 0, MSG_PEEK | MSG_TRUNC);
+        pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
+    } while (length < 0 && errno == EINTR);
+    if (length < 0)
+        return errno == ECONNRESET ? -ENETDOWN : -errno;
+    tail->length = length > (ssize_t)sizeof(struct protocol_message) ? (size_t)length - sizeof(struct protocol_message) : 0;
+    tail->bytes = tail->length > 0 ? malloc(tail->length) : NULL;
+    return tail->length > 0 && tail->bytes == NULL ? -ENOMEM : 0;
+}
+
+/* Wait for the reply. wait: a signal handler and a time limit may end it, and the caller's cancel_state holds. tail: where what follows the reply goes; NULL: nothing may.
+ * Return: 0 (*message, *received and *tail are set), or -errno. */
 static int receive_reply(const struct connection *connection, struct protocol_message *message, int *received,
-                         bool wait)
+                         bool wait, struct control_tail *tail, int cancel_state)
 {
     struct protocol_message reply;
     union {
         struct cmsghdr header;
         char bytes[CMSG_SPACE(RECEIVED_MAX * sizeof(int))];
     } control;
-    struct iovec iov = {&reply, sizeof reply};
-    struct msghdr in = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+    struct iovec iov[2] = {{&reply, sizeof reply}};
+    struct msghdr in = {.msg_iov = iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
     int came;
     ssize_t length;
     int state;
 
+    if (tail != NULL) {
+        iov[1] = (struct iovec){tail->bytes, tail->length};
+        in.msg_iovlen = 2;
+    }
     do {
         if (wait)
-            pthread_setcancelstate(PTHREAD_CANCEL_ENABLE, &state);
+            pthread_setcancelstate(cancel_state, &state);
         length = libc_recvmsg(connection->fd, &in, MSG_CMSG_CLOEXEC);
         if (wait)
             pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
@@ -337,7 +367,7 @@ static int receive_reply(const struct connection *connection, struct protocol_me
     if (length == 0)
         return -ENETDOWN;
     came = take_received(&in);
-    if (length != sizeof reply || (in.msg_flags & MSG_TRUNC) || reply.magic != PROTOCOL_MAGIC ||
+    if (length != (ssize_t)(sizeof reply + (tail != NULL ? tail->length : 0)) || (in.msg_flags & MSG_TRUNC) || reply.magic != PROTOCOL_MAGIC ||
         reply.version != PROTOCOL_VERSION || reply.operation != message->operation || reply.result > 0 ||
         reply.result < -4095 || reply.address.length > sizeof reply.address.bytes ||
         reply.option_length > sizeof reply.option || (came >= 0 && received == NULL)) {
@@ -361,10 +391,23 @@ static void cancel_request(void *request)
     request_end(request, false);
 }
 
+/* What goes with a request; whatever it has not is 0. */
+struct exchange {
+    int fd;                         /* rides along; -1: none */
+    int *received;                  /* for the descriptor that comes back; NULL: none may */
+    bool wait;                      /* a signal handler may end it, and a time limit */
+    const struct timeval *timeout;  /* with wait */
+    const struct control_tail *out; /* NULL: nothing follows the request */
+    struct control_tail *in;        /* NULL: nothing follows the reply */
+};
+
 /* Do the request. Return: the reply's result, or -errno of our own. */
-static int do_request(struct protocol_message *message, int fd, int *received, bool wait, const struct timeval *timeout)
+static int do_request(struct protocol_message *message, const struct exchange *exchange)
 {
     static const struct timeval forever;
+    const bool wait = exchange->wait;
+    const struct timeval *timeout = exchange->timeout;
+    int *received = exchange->received;
     bool is_limited = wait && (timeout->tv_sec != 0 || timeout->tv_usec != 0);
     struct request request;
     int error = -ENETDOWN;
@@ -386,7 +429,7 @@ static int do_request(struct protocol_message *message, int fd, int *received, b
         if (error < 0 && !is_out_of_resources(-error))
             error = complain(-error);
         if (error == 0)
-            error = send_request(request.connection, message, fd);
+            error = send_request(request.connection, message, exchange->fd, exchange->out);
         /* Only an old connection can have died before the request went out. */
         if (is_fresh || (error != -EPIPE && error != -ECONNRESET && error != -ENOTCONN))
             break;
@@ -400,7 +443,10 @@ static int do_request(struct protocol_message *message, int fd, int *received, b
         if (is_limited)
             libc_setsockopt(request.connection->fd, SOL_SOCKET, SO_RCVTIMEO, timeout, sizeof *timeout);
         pthread_cleanup_push(cancel_request, &request);
-        error = receive_reply(request.connection, message, received, wait);
+        if (exchange->in != NULL)
+            error = prepare_tail(request.connection, exchange->in, state);
+        if (error == 0)
+            error = receive_reply(request.connection, message, received, wait, exchange->in, state);
         pthread_cleanup_pop(0);
         if (is_limited && error == 0)
             libc_setsockopt(request.connection->fd, SOL_SOCKET, SO_RCVTIMEO, &forever, sizeof forever);
@@ -423,7 +469,7 @@ void control_prepare(struct protocol_message *message, enum protocol_operation o
 int control_request(struct protocol_message *message, int fd, int *received)
 {
     int saved_errno = errno;
-    int result = do_request(message, fd, received, false, NULL);
+    int result = do_request(message, &(struct exchange){.fd = fd, .received = received});
 
     errno = saved_errno;
     return result;
@@ -438,8 +484,23 @@ int control_send(struct protocol_message *message, int fd)
 int control_request_waiting(struct protocol_message *message, int fd, int *received, const struct timeval *timeout)
 {
     int saved_errno = errno;
-    int result = do_request(message, fd, received, true, timeout);
+    int result = do_request(message, &(struct exchange){fd, received, true, timeout, NULL, NULL});
 
+    errno = saved_errno;
+    return result;
+}
+
+int control_request_with_tail(struct protocol_message *message, const struct control_tail *out, struct control_tail *in)
+{
+    int saved_errno = errno;
+    int result;
+
+    *in = (struct control_tail){NULL, 0};
+    result = do_request(message, &(struct exchange){.fd = -1, .out = out, .in = in});
+    if (result < 0) {
+        free(in->bytes);
+        *in = (struct control_tail){NULL, 0};
+    }
     errno = saved_errno;
     return result;
 }

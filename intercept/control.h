@@ -29,6 +29,18 @@ int control_request_waiting(struct protocol_message *message, int fd, int *recei
 /* Send a request that wants no reply (PROTOCOL_FLAG_ONE_WAY is set here). Return: 0, -ENETDOWN when there is no service, or another -errno. */
 int control_send(struct protocol_message *message, int fd);
 
+/* What follows a message in its packet: the queries of PROTOCOL_RESOLVE, the answers to them. */
+struct control_tail {
+    void *bytes;
+    size_t length;
+};
+
+/*
+ * A request with bytes behind it, and a reply that has some too, which are in allocated memory then (the caller owns it; length 0: none). A cancellation
+ * point; signals do not interrupt it. Return: as control_request().
+ */
+int control_request_with_tail(struct protocol_message *message, const struct control_tail *out, struct control_tail *in);
+
 /* PROTOCOL_STATUS of fd. Return: as control_request(). */
 int control_status(int fd, struct protocol_message *message);
 

@@ -7,6 +7,7 @@
 #ifndef SIDESTACK_LIBC_H
 #define SIDESTACK_LIBC_H
 
+#include <netdb.h>
 #include <netinet/in.h>
 #include <stdint.h>
 #include <sys/ioctl.h>
@@ -70,6 +71,36 @@
     X(int, dup2, (int fd, int new_fd), (fd, new_fd))                                                                   \
     X(int, dup3, (int fd, int new_fd, int flags), (fd, new_fd, flags))                                                 \
     X(int, pidfd_getfd, (int process_fd, int fd, unsigned flags), (process_fd, fd, flags))                             \
+    X(int, getaddrinfo,                                                                                                \
+      (const char *name, const char *service, const struct addrinfo *hints, struct addrinfo **result),                 \
+      (name, service, hints, result))                                                                                  \
+    X(int, getnameinfo,                                                                                                \
+      (const struct sockaddr *address, socklen_t length, char *host, socklen_t host_length, char *service, socklen_t   \
+       service_length, int flags),                                                                                     \
+      (address, length, host, host_length, service, service_length, flags))                                            \
+    X(struct hostent *, gethostbyname, (const char *name), (name))                                                     \
+    X(struct hostent *, gethostbyname2, (const char *name, int family), (name, family))                                \
+    X(struct hostent *, gethostbyaddr, (const void *address, socklen_t length, int family), (address, length, family)) \
+    X(int, gethostbyname_r,                                                                                            \
+      (const char *name, struct hostent *host, char *buffer, size_t length, struct hostent **result, int *code),       \
+      (name, host, buffer, length, result, code))                                                                      \
+    X(int, gethostbyname2_r,                                                                                           \
+      (const char *name, int family, struct hostent *host, char *buffer, size_t length, struct hostent **result, int   \
+       *code),                                                                                                         \
+      (name, family, host, buffer, length, result, code))                                                              \
+    X(int, gethostbyaddr_r,                                                                                            \
+      (const void *address, socklen_t address_length, int family, struct hostent *host, char *buffer, size_t length,   \
+       struct hostent **result, int *code),                                                                            \
+      (address, address_length, family, host, buffer, length, result, code))                                           \
+    X(struct netent *, getnetbyname, (const char *name), (name))                                                       \
+    X(struct netent *, getnetbyaddr, (uint32_t network, int family), (network, family))                                \
+    X(int, getnetbyname_r,                                                                                             \
+      (const char *name, struct netent *network, char *buffer, size_t length, struct netent **result, int *code),      \
+      (name, network, buffer, length, result, code))                                                                   \
+    X(int, getnetbyaddr_r,                                                                                             \
+      (uint32_t number, int family, struct netent *network, char *buffer, size_t length, struct netent **result, int   \
+       *code),                                                                                                         \
+      (number, family, network, buffer, length, result, code))                                                         \
     X(int, chroot, (const char *path), (path))                                                                         \
     X(int, setuid, (uid_t uid), (uid))                                                                                 \
     X(int, seteuid, (uid_t uid), (uid))                                                                                \

@@ -1,14 +1,15 @@
 /*
  * client.c - control connections: one request at a time from a program, one reply each.
  *
- * A client is in one of two states: it may send a request, or it waits for a handshake (waiting_for) and may only go away. Everything else ends the
- * connection: a message of the wrong size, version or operation, a second request before the reply, a reply that it does not read.
+ * A client is in one of two states: it may send a request, or it waits, for a handshake (waiting_for) or for name servers (lookup), and may only go
+ * away. Everything else ends the connection: a message of the wrong size, version or operation, a second request before the reply, a reply that it does not read.
  * A program loses nothing by that: its sockets live by their descriptors, and the next request opens a new connection.
  */
 #include "client.h"
 
 #include "log.h"
 #include "request.h"
+#include "resolver.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -46,6 +47,9 @@ static void stop_waiting(struct client *client)
 static void destroy(struct client *client)
 {
     stop_waiting(client);
+    if (client->lookup != NULL)
+        resolver_cancel(client->lookup);
+    client->lookup = NULL;
     close(client->fd);
     client->fd = -1;
     client->source.kind = SOURCE_DEAD;
@@ -123,23 +127,25 @@ static int send_reply(const struct client *client, const struct protocol_message
     return sendmsg(client->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
-/* Receive one request. *fd is the descriptor that rode along, the caller's to close, or -1.
+/* Receive one request. *fd is the descriptor that rode along, the caller's to close, or -1; *tail_length is how many bytes followed it in the packet.
  * Return: 1, 0 when there is none, -errno when the connection must end (-EPIPE: the program closed it). */
-static int receive_request(const struct client *client, struct protocol_message *request, int *fd)
+static int receive_request(const struct client *client, struct protocol_message *request, int *fd,
+                           uint8_t tail[REQUEST_TAIL_MAX], size_t *tail_length)
 {
-    struct iovec iov = {request, sizeof *request};
+    struct iovec iov[2] = {{request, sizeof *request}, {tail, REQUEST_TAIL_MAX}};
     union {
         struct cmsghdr header;
         char space[CMSG_SPACE(CLIENT_FDS_MAX * sizeof(int))];
     } control;
     struct msghdr message = {
-        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+        .msg_iov = iov, .msg_iovlen = 2, .msg_control = &control, .msg_controllen = sizeof control};
     int received[CLIENT_FDS_MAX];
     size_t fds = 0;
     ssize_t length = recvmsg(client->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     bool good;
 
     *fd = -1;
+    *tail_length = 0;
     if (length < 0)
         return errno == EAGAIN || errno == EINTR ? 0 : -errno;
     for (struct cmsghdr *part = CMSG_FIRSTHDR(&message); part != NULL; part = CMSG_NXTHDR(&message, part)) {
@@ -150,7 +156,9 @@ static int receive_request(const struct client *client, struct protocol_message 
             fds += n;
         }
     }
-    good = length == sizeof *request && !(message.msg_flags & (MSG_CTRUNC | MSG_TRUNC)) && fds <= 1;
+    good = length >= (ssize_t)sizeof *request && !(message.msg_flags & (MSG_CTRUNC | MSG_TRUNC)) && fds <= 1;
+    if (good)
+        *tail_length = (size_t)length - sizeof *request;
     if (good && fds == 1)
         *fd = received[0];
     else
@@ -161,21 +169,59 @@ static int receive_request(const struct client *client, struct protocol_message 
     return length == 0 && fds == 0 ? -EPIPE : -EBADMSG;
 }
 
+/* lookup_done: the reply to PROTOCOL_RESOLVE, and the answers behind it. */
+static void answer_lookup(void *owner, const struct lookup_answer answers[RESOLVER_QUESTIONS])
+{
+    struct client *client = owner;
+    struct protocol_message reply = {
+        .magic = PROTOCOL_MAGIC, .version = PROTOCOL_VERSION, .operation = PROTOCOL_RESOLVE};
+    struct iovec iov[1 + RESOLVER_QUESTIONS] = {{&reply, sizeof reply}};
+    struct msghdr message = {.msg_iov = iov, .msg_iovlen = 1 + RESOLVER_QUESTIONS};
+
+    for (size_t i = 0; i < RESOLVER_QUESTIONS; i++) {
+        reply.args[i] = (int32_t)answers[i].length;
+        reply.args[RESOLVER_QUESTIONS + i] = answers[i].error;
+        iov[1 + i] = (struct iovec){answers[i].message, answers[i].length};
+    }
+    client->lookup = NULL;
+    if (sendmsg(client->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
+        destroy(client);
+}
+
+/* PROTOCOL_RESOLVE. Return: 0 when the client waits now, or -errno for the reply. */
+static int start_lookup(struct client *client, const struct protocol_message *request, const uint8_t *tail)
+{
+    const struct lookup_question questions[RESOLVER_QUESTIONS] = {
+        {tail, (size_t)request->args[0]}, {tail + request->args[0], (size_t)request->args[1]}};
+
+    for (size_t i = 0; i < RESOLVER_QUESTIONS; i++)
+        if (questions[i].length > 0 && !resolver_check_question(&questions[i]))
+            return -EINVAL;
+    return resolver_start(questions, request->args[2], client->uid, answer_lookup, client, &client->lookup);
+}
+
 /* Do one request and reply to it. Return: 0, 1 when it wanted no reply, or -errno when the connection must end. */
-static int serve(struct client *client, const struct protocol_message *request, int fd)
+static int serve(struct client *client, const struct protocol_message *request, int fd, const uint8_t *tail,
+                 size_t tail_length)
 {
     struct protocol_message reply = {
         .magic = PROTOCOL_MAGIC, .version = PROTOCOL_VERSION, .operation = request->operation};
     struct request_context context = {.uid = client->uid, .fd = fd, .reply_fd = -1};
     int error;
 
-    error = request_check(request, fd);
+    error = request_check(request, fd, tail_length);
     if (error < 0) {
         if (fd >= 0)
             close(fd);
         return error;
     }
-    reply.result = request_execute(request, &reply, &context);
+    if (request->operation == PROTOCOL_RESOLVE) {
+        reply.result = start_lookup(client, request, tail);
+        if (reply.result == 0)
+            return 0;
+    } else {
+        reply.result = request_execute(request, &reply, &context);
+    }
     if (context.fd >= 0)
         close(context.fd);
     if (context.wait_for != NULL) {
@@ -195,9 +241,11 @@ static int serve(struct client *client, const struct protocol_message *request, 
 void client_handle(struct client *client, uint32_t epoll_events)
 {
     struct protocol_message request;
+    uint8_t tail[REQUEST_TAIL_MAX];
+    size_t tail_length;
     int fd, error = 1;
 
-    if (client->waiting_for != NULL) { /* it went away, or says something when it should not */
+    if (client->waiting_for != NULL || client->lookup != NULL) { /* it went away, or says something when it should not */
         destroy(client);
         return;
     }
@@ -206,9 +254,9 @@ void client_handle(struct client *client, uint32_t epoll_events)
         return;
     }
     for (int i = 0; i < ONE_WAY_MAX && error > 0; i++) { /* what wants no reply is seldom alone */
-        error = receive_request(client, &request, &fd);
+        error = receive_request(client, &request, &fd, tail, &tail_length);
         if (error > 0)
-            error = serve(client, &request, fd);
+            error = serve(client, &request, fd, tail, tail_length);
     }
     if (error == -EBADMSG || error == -EPROTO)
         log_warnx("control: client %llu sent something that is no request; closed", (unsigned long long)client->id);

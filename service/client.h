@@ -14,6 +14,7 @@ struct client {
     struct socket *waiting_for;           /* PROTOCOL_FLAG_WAIT: the socket that is waited for; NULL: none */
     uint16_t waiting_operation;           /* and the request that waits */
     TAILQ_ENTRY(client) wait_link;        /* on waiting_for->waiters */
+    struct lookup *lookup;                /* owned; the DNS lookup that is waited for; NULL: none */
     TAILQ_ENTRY(client) link;             /* on the list of all, or of the dead */
 };
 

@@ -246,6 +246,9 @@ int datagram_execute(struct socket *socket, const struct protocol_message *reque
     case PROTOCOL_SOCKET:
     case PROTOCOL_IMPAIR:
     case PROTOCOL_INTERFACES:
+    case PROTOCOL_RESOLVER:
+    case PROTOCOL_RESOLVE:
+    case PROTOCOL_ROUTES:
     case PROTOCOL_OPERATION_COUNT:
         break;
     }

@@ -14,6 +14,7 @@
 #include "listener.h"
 #include "log.h"
 #include "relay.h"
+#include "resolver.h"
 #include "socket.h"
 #include "stack/stack.h"
 
@@ -207,7 +208,10 @@ static void run_work(void)
 static const struct timespec *choose_wait(struct timespec *wait)
 {
     int64_t timer_us = TAILQ_EMPTY(&socket_busy) ? stack_timer_us() : 0;
+    int64_t resolver_us = resolver_timer_us(now_us);
 
+    if (resolver_us >= 0 && (timer_us < 0 || timer_us > resolver_us))
+        timer_us = resolver_us;
     if (deadline_us != 0) {
         int64_t left_us = now_us < deadline_us ? (int64_t)(deadline_us - now_us) : 0;
 
@@ -275,6 +279,7 @@ int loop_turn(void)
     read_clock();
     dispatch_batch(events, count);
     run_work();
+    resolver_run(now_us);
     if (stack_timer_us() == 0)
         stack_run_timers();
     stack_flush();

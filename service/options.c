@@ -155,7 +155,7 @@ static bool set_dns(struct options *options, const char *value)
 {
     union stack_address *server = &options->dns[options->dns_count];
 
-    if (options->dns_count == OPTIONS_DNS_MAX || !parse_address(value, server) || !is_unicast(server))
+    if (options->dns_count == RESOLVER_SERVERS_MAX || !parse_address(value, server) || !is_unicast(server))
         return false;
     options->dns_count++;
     return true;
@@ -178,6 +178,11 @@ static bool set_hostname(struct options *options, const char *value)
         if (!isalnum((unsigned char)*c) && strchr("-.", *c) == NULL)
             return false;
     return copy_text(options->hostname, sizeof options->hostname, value);
+}
+
+static bool set_search(struct options *options, const char *value)
+{
+    return strpbrk(value, " \t") == NULL && resolver_domains_add(&options->search, value);
 }
 
 static bool set_mtu(struct options *options, const char *value)
@@ -261,7 +266,10 @@ static const struct setting {
     {"dhcp", set_dhcp, switch_argument, "on or off", "get an IPv4 address, routes and name servers by DHCP, and\n"
      "                      wait for it, for 30 seconds at most"},
     {"hostname", set_hostname, "NAME", "letters, digits, '.' and '-', at most 63", "name to tell a DHCP server"},
-    {"dns", set_dns, "A", "an address, at most 8 of them", "name server; may be repeated"},
+    {"dns", set_dns, "A", "an address, at most 8 of them", "name server; may be repeated (default: what the network says,\n"
+     "                      else those of /etc/resolv.conf; asked through the stack)"},
+    {"search", set_search, "DOMAIN", "a domain; all of them together 256 bytes at most",
+     "domain to search for names without dots; may be repeated"},
     {"mtu", set_mtu, "N", "576 to 65521", "largest IP packet in bytes (default: 1500)"},
     {"mac", set_mac, "MAC", "six octets as in 02:00:00:00:00:01, not a group address",
      "the stack's Ethernet address (default: random)"},
@@ -335,6 +343,8 @@ static void forget_for_command_line(const char *name, struct options *options)
 {
     if (strcmp(name, "dns") == 0)
         options->dns_count = 0;
+    else if (strcmp(name, "search") == 0)
+        options->search.length = 0;
     else if (strcmp(name, "address") == 0)
         options->address_count = 0;
     else if (strcmp(name, "gateway") == 0)

@@ -2,6 +2,7 @@
 #ifndef SIDESTACK_OPTIONS_H
 #define SIDESTACK_OPTIONS_H
 
+#include "resolver_config.h"
 #include "stack/impairment.h"
 #include "stack/interface.h"
 
@@ -12,7 +13,6 @@
 #include <stdint.h>
 #include <sys/un.h>
 
-#define OPTIONS_DNS_MAX 8
 #define OPTIONS_ADDRESSES_MAX (2 * STACK_ADDRESSES_MAX)
 #define OPTIONS_ROUTES_MAX (2 * STACK_ROUTES_MAX)
 
@@ -25,8 +25,9 @@ struct options {
     struct stack_route gateways[2]; /* IPv4, IPv6; of family 0: none */
     struct stack_route routes[OPTIONS_ROUTES_MAX];
     size_t route_count;
-    union stack_address dns[OPTIONS_DNS_MAX]; /* the port is 0 */
+    union stack_address dns[RESOLVER_SERVERS_MAX]; /* the port is 0 */
     size_t dns_count;
+    struct resolver_domains search;
     bool dhcp;
     char hostname[64]; /* empty: none */
     uint16_t mtu;

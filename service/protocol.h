@@ -6,7 +6,8 @@
  *
  * Control connection: an AF_UNIX SOCK_SEQPACKET connection to the service's control socket. The program sends one
  * struct protocol_message (a request) and receives one struct protocol_message (its reply) before it sends the next.
- * Both are always exactly sizeof(struct protocol_message); anything else ends the connection. A reply repeats the
+ * Both are always exactly sizeof(struct protocol_message), but for PROTOCOL_RESOLVE, where DNS messages follow it in the
+ * same packet; anything else ends the connection. A reply repeats the
  * request's operation and carries 0 or a negative errno in `result`.
  *
  * A request about a socket carries that socket's descriptor (SCM_RIGHTS): holding it is the right to control it. The
@@ -102,6 +103,19 @@ enum protocol_operation {
      * much of the datagram as fits. -EAGAIN: there is none. */
     PROTOCOL_ERROR_QUEUE,
 
+    /* What a program needs to know to look up names. Reply: args[0] PROTOCOL_FAMILY_* of the stack's own addresses, the loopback's not counted;
+     * option: the domains to search, each with its '\0'. */
+    PROTOCOL_RESOLVER,
+
+    /* Send one or two DNS messages to the name servers. in: args[0] and args[1] their lengths (the second may be 0), args[2] PROTOCOL_RESOLVE_*; the
+     * messages follow the request, PROTOCOL_QUERY_MAX bytes each at most. The reply comes when both are answered, or given up. Reply: args[0] and
+     * args[1] the lengths of the answers, which follow it; where one is 0, args[2] or args[3] is the negative errno that says why. A program that
+     * stops waiting closes its control connection. -EAGAIN: this user has too many lookups under way. */
+    PROTOCOL_RESOLVE,
+
+    /* From which address would the stack send to these? in: option: up to PROTOCOL_ROUTES_MAX struct protocol_route. Reply: the same, filled in. */
+    PROTOCOL_ROUTES,
+
     PROTOCOL_OPERATION_COUNT
 };
 
@@ -117,6 +131,28 @@ enum protocol_state {
 /* protocol_message.flags */
 #define PROTOCOL_FLAG_WAIT 1u    /* reply when it has ended: PROTOCOL_CONNECT the handshake, PROTOCOL_LINGER the sending */
 #define PROTOCOL_FLAG_ONE_WAY 2u /* no reply: PROTOCOL_SETSOCKOPT */
+
+#define PROTOCOL_FAMILY_IPV4 1
+#define PROTOCOL_FAMILY_IPV6 2
+
+#define PROTOCOL_RESOLVE_TCP 1               /* not over UDP */
+#define PROTOCOL_RESOLVE_KEEP_TRUNCATED 2    /* do not ask again over TCP */
+
+/* Bytes of one query; an answer has at most 65535. */
+#define PROTOCOL_QUERY_MAX 4096
+
+/* PROTOCOL_ROUTES: where to, and from where. IPv4 addresses are v4-mapped. */
+struct protocol_route {
+    uint8_t destination[16];
+    uint8_t source[16];
+    uint32_t interface;  /* scope of a link-local destination; 0: any */
+    uint8_t reachable;   /* reply: 0, 1; if 0 the rest says nothing */
+    uint8_t prefix_bits; /* reply: of the source address's network */
+    uint8_t deprecated;  /* reply: 0, 1; of the source address */
+    uint8_t zero;
+};
+_Static_assert(sizeof(struct protocol_route) == 40, "on the wire");
+#define PROTOCOL_ROUTES_MAX (PROTOCOL_OPTION_MAX / sizeof(struct protocol_route))
 
 /* A struct sockaddr_in or sockaddr_in6 as the program would give it (network byte order); length 0: no address. */
 struct protocol_address {

@@ -9,6 +9,7 @@
 #include "listener.h"
 #include "log.h"
 #include "loop.h"
+#include "names.h"
 #include "pair.h"
 #include "relay.h"
 #include "sockopt.h"
@@ -28,9 +29,12 @@ static bool wants_descriptor(const struct protocol_message *request)
     case PROTOCOL_SOCKET:
     case PROTOCOL_IMPAIR:
     case PROTOCOL_INTERFACES:
+    case PROTOCOL_RESOLVER:
+    case PROTOCOL_RESOLVE:
+    case PROTOCOL_ROUTES:
         return false;
     case PROTOCOL_LINGER:
-        return (request->flags & PROTOCOL_FLAG_WAIT) == 0;
+        return request->flags == 0;
     default:
         return true;
     }
@@ -49,13 +53,25 @@ static bool flags_are_good(const struct protocol_message *request)
         return request->flags == 0;
     }
 }
-int request_check(const struct protocol_message *request, int fd)
+
+/* Is what follows the request as long as it says? */
+static bool tail_is_good(const struct protocol_message *request, size_t tail_length)
+{
+    const int32_t *lengths = request->args;
+
+    if (request->operation != PROTOCOL_RESOLVE)
+        return tail_length == 0;
+    return lengths[0] > 0 && lengths[0] <= PROTOCOL_QUERY_MAX && lengths[1] >= 0 && lengths[1] <= PROTOCOL_QUERY_MAX &&
+           tail_length == (size_t)lengths[0] + (size_t)lengths[1];
+}
+
+int request_check(const struct protocol_message *request, int fd, size_t tail_length)
 {
     if (request->magic != PROTOCOL_MAGIC || request->version != PROTOCOL_VERSION || request->operation < 1 ||
         request->operation >= PROTOCOL_OPERATION_COUNT || request->result != 0 ||
         !flags_are_good(request) ||
         request->address.length > sizeof request->address.bytes || request->option_length > PROTOCOL_OPTION_MAX ||
-        wants_descriptor(request) != (fd >= 0))
+        wants_descriptor(request) != (fd >= 0) || !tail_is_good(request, tail_length))
         return -EPROTO;
     return 0;
 }
@@ -350,6 +366,10 @@ int request_execute(const struct protocol_message *request, struct protocol_mess
         return wait_for_linger(request, context);
     if (request->operation == PROTOCOL_INTERFACES)
         return interface_list_get(request, reply);
+    if (request->operation == PROTOCOL_RESOLVER)
+        return names_describe(reply);
+    if (request->operation == PROTOCOL_ROUTES)
+        return names_find_routes(request, reply);
     if (fstat(context->fd, &status) < 0)
         return -errno;
     if (S_ISSOCK(status.st_mode))
@@ -387,6 +407,9 @@ int request_execute(const struct protocol_message *request, struct protocol_mess
     case PROTOCOL_SOCKET:
     case PROTOCOL_IMPAIR:
     case PROTOCOL_INTERFACES:
+    case PROTOCOL_RESOLVER:
+    case PROTOCOL_RESOLVE: /* client.c, because its reply has to wait */
+    case PROTOCOL_ROUTES:
     case PROTOCOL_OPERATION_COUNT:
         break;
     }

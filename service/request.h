@@ -12,8 +12,11 @@ struct request_context {
     struct socket *wait_for; /* no reply now: the client waits for this socket */
 };
 
-/* Is it well formed? fd is the descriptor that came along, or -1. Return: 0 or -EPROTO. */
-int request_check(const struct protocol_message *request, int fd);
+/* What may follow a request in its packet: the queries of PROTOCOL_RESOLVE. */
+#define REQUEST_TAIL_MAX (2 * PROTOCOL_QUERY_MAX)
+
+/* Is it well formed? fd is the descriptor that came along, or -1; tail_length: how many bytes followed it. Return: 0 or -EPROTO. */
+int request_check(const struct protocol_message *request, int fd, size_t tail_length);
 
 /* Do it and fill in the reply but for its result. Return: the result, 0 or -errno. */
 int request_execute(const struct protocol_message *request, struct protocol_message *reply,

@@ -9,6 +9,8 @@
 #include "network.h"
 #include "options.h"
 #include "pair.h"
+#include "resolver.h"
+#include "resolver_config.h"
 #include "socket.h"
 #include "stack/stack.h"
 #include "stack/wire.h"
@@ -148,8 +150,6 @@ static void say_started(const struct options *options)
 {
     log_info("started: service %s at %s, device %s", options->name, options->socket_path, options->interface);
     network_log_addresses();
-    if (options->dns_count > 0)
-        log_warnx("dns: names are still looked up by the program's own means; the servers given are not asked");
 }
 
 /* Everything between the options and the exit status. */
@@ -166,6 +166,8 @@ static int serve(const struct options *options)
     error = pair_setup();
     if (error == 0)
         error = loop_setup();
+    if (error == 0)
+        error = resolver_setup();
     if (error == 0) {
         signal_fd = open_signals();
         error = signal_fd < 0 ? signal_fd : 0;
@@ -175,6 +177,8 @@ static int serve(const struct options *options)
         log_error("starting");
         goto out_loop;
     }
+    resolver_set_servers(options->dns, options->dns_count);
+    resolver_set_domains(&options->search);
     error = open_stack(options);
     if (error < 0)
         goto out_capture;
@@ -208,6 +212,7 @@ out_control:
     client_sweep();
     socket_destroy_all();
     socket_sweep();
+    resolver_teardown();
 out_stack:
     stack_close();
 out_capture:

@@ -221,6 +221,33 @@ END
         -o LogLevel=ERROR -o BatchMode=yes -o IdentitiesOnly=yes -p 2222 -l root)
 }
 
+# names_files: resolv.conf, hosts and nsswitch.conf of this test's own, in its own mount namespace, with a name server in W. Before lib_begin.
+names_files() {
+    mkdir "$WORK/etc"
+    cat >"$WORK/etc/resolv.conf" <<END
+nameserver $WORLD
+search search1.test search2.test
+options timeout:1 attempts:2
+END
+    cat >"$WORK/etc/hosts" <<END
+127.0.0.1 localhost
+::1 localhost ip6-localhost ip6-loopback
+10.66.6.6 filed filed-alias
+10.66.6.7 filed
+fd66::6 filed6
+END
+    echo 'hosts: files mdns4_minimal [NOTFOUND=return] dns' >"$WORK/etc/nsswitch.conf"
+    for file in resolv.conf hosts nsswitch.conf; do
+        mount --bind "$WORK/etc/$file" /etc/$file
+    done
+}
+
+# names_server: start it in W.
+names_server() {
+    background names_server $PYTHON "$TOP/tests/apps/names_server.py" $WORLD $WORLD6
+    wait_for_line names_server ready
+}
+
 start_daemon() {
     mkfifo "$WORK/ready"
     ip tuntap add dev stack0 mode tap

@@ -114,7 +114,7 @@ int service_request(struct protocol_message *request, int fd, struct protocol_me
     request->magic = PROTOCOL_MAGIC;
     request->version = PROTOCOL_VERSION;
     memset(reply, 0, sizeof *reply);
-    ck_assert_int_eq(request_check(request, fd), 0);
+    ck_assert_int_eq(request_check(request, fd, 0), 0);
     ck_assert_int_eq(request_execute(request, reply, &context), result);
     if (context.fd >= 0)
         close(context.fd);
