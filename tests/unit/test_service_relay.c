@@ -177,28 +177,58 @@ START_TEST(many_bytes_arrive_whole)
 }
 END_TEST
 
+struct stuffing {
+    int fd, idle;
+    size_t written;
+};
+
 /* Write until nothing more is taken for many turns. */
 static bool is_stuffed(void *context)
 {
     static char block[65536];
-    size_t *written = context;
-    static int idle;
-    ssize_t n = send(c.client, block, sizeof block, MSG_DONTWAIT);
+    struct stuffing *stuffing = context;
+    ssize_t n = send(stuffing->fd, block, sizeof block, MSG_DONTWAIT);
 
     if (n > 0) {
-        *written += (size_t)n;
-        idle = 0;
+        stuffing->written += (size_t)n;
+        stuffing->idle = 0;
     }
-    return ++idle > 20;
+    return ++stuffing->idle > 20;
 }
 
 START_TEST(a_reader_that_stops_stops_the_writer)
 {
-    size_t written = 0;
+    struct stuffing stuffing = {.fd = c.client};
 
-    service_turn_until(is_stuffed, &written);
-    ck_assert_uint_lt(written, 16u << 20); /* both pairs, both TCP queues; bounded, whatever the sizes are */
+    service_turn_until(is_stuffed, &stuffing);
+    ck_assert_uint_lt(stuffing.written, 16u << 20); /* both pairs, both TCP queues; bounded, whatever the sizes are */
     ck_assert_int_eq(service_poll(c.client) & POLLOUT, 0);
+}
+END_TEST
+
+/* A program that is blocked in a write must hear of a reset, although its pair has no room for what came before it. */
+START_TEST(a_reset_behind_unread_data_ends_a_blocked_write)
+{
+    struct stuffing to_server = {.fd = c.client}, to_client = {.fd = c.server};
+    struct linger linger = {1, 0};
+    static char block[65536];
+    ssize_t n;
+
+    service_turn_until(is_stuffed, &to_server);
+    service_turn_until(is_stuffed, &to_client);
+    ck_assert_int_eq(service_poll(c.client) & POLLOUT, 0);
+    service_set_option(c.server, SOL_SOCKET, SO_LINGER, &linger, sizeof linger, 0);
+    close(c.server);
+    c.server = -1;
+    service_turn_until_polled(c.client, POLLOUT);
+    ck_assert_int_eq(send(c.client, block, 1, MSG_DONTWAIT | MSG_NOSIGNAL), -1);
+    ck_assert_int_eq(errno, EPIPE);
+    do {
+        service_turn_until_polled(c.client, POLLIN); /* and what came before the reset is still there */
+        n = recv(c.client, block, sizeof block, MSG_DONTWAIT);
+    } while (n > 0);
+    ck_assert_int_eq(n, -1);
+    ck_assert_int_eq(errno, ECONNRESET);
 }
 END_TEST
 
@@ -356,6 +386,7 @@ int main(void)
     tcase_add_test(connected, a_write_to_a_closed_peer_is_answered_by_a_reset);
     tcase_add_test(connected, many_bytes_arrive_whole);
     tcase_add_test(connected, a_reader_that_stops_stops_the_writer);
+    tcase_add_test(connected, a_reset_behind_unread_data_ends_a_blocked_write);
     tcase_add_test(connected, options_keep_what_was_set);
     suite_add_tcase(suite, connected);
     tcase_add_checked_fixture(alone, service_setup, service_teardown);
