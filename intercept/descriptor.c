@@ -18,6 +18,7 @@
 #include "descriptor.h"
 
 #include "libc.h"
+#include "linger.h"
 #include "service/protocol.h"
 
 #include <errno.h>
@@ -65,6 +66,8 @@ enum descriptor_kind descriptor_verify(int fd)
     if (libc_getpeername(fd, (struct sockaddr *)&address, &length) == 0) {
         if (descriptor_address_is_ours(&address, length, &birth)) {
             kind = entry ? (enum descriptor_kind)__atomic_load_n(entry, __ATOMIC_RELAXED) : DESCRIPTOR_UNKNOWN;
+            if (kind == DESCRIPTOR_UNKNOWN)
+                linger_see(fd);
             if (kind == DESCRIPTOR_UNKNOWN || kind == DESCRIPTOR_FOREIGN)
                 kind = birth == PROTOCOL_NAME_KIND_ACCEPTED   ? DESCRIPTOR_DATA
                        : birth == PROTOCOL_NAME_KIND_DATAGRAM ? DESCRIPTOR_DATAGRAM_ERRORS

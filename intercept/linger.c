@@ -3,7 +3,10 @@
  *
  * Only who closes a socket last waits. That can be seen only when it is closed, so the service is asked before for the
  * socket's number, and after to say when all is sent. A program that lingers at all is rare; the others don't pay for it.
- * DIFFERS: a socket that was asked to linger before exec() does not; no test pins that yet.
+ *
+ * The pair keeps the option as well, and does nothing about it: so a process that inherits or receives the socket sees that it
+ * lingers when it looks at the descriptor for the first time.
+ * DIFFERS: a program that was executed with such a socket, and closes it without any other call on it before, does not wait.
  */
 #include "linger.h"
 
@@ -15,10 +18,30 @@
 
 _Atomic bool linger_is_used;
 
-void linger_note(const struct linger *linger)
+void linger_set(int fd, const struct linger *linger)
 {
     if (linger->l_onoff && linger->l_linger > 0)
         linger_is_used = true;
+    if (linger_is_used)
+        libc_setsockopt(fd, SOL_SOCKET, SO_LINGER, linger, sizeof *linger);
+}
+
+void linger_see(int fd)
+{
+    struct linger linger;
+    socklen_t length = sizeof linger;
+
+    if (libc_getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &length) == 0 && linger.l_onoff && linger.l_linger > 0)
+        linger_is_used = true;
+}
+
+void linger_inherit(int fd, int new_fd)
+{
+    struct linger linger;
+    socklen_t length = sizeof linger;
+
+    if (linger_is_used && libc_getsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, &length) == 0)
+        libc_setsockopt(new_fd, SOL_SOCKET, SO_LINGER, &linger, length);
 }
 
 int linger_close(int fd)

@@ -136,7 +136,7 @@ int socket_setsockopt(int fd, int level, int name, const void *value, socklen_t 
     if (message.option_length > 0)
         memcpy(message.option, value, message.option_length);
     if (level == SOL_SOCKET && name == SO_LINGER && length >= sizeof(struct linger))
-        linger_note(value);
+        linger_set(fd, value);
     if (datagram_is(fd))
         datagram_note_option(fd, level, name);
     if (cannot_fail(fd, level, name, length))

@@ -7,6 +7,7 @@
 #include "control.h"
 #include "datagram.h"
 #include "libc.h"
+#include "linger.h"
 #include "replace.h"
 #include "state.h"
 
@@ -252,6 +253,7 @@ int socket_accept(int fd, struct sockaddr *address, socklen_t *length, int flags
     if (flags & SOCK_NONBLOCK)
         libc_fcntl(new_fd, F_SETFL, O_NONBLOCK);
     inherit_options(fd, new_fd);
+    linger_inherit(fd, new_fd);
     descriptor_set(new_fd, DESCRIPTOR_DATA);
     if (address != NULL)
         error = address_copy_out(&accepted.peer, address, length);

@@ -3,6 +3,7 @@
 
 #include <netinet/tcp.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/wait.h>
@@ -162,6 +163,44 @@ static void run_linger_done(void)
     oracle_say("all has arrived: %s", peer_end_ask() == total ? "yes" : "no");
 }
 
+/* In the program that was executed: the socket is descriptor 0. */
+static void run_linger_after_exec(void)
+{
+    long begin, waited;
+
+    oracle_print_poll(0);
+    oracle_recv(0, 1, MSG_DONTWAIT);
+    begin = now_ms();
+    CALL(close(0));
+    waited = now_ms() - begin;
+    oracle_say("it waited a second: %s", waited >= 900 && waited < 4000 ? "yes" : "no");
+}
+
+/* A socket lingers in whatever program closes it last. */
+static void run_linger_exec(void)
+{
+    struct linger linger = {.l_onoff = 1, .l_linger = 1};
+    int fd = oracle_connect_peer(), status;
+    long total = oracle_fill(fd);
+
+    CALL(setsockopt(fd, SOL_SOCKET, SO_LINGER, &linger, sizeof linger));
+    if (fork() == 0) {
+        char *arguments[] = {(char *)"ends_more", (char *)"_linger_after_exec", NULL};
+
+        setenv("ORACLE_PEER_FD", "3", 1);
+        dup2(fd, 0);
+        dup2(ORACLE_OUTPUT_FD, 1);
+        dup2(ORACLE_PEER_FD, 3);
+        close_range(4, ~0u, 0);
+        execv("/proc/self/exe", arguments);
+        _exit(1);
+    }
+    CALL(close(fd)); /* not the last */
+    wait(&status);
+    oracle_say("the child ends with %d", status);
+    oracle_say("all arrives: %s", peer_ask("drain 0") == total ? "yes" : "no");
+}
+
 /* A process that exits does not linger. */
 static void run_linger_exit(void)
 {
@@ -316,6 +355,7 @@ const struct oracle_case oracle_cases[] = {
     {"linger_expires_nonblocking", run_linger_expires_nonblocking},
     {"linger_done", run_linger_done},
     {"linger_exit", run_linger_exit},
+    {"linger_exec", run_linger_exec},
     {"zero_lengths", run_zero_lengths},
     {"zero_lengths_new", run_zero_lengths_new},
     {"nodelay_then_close", run_nodelay_then_close},
@@ -325,5 +365,6 @@ const struct oracle_case oracle_cases[] = {
     {"end_behind_much", run_end_behind_much},
     {"reset_behind_much", run_reset_behind_much},
     {"oneshot_end", run_oneshot_end},
+    {"_linger_after_exec", run_linger_after_exec},
     {NULL, NULL},
 };
