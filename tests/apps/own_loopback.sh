@@ -9,7 +9,11 @@ ulimit -S -n "$(ulimit -H -n)"
 lib_begin
 
 frames() {
-    [ "$MODE" = kernel ] || ip -s -j link show stack0 | sed 's/.*"rx":{\([^}]*\)}.*/\1/'
+    if [ "$MODE" = kernel ]; then
+        echo 0
+    else
+        ip -s -j link show stack0 | sed 's/.*"rx":{[^}]*"packets":\([0-9]*\).*/\1/'
+    fi
 }
 # wait_on_stack COMMAND...: until it succeeds; each try takes its time
 wait_on_stack() {
@@ -45,5 +49,6 @@ random_file "$WORK/large" 30M
 background tls on_stack env -C "$WORK" openssl s_server -quiet -WWW -accept $STACK:8443 -key "$WORK/key.pem" -cert "$WORK/cert.pem"
 wait_on_stack curl -sS -k "https://$STACK:8443/cert.pem"
 check_equal "TLS" "$(on_stack curl -sS -k "https://$STACK:8443/large" | sha256)" "$(sha256 "$WORK/large")"
-check_equal "frames on the wire meanwhile" "$(frames)" "$frames_before"
+# The stack may still have told the routers which groups it listens to.
+check_equal "frames on the wire meanwhile" "$([ "$(frames)" -le $((frames_before + 4)) ] && echo few)" few
 check_memory_below 131072
