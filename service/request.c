@@ -138,16 +138,16 @@ static int make_socket(const struct protocol_message *request, struct request_co
     return 0;
 }
 
-/* Read the address of a request. Return: 0, -EINVAL (too short for the socket's family) or -EAFNOSUPPORT (another family). */
+/* Read the address of a request. Return: 0, -EINVAL (too short for the socket's family) or -EAFNOSUPPORT (of another). */
 static int read_address(const struct socket *socket, const struct protocol_address *from, union stack_address *address)
 {
     int error = address_read(from, address);
 
     if (error < 0)
         return error;
-    if (address->sa.sa_family != socket->domain)
-        return -EAFNOSUPPORT;
-    return from->length < (socket->domain == AF_INET6 ? ADDRESS_LENGTH6_MIN : sizeof address->in) ? -EINVAL : 0;
+    if (from->length < (socket->domain == AF_INET6 ? ADDRESS_LENGTH6_MIN : sizeof address->in))
+        return -EINVAL;
+    return address->sa.sa_family == socket->domain ? 0 : -EAFNOSUPPORT;
 }
 
 static bool may_use_port(uint16_t port, uid_t uid)
@@ -160,8 +160,8 @@ static int bind_socket(struct socket *socket, const struct protocol_message *req
     union stack_address address;
     int error = read_address(socket, &request->address, &address);
 
-    if (error == -EAFNOSUPPORT && socket->domain == AF_INET && address.sa.sa_family == AF_UNSPEC && address.in.sin_addr.s_addr == INADDR_ANY &&
-        request->address.length >= sizeof address.in) {
+    if (error == -EAFNOSUPPORT && socket->domain == AF_INET && address.sa.sa_family == AF_UNSPEC &&
+        address.in.sin_addr.s_addr == INADDR_ANY) {
         address.sa.sa_family = AF_INET; /* ip(7): what old programs give */
         error = 0;
     }
@@ -211,7 +211,7 @@ static int connect_socket(struct socket *socket, const struct protocol_message *
     union stack_address peer;
     int error = read_address(socket, &request->address, &peer);
 
-    if (error == -EAFNOSUPPORT && peer.sa.sa_family == AF_UNSPEC)
+    if (request->address.length >= sizeof peer.sa.sa_family && peer.sa.sa_family == AF_UNSPEC)
         error = connect_dissolve(socket);
     else if (error == 0 || (socket->state != PROTOCOL_STATE_NEW && socket->state != PROTOCOL_STATE_FAILED))
         error = connect_begin(socket, &peer, context->fd); /* what is under way comes before the address */

@@ -10,6 +10,7 @@
  */
 #include <errno.h>
 
+#include "interface.h"
 #include "loop_netif.h"
 #include "port.h"
 #include "sockaddr.h"
@@ -28,7 +29,7 @@ bool tcp_bind_is_ours(const ip_addr_t *address)
     if (sockaddr_is_any(address) || ip_addr_ismulticast(address))
         return true;
     if (IP_IS_V6(address))
-        return loop_is_local6(ip_2_ip6(address));
+        return loop_is_local6(ip_2_ip6(address)) && ip6_addr_zone(ip_2_ip6(address)) != STACK_INTERFACE_LOOP;
     return loop_is_local(ip_2_ip4(address)) || wire_netif_is_broadcast(ip_2_ip4(address));
 }
 

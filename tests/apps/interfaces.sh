@@ -7,7 +7,7 @@
 lib_begin
 [ "$MODE" = stack ] || exit 0
 
-check_equal "hostname -I" "$(on_stack hostname -I | tr -d ' ')" $STACK
+check_equal "hostname -I" "$(on_stack hostname -I)" "$STACK $STACK6 "
 check_equal "python's if_nameindex" "$(on_stack $PYTHON -c 'import socket; print(socket.if_nameindex())')" \
     "[(1, 'lo'), (2, 'stack0')]"
 mac=$(on_stack ifconfig stack0 | sed -n 's/.*ether \([0-9a-f:]*\) .*/\1/p')

@@ -13,8 +13,6 @@
 #include "stack/datagram.h"
 #include "stack_fixture.h"
 
-#define STACK_IP6 "fd00:1::2"
-#define PEER_IP6 "fd00:1::1"
 #define STACK_LINK_LOCAL "fe80::ff:fe00:2"
 #define PEER_LINK_LOCAL "fe80::1"
 

@@ -7,13 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "datagram_fixture.h"
 #include "stack/interface.h"
 #include "stack/wire.h"
 
 #define FRAMES_MAX 8192
 #define ETHERNET_SIZE 14
 #define IP_SIZE 20
-#define TCP_AT (ETHERNET_SIZE + IP_SIZE)
+#define IP6_SIZE 40
 
 static const uint8_t stack_mac[6] = {2, 0, 0, 0, 0, 2};
 static const uint8_t peer_mac[6] = {2, 0, 0, 0, 0, 1};
@@ -141,6 +142,16 @@ void stack_setup_with(const struct stack_prefix *addresses, size_t address_count
                                    .route_count = route_count});
 }
 
+void stack_setup_dual(unsigned wire_features)
+{
+    const struct stack_prefix own[] = {{address_of(STACK_IP, 0), 24}, {address_of(STACK_IP6, 0), 64}};
+    const struct stack_route gateways[] = {{.via = address_of("10.1.0.254", 0)},
+                                           {.to.address.sa.sa_family = AF_INET6, .via = address_of("fd00:1::fe", 0)}};
+
+    setup(wire_features,
+          (struct stack_config){.addresses = own, .address_count = 2, .routes = gateways, .route_count = 2});
+}
+
 void stack_setup_plain(void)
 {
     stack_setup(0);
@@ -253,13 +264,14 @@ static uint32_t add_sum(uint32_t sum, const uint8_t *bytes, size_t size)
     return sum;
 }
 
-/* Return: the sum over pseudo header and, if whole, segment; 0xffff when it is good. */
-static uint32_t tcp_sum(const uint8_t *ip, const uint8_t *tcp, size_t size, bool whole)
+/* Return: the sum over pseudo header and, if whole, payload; 0xffff when it is good. */
+static uint32_t ip_sum(const uint8_t *ip, uint8_t protocol, const uint8_t *payload, size_t size, bool whole)
 {
-    uint8_t pseudo[4] = {0, 6, (uint8_t)(size >> 8), (uint8_t)size};
-    uint32_t sum = add_sum(add_sum(0, ip + 12, 8), pseudo, 4);
+    uint8_t pseudo[4] = {0, protocol, (uint8_t)(size >> 8), (uint8_t)size};
+    bool is_v6 = ip[0] >> 4 == 6;
+    uint32_t sum = add_sum(add_sum(0, ip + (is_v6 ? 8 : 12), is_v6 ? 32 : 8), pseudo, 4);
 
-    return whole ? add_sum(sum, tcp, size) : sum;
+    return whole ? add_sum(sum, payload, size) : sum;
 }
 
 static void write_16(uint8_t *at, uint32_t value)
@@ -284,25 +296,47 @@ static uint32_t read_32(const uint8_t *at)
     return read_16(at) << 16 | read_16(at + 2);
 }
 
+/* Write the headers below TCP. Return: where the payload begins. */
+static size_t write_headers(uint8_t *frame, int family, uint8_t protocol, const char *source, const char *destination,
+                            size_t payload_size)
+{
+    uint8_t *ip = frame + ETHERNET_SIZE;
+
+    memcpy(frame, stack_mac, 6);
+    memcpy(frame + 6, peer_mac, 6);
+    if (family == AF_INET6) {
+        write_16(frame + 12, 0x86dd);
+        memset(ip, 0, IP6_SIZE);
+        ip[0] = 0x60;
+        write_16(ip + 4, (uint32_t)payload_size);
+        ip[6] = protocol;
+        ip[7] = 255;
+        inet_pton(AF_INET6, source, ip + 8);
+        inet_pton(AF_INET6, destination, ip + 24);
+        return ETHERNET_SIZE + IP6_SIZE;
+    }
+    write_16(frame + 12, 0x800);
+    memset(ip, 0, IP_SIZE);
+    ip[0] = 0x45;
+    write_16(ip + 2, (uint32_t)(IP_SIZE + payload_size));
+    ip[8] = 64;
+    ip[9] = protocol;
+    inet_pton(AF_INET, source, ip + 12);
+    inet_pton(AF_INET, destination, ip + 16);
+    write_16(ip + 10, ~add_sum(0, ip, IP_SIZE) & 0xffff);
+    return ETHERNET_SIZE + IP_SIZE;
+}
+
 void peer_send(const struct segment *segment)
 {
     static uint8_t frame[66000];
+    bool is_v6 = segment->family == AF_INET6;
     size_t header_size = 20 + (segment->option_size + 3) / 4 * 4;
     size_t tcp_size = header_size + segment->size;
-    uint8_t *ip = frame + ETHERNET_SIZE;
-    uint8_t *tcp = frame + TCP_AT;
+    size_t at = write_headers(frame, segment->family, 6, is_v6 ? PEER_IP6 : PEER_IP, is_v6 ? STACK_IP6 : STACK_IP, tcp_size);
+    uint8_t *tcp = frame + at;
 
-    memset(frame, 0, TCP_AT + 60);
-    memcpy(frame, stack_mac, 6);
-    memcpy(frame + 6, peer_mac, 6);
-    write_16(frame + 12, 0x800);
-    ip[0] = 0x45;
-    write_16(ip + 2, (uint32_t)(IP_SIZE + tcp_size));
-    ip[8] = 64;
-    ip[9] = 6;
-    inet_pton(AF_INET, PEER_IP, ip + 12);
-    inet_pton(AF_INET, STACK_IP, ip + 16);
-    write_16(ip + 10, ~add_sum(0, ip, IP_SIZE) & 0xffff);
+    memset(tcp, 0, 60);
     write_16(tcp, segment->source_port);
     write_16(tcp + 2, segment->port);
     write_32(tcp + 4, segment->sequence);
@@ -314,9 +348,30 @@ void peer_send(const struct segment *segment)
     if (segment->size > 0)
         memcpy(tcp + header_size, segment->data, segment->size);
     if ((segment->header.flags & (VIRTIO_NET_HDR_F_NEEDS_CSUM | VIRTIO_NET_HDR_F_DATA_VALID)) == 0)
-        write_16(tcp + 16, ~tcp_sum(ip, tcp, tcp_size, true) & 0xffff);
-    wire_put(&segment->header, frame, TCP_AT + tcp_size);
+        write_16(tcp + 16, ~ip_sum(frame + ETHERNET_SIZE, 6, tcp, tcp_size, true) & 0xffff);
+    wire_put(&segment->header, frame, at + tcp_size);
     stack_turn();
+}
+
+/* Check the headers below TCP of a frame to the peer. Return: where TCP begins. */
+static size_t check_headers(const struct frame *frame)
+{
+    const uint8_t *ip = frame->bytes + ETHERNET_SIZE;
+
+    ck_assert_mem_eq(frame->bytes, peer_mac, 6);
+    ck_assert_mem_eq(frame->bytes + 6, stack_mac, 6);
+    if (read_16(frame->bytes + 12) == 0x86dd) {
+        ck_assert_uint_eq(ip[0] >> 4, 6);
+        ck_assert_uint_eq(ip[6], 6);
+        ck_assert_uint_eq(read_16(ip + 4), frame->size - ETHERNET_SIZE - IP6_SIZE);
+        return ETHERNET_SIZE + IP6_SIZE;
+    }
+    ck_assert_uint_eq(read_16(frame->bytes + 12), 0x800);
+    ck_assert_uint_eq(ip[0], 0x45);
+    ck_assert_uint_eq(ip[9], 6);
+    ck_assert_uint_eq(read_16(ip + 2), frame->size - ETHERNET_SIZE);
+    ck_assert_uint_eq(add_sum(0, ip, IP_SIZE), 0xffff);
+    return ETHERNET_SIZE + IP_SIZE;
 }
 
 struct segment peer_take(void)
@@ -324,22 +379,17 @@ struct segment peer_take(void)
     const struct frame *frame = wire_take();
     struct segment segment = {0};
     const uint8_t *ip, *tcp;
-    size_t header_size, tcp_size;
+    size_t header_size, tcp_size, at;
 
     ck_assert_msg(frame != NULL, "a segment was expected");
+    ck_assert_uint_ge(frame->size, ETHERNET_SIZE + IP_SIZE + 20);
+    at = check_headers(frame);
     ip = frame->bytes + ETHERNET_SIZE;
-    tcp = frame->bytes + TCP_AT;
-    ck_assert_uint_ge(frame->size, TCP_AT + 20);
-    ck_assert_uint_eq(read_16(frame->bytes + 12), 0x800);
-    ck_assert_mem_eq(frame->bytes, peer_mac, 6);
-    ck_assert_mem_eq(frame->bytes + 6, stack_mac, 6);
-    ck_assert_uint_eq(ip[0], 0x45);
-    ck_assert_uint_eq(ip[9], 6);
-    ck_assert_uint_eq(read_16(ip + 2), frame->size - ETHERNET_SIZE);
-    ck_assert_uint_eq(add_sum(0, ip, IP_SIZE), 0xffff);
-    tcp_size = frame->size - TCP_AT;
+    tcp = frame->bytes + at;
+    tcp_size = frame->size - at;
     header_size = (size_t)(tcp[12] >> 4) * 4;
     ck_assert_uint_le(header_size, tcp_size);
+    segment.family = ip[0] >> 4 == 6 ? AF_INET6 : 0;
     segment.source_port = (uint16_t)read_16(tcp);
     segment.port = (uint16_t)read_16(tcp + 2);
     segment.sequence = read_32(tcp + 4);
@@ -352,16 +402,16 @@ struct segment peer_take(void)
     segment.size = tcp_size - header_size;
     segment.header = frame->header;
     if ((frame->header.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) != 0)
-        segment.checksum_good = frame->header.csum_start == TCP_AT && frame->header.csum_offset == 16 &&
-                                read_16(tcp + 16) == tcp_sum(ip, tcp, tcp_size, false);
+        segment.checksum_good = frame->header.csum_start == at && frame->header.csum_offset == 16 &&
+                                read_16(tcp + 16) == ip_sum(ip, 6, tcp, tcp_size, false);
     else
-        segment.checksum_good = tcp_sum(ip, tcp, tcp_size, true) == 0xffff;
+        segment.checksum_good = ip_sum(ip, 6, tcp, tcp_size, true) == 0xffff;
     return segment;
 }
 
 void peer_say(struct peer *peer, uint8_t flags, const void *data, size_t size)
 {
-    peer_send(&(struct segment){.source_port = peer->port, .port = peer->stack_port, .sequence = peer->sequence,
+    peer_send(&(struct segment){.family = peer->family, .source_port = peer->port, .port = peer->stack_port, .sequence = peer->sequence,
                                 .acknowledgement = (flags & TH_ACK) != 0 ? peer->expected : 0, .flags = flags,
                                 .window = peer->window, .data = data, .size = size});
     peer->sequence += (uint32_t)size + ((flags & (TH_SYN | TH_FIN)) != 0 ? 1 : 0);
@@ -428,25 +478,33 @@ union stack_address address_of(const char *ip, uint16_t port)
 {
     union stack_address address = {.in = {.sin_family = AF_INET, .sin_port = htons(port)}};
 
-    ck_assert_int_eq(inet_pton(AF_INET, ip, &address.in.sin_addr), 1);
+    if (inet_pton(AF_INET, ip, &address.in.sin_addr) == 1)
+        return address;
+    address.in6 = (struct sockaddr_in6){.sin6_family = AF_INET6, .sin6_port = htons(port)};
+    ck_assert_int_eq(inet_pton(AF_INET6, ip, &address.in6.sin6_addr), 1);
     return address;
 }
 
-void connect_to_peer(struct told *told, struct peer *peer)
+static void connect_on(int family, struct told *told, struct peer *peer)
 {
-    union stack_address address = address_of(PEER_IP, 80);
+    bool is_v6 = family == AF_INET6;
+    union stack_address address = address_of(is_v6 ? PEER_IP6 : PEER_IP, 80);
     struct segment syn;
 
-    peer_resolve();
-    told->tcp = stack_tcp_open(AF_INET, &told_events, told);
+    if (is_v6)
+        peer_resolve6(PEER_IP6);
+    else
+        peer_resolve();
+    wire_drop_all();
+    told->tcp = stack_tcp_open(family, &told_events, told);
     ck_assert_ptr_nonnull(told->tcp);
     ck_assert_int_eq(stack_tcp_connect(told->tcp, &address), 0);
     stack_turn();
     syn = peer_take();
     ck_assert_uint_eq(syn.flags, TH_SYN);
-    *peer = (struct peer){.port = 80, .stack_port = syn.source_port, .sequence = 1000, .expected = syn.sequence + 1,
+    *peer = (struct peer){.family = family, .port = 80, .stack_port = syn.source_port, .sequence = 1000, .expected = syn.sequence + 1,
                           .window = 0xffff};
-    peer_send(&(struct segment){.source_port = 80, .port = peer->stack_port, .sequence = 1000,
+    peer_send(&(struct segment){.family = family, .source_port = 80, .port = peer->stack_port, .sequence = 1000,
                                 .acknowledgement = peer->expected, .flags = TH_SYN | TH_ACK, .window = 0xffff,
                                 .options = {2, 4, 1460 >> 8, 1460 & 255, 1, 3, 3, 7, 4, 2, 1, 1}, .option_size = 12});
     peer->sequence++;
@@ -456,20 +514,35 @@ void connect_to_peer(struct told *told, struct peer *peer)
     ck_assert_uint_eq(peer_take().flags, TH_ACK);
 }
 
-void accept_from_peer(struct told *listener, struct told *child, struct peer *peer)
+void connect_to_peer(struct told *told, struct peer *peer)
 {
-    union stack_address address = address_of("0.0.0.0", 7);
+    connect_on(AF_INET, told, peer);
+}
+
+void connect_to_peer6(struct told *told, struct peer *peer)
+{
+    connect_on(AF_INET6, told, peer);
+}
+
+static void accept_on(int family, struct told *listener, struct told *child, struct peer *peer)
+{
+    bool is_v6 = family == AF_INET6;
+    union stack_address address = address_of(is_v6 ? "::" : "0.0.0.0", 7);
     struct segment answer;
 
-    peer_resolve();
+    if (is_v6)
+        peer_resolve6(PEER_IP6);
+    else
+        peer_resolve();
+    wire_drop_all();
     listener->child_told = child;
     if (listener->tcp == NULL) {
-        listener->tcp = stack_tcp_open(AF_INET, &told_events, listener);
+        listener->tcp = stack_tcp_open(family, &told_events, listener);
         ck_assert_int_eq(stack_tcp_bind(listener->tcp, &address), 0);
         ck_assert_int_eq(stack_tcp_listen(listener->tcp, NULL), 0);
     }
-    *peer = (struct peer){.port = 40000, .stack_port = 7, .sequence = 5000, .window = 0xffff};
-    peer_send(&(struct segment){.source_port = 40000, .port = 7, .sequence = 5000, .flags = TH_SYN, .window = 0xffff,
+    *peer = (struct peer){.family = family, .port = 40000, .stack_port = 7, .sequence = 5000, .window = 0xffff};
+    peer_send(&(struct segment){.family = family, .source_port = 40000, .port = 7, .sequence = 5000, .flags = TH_SYN, .window = 0xffff,
                                 .options = {2, 4, 1460 >> 8, 1460 & 255, 1, 3, 3, 7, 4, 2, 1, 1}, .option_size = 12});
     answer = peer_take();
     ck_assert_uint_eq(answer.flags, TH_SYN | TH_ACK);
@@ -478,6 +551,16 @@ void accept_from_peer(struct told *listener, struct told *child, struct peer *pe
     ck_assert_uint_eq(listener->accepted, 0);
     peer_say(peer, TH_ACK, NULL, 0);
     ck_assert_uint_eq(listener->accepted, 1);
+}
+
+void accept_from_peer(struct told *listener, struct told *child, struct peer *peer)
+{
+    accept_on(AF_INET, listener, child, peer);
+}
+
+void accept_from_peer6(struct told *listener, struct told *child, struct peer *peer)
+{
+    accept_on(AF_INET6, listener, child, peer);
 }
 
 void send_bytes(struct stack_tcp *tcp, const void *bytes, size_t size)

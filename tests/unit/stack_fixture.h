@@ -1,8 +1,8 @@
 /*
  * stack_fixture.h - the stack on a wire of memory, with the test as the only other host on it.
  *
- * The stack is 10.1.0.2/24 with the gateway 10.1.0.254; the test plays 10.1.0.1. Time stands still but for
- * stack_advance().
+ * The stack is 10.1.0.2/24 with the gateway 10.1.0.254; the test plays 10.1.0.1. On both families (stack_setup_dual) it is
+ * fd00:1::2/64 as well, with the gateway fd00:1::fe, and the test fd00:1::1. Time stands still but for stack_advance().
  */
 #ifndef TEST_STACK_FIXTURE_H
 #define TEST_STACK_FIXTURE_H
@@ -17,6 +17,8 @@
 
 #define STACK_IP "10.1.0.2"
 #define PEER_IP "10.1.0.1"
+#define STACK_IP6 "fd00:1::2"
+#define PEER_IP6 "fd00:1::1"
 
 /* Start a stack on a wire with these WIRE_* features; end it, and see that it held on to nothing. */
 void stack_setup(unsigned wire_features);
@@ -29,6 +31,8 @@ void stack_setup_with(const struct stack_prefix *addresses, size_t address_count
                       size_t route_count);
 /* No features; wire, MTU and MAC address are filled in. The frames that were sent on opening are there. */
 void stack_setup_config(struct stack_config config);
+/* With IPv6 addresses beside those of IPv4, and these WIRE_* features. */
+void stack_setup_dual(unsigned wire_features);
 void stack_teardown(void);
 
 /* Called when the stack closes the wire, before the frames on it are dropped; NULL, after every setup: nothing. */
@@ -66,6 +70,7 @@ void peer_resolve(void);
 
 /* One segment. Numbers are in host byte order. */
 struct segment {
+    int family; /* AF_INET6; 0 is IPv4 */
     uint16_t source_port, port;
     uint32_t sequence, acknowledgement;
     uint8_t flags; /* TH_FIN and so on */
@@ -87,6 +92,7 @@ struct segment peer_take(void);
 
 /* A connection of the peer, as far as it needs to know. */
 struct peer {
+    int family; /* as in struct segment */
     uint16_t port, stack_port;
     uint32_t sequence; /* next to send */
     uint32_t expected; /* next to come */
@@ -119,6 +125,9 @@ union stack_address address_of(const char *ip, uint16_t port);
 /* Make a connection: the stack connects, or accepts (told->child_told). */
 void connect_to_peer(struct told *told, struct peer *peer);
 void accept_from_peer(struct told *listener, struct told *child, struct peer *peer);
+/* The same over IPv6. The listener is on ::, which takes both families. */
+void connect_to_peer6(struct told *told, struct peer *peer);
+void accept_from_peer6(struct told *listener, struct told *child, struct peer *peer);
 
 /* Queue and send size bytes. */
 void send_bytes(struct stack_tcp *tcp, const void *bytes, size_t size);
