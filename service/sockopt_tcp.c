@@ -20,7 +20,7 @@
 #define WINDOW_CLAMP_MIN 1152 /* SOCK_MIN_RCVBUF / 2 */
 
 /* Names of congestion control; what is not here is not there. */
-static const char *const congestion_names[] = {"reno", "cubic"};
+static const char *const congestion_names[] = {"cubic", "reno"};
 
 int sockopt_get_mss(const struct socket *socket, const struct sockopt_row *row, const struct protocol_message *request,
                     struct protocol_message *reply)
@@ -68,7 +68,10 @@ int sockopt_get_congestion(const struct socket *socket, const struct sockopt_row
     char name[16] = ""; /* TCP_CA_NAME_MAX */
 
     (void)row;
-    strncpy(name, congestion_names[sockopt_number(socket, NUMBER_CONGESTION)], sizeof name - 1);
+    strncpy(name,
+            socket->tcp != NULL ? stack_tcp_get_congestion(socket->tcp)
+                                : congestion_names[sockopt_number(socket, NUMBER_CONGESTION)],
+            sizeof name - 1);
     return sockopt_answer(request, reply, name, sizeof name);
 }
 
@@ -86,7 +89,7 @@ int sockopt_set_congestion(struct socket *socket, const struct sockopt_row *row,
     for (size_t i = 0; i < sizeof congestion_names / sizeof *congestion_names; i++) {
         if (strcmp(name, congestion_names[i]) == 0) {
             sockopt_note_number(socket, NUMBER_CONGESTION, (int)i);
-            return 0;
+            return socket->tcp != NULL ? stack_tcp_set_congestion(socket->tcp, name) : 0;
         }
     }
     return -ENOENT;

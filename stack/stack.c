@@ -131,13 +131,12 @@ static int64_t configuration_timer_us(void)
 
 int64_t stack_timer_us(void)
 {
-    int tcp_ms = tcp_timer_ms();
-    int wire_ms = tick_ms();
+    int tick = tick_ms();
 
     if (loop_pending())
         return 0;
     return earlier(earlier(wire_timer_us(), configuration_timer_us()),
-                   earlier(tcp_ms < 0 ? -1 : tcp_ms * 1000ll, wire_ms < 0 ? -1 : wire_ms * 1000ll));
+                   earlier(tcp_timer_us(), tick < 0 ? -1 : tick * 1000ll));
 }
 
 int stack_timer_ms(void)

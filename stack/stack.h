@@ -225,6 +225,10 @@ enum stack_tcp_option {
 int stack_tcp_set_option(struct stack_tcp *tcp, enum stack_tcp_option option, int value);
 int stack_tcp_get_option(const struct stack_tcp *tcp, enum stack_tcp_option option);
 
+/* Choose congestion control by Linux's name for it ("cubic", "reno"); accepted connections inherit it. Return: 0 or -ENOENT. */
+int stack_tcp_set_congestion(struct stack_tcp *tcp, const char *name);
+const char *stack_tcp_get_congestion(const struct stack_tcp *tcp);
+
 /* The true figures of the connection, in Linux's structure (the first fields up to tcpi_total_retrans; the rest is zero). */
 void stack_tcp_get_info(const struct stack_tcp *tcp, struct tcp_info *info);
 

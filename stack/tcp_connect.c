@@ -19,7 +19,7 @@ static err_t tcp_connect_on_connected(void *arg, struct tcp_pcb *pcb, err_t erro
     tcp_socket_enter(tcp);
     tcp->role = TCP_ROLE_CONNECTED;
     if (tcp->retransmitted == 0)
-        tcp_info_add_rtt(tcp, port_now_us - tcp->connect_us);
+        tcp_recovery_add_rtt(tcp, port_now_us - tcp->connect_us);
     tcp_send_start(tcp);
     if (tcp->events != NULL && tcp->events->connected != NULL)
         tcp->events->connected(tcp->owner);
@@ -150,7 +150,7 @@ int stack_tcp_connect(struct stack_tcp *tcp, const union stack_address *address)
     tcp->shut = tcp->fin_handed = tcp->received_fin = tcp->finished = false;
     tcp->connect_us = port_now_us;
     tcp->soft_error = 0;
-    tcp->unresolved_us = tcp->retransmitting_us = tcp->fin_wait_us = tcp->cork_us = tcp->rtt_start_us = 0;
+    tcp->unresolved_us = tcp->retransmitting_us = tcp->fin_wait_us = tcp->cork_us = 0;
     tcp->retransmitted = tcp->rtt_us = tcp->rttvar_us = 0;
     tcp_bind_enter(tcp, &local, port);
     tcp->peer = peer;

@@ -6,21 +6,7 @@
 #include "tcp_socket.h"
 #include "wire_netif.h"
 
-/* Take a measured round trip into account: RFC 6298 2. */
-void tcp_info_add_rtt(struct stack_tcp *tcp, uint64_t sample_us)
-{
-    uint32_t sample = (uint32_t)LWIP_MIN(LWIP_MAX(sample_us, 1u), 60000000u);
-
-    if (tcp->rtt_us == 0) {
-        tcp->rtt_us = sample;
-        tcp->rttvar_us = sample / 2;
-    } else {
-        uint32_t difference = sample > tcp->rtt_us ? sample - tcp->rtt_us : tcp->rtt_us - sample;
-
-        tcp->rttvar_us = (uint32_t)((3ull * tcp->rttvar_us + difference) / 4);
-        tcp->rtt_us = (uint32_t)((7ull * tcp->rtt_us + sample) / 8);
-    }
-}
+#define INITIAL_WINDOW 10 /* before the connection is established, as Linux shows it */
 
 /* Return: the state in Linux's numbers (include/net/tcp_states.h). */
 static uint8_t tcp_info_state(const struct stack_tcp *tcp)
@@ -35,15 +21,6 @@ static uint8_t tcp_info_state(const struct stack_tcp *tcp)
     return tcp->pcb != NULL ? states[tcp->pcb->state] : TCP_CLOSE;
 }
 
-static uint32_t count_segments(const struct tcp_seg *segment)
-{
-    uint32_t count = 0;
-
-    for (; segment != NULL; segment = segment->next)
-        count++;
-    return count;
-}
-
 /* Does the connection stay inside? */
 static bool is_local(const ip_addr_t *peer)
 {
@@ -53,6 +30,7 @@ static bool is_local(const ip_addr_t *peer)
 void stack_tcp_get_info(const struct stack_tcp *tcp, struct tcp_info *info)
 {
     const struct tcp_pcb *pcb = tcp->pcb;
+    const struct tcp_sender *sender = &tcp->sender;
 
     memset(info, 0, sizeof *info);
     info->tcpi_state = tcp_info_state(tcp);
@@ -61,12 +39,10 @@ void stack_tcp_get_info(const struct stack_tcp *tcp, struct tcp_info *info)
     info->tcpi_rttvar = tcp->rttvar_us;
     if (pcb == NULL || pcb->state == LISTEN)
         return;
-    info->tcpi_ca_state = (pcb->flags & TF_RTO) != 0    ? TCP_CA_Loss
-                          : (pcb->flags & TF_INFR) != 0 ? TCP_CA_Recovery
-                                                        : TCP_CA_Open;
+    info->tcpi_ca_state = sender->state;
     info->tcpi_retransmits = pcb->nrtx;
     info->tcpi_probes = pcb->persist_probe;
-    info->tcpi_backoff = pcb->persist_backoff > 0 ? pcb->persist_backoff : pcb->nrtx;
+    info->tcpi_backoff = pcb->persist_backoff > 0 ? pcb->persist_backoff : sender->backoff;
     if ((pcb->flags & TF_SACK) != 0)
         info->tcpi_options |= TCPI_OPT_SACK;
     if ((pcb->flags & TF_WND_SCALE) != 0) {
@@ -74,18 +50,29 @@ void stack_tcp_get_info(const struct stack_tcp *tcp, struct tcp_info *info)
         info->tcpi_snd_wscale = pcb->snd_scale & 15;
         info->tcpi_rcv_wscale = pcb->rcv_scale & 15;
     }
-    info->tcpi_rto = (uint32_t)LWIP_MAX(pcb->rto, 0) * TCP_SLOW_INTERVAL * 1000;
+    info->tcpi_rto = (uint32_t)tcp_recovery_rto_us(tcp);
     info->tcpi_ato = TCP_FAST_INTERVAL * 1000;
     info->tcpi_snd_mss = pcb->mss;
     info->tcpi_rcv_mss = pcb->mss;
-    info->tcpi_unacked = count_segments(pcb->unacked);
-    info->tcpi_retrans = pcb->nrtx;
+    info->tcpi_unacked = sender->board.count;
+    info->tcpi_sacked = (pcb->flags & TF_SACK) != 0 ? sender->board.sacked_count : sender->duplicates;
+    info->tcpi_lost = sender->board.lost_count;
+    info->tcpi_retrans = sender->board.resent_count;
+    info->tcpi_last_ack_recv = sender->acked_us != 0 ? (uint32_t)((port_now_us - sender->acked_us) / 1000) : 0;
     info->tcpi_last_data_sent = tcp->sent_us != 0 ? (uint32_t)((port_now_us - tcp->sent_us) / 1000) : 0;
     info->tcpi_last_data_recv = tcp->received_us != 0 ? (uint32_t)((port_now_us - tcp->received_us) / 1000) : 0;
     info->tcpi_pmtu = is_local(&tcp->peer) ? 65535 : wire_netif_mtu();
     info->tcpi_advmss = info->tcpi_pmtu - (IP_IS_V6_VAL(tcp->peer) ? IP6_HLEN : IP_HLEN) - TCP_HLEN;
     info->tcpi_rcv_ssthresh = pcb->rcv_ann_wnd;
-    info->tcpi_snd_ssthresh = pcb->ssthresh / LWIP_MAX(pcb->mss, 1);
-    info->tcpi_snd_cwnd = LWIP_MAX(pcb->cwnd / LWIP_MAX(pcb->mss, 1), 1);
+    info->tcpi_snd_ssthresh = INT32_MAX;
+    info->tcpi_snd_cwnd = INITIAL_WINDOW;
+    if (sender->started) {
+        uint32_t mss = LWIP_MAX(sender->congestion.mss, 1);
+
+        if (sender->congestion.threshold < CONGESTION_NO_THRESHOLD)
+            info->tcpi_snd_ssthresh = sender->congestion.threshold / mss;
+        info->tcpi_snd_cwnd = LWIP_MAX(sender->congestion.window / mss, 1);
+    }
+    info->tcpi_reordering = sender->reordering_seen ? LWIP_MAX(3u, sender->reorderings) : 3;
     info->tcpi_rcv_space = TCP_WND_MAX(pcb);
 }

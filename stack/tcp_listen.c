@@ -25,6 +25,7 @@ err_t tcp_listen_passive_open(u8_t id, struct tcp_pcb_listen *listener, struct t
         return ERR_MEM;
     memcpy(tcp->options, parent->options, sizeof tcp->options);
     tcp->family = parent->family;
+    tcp->sender.congestion.algorithm = parent->sender.congestion.algorithm;
     tcp->role = TCP_ROLE_INCOMING;
     tcp->listener = parent;
     parent->incoming++;
@@ -69,7 +70,7 @@ static err_t tcp_listen_on_accept(void *arg, struct tcp_pcb *pcb, err_t error)
     tcp_listen_forget(tcp);
     tcp->role = TCP_ROLE_CONNECTED;
     if (tcp->retransmitted == 0)
-        tcp_info_add_rtt(tcp, port_now_us - tcp->connect_us);
+        tcp_recovery_add_rtt(tcp, port_now_us - tcp->connect_us);
     tcp_socket_set_callbacks(tcp);
     tcp_send_start(tcp);
     tcp_socket_enter(parent);

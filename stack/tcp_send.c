@@ -20,7 +20,6 @@
 
 #define SEND_QUEUE_MAX (2 * 1024 * 1024) /* bytes, committed and not acknowledged */
 #define SEND_AHEAD (128 * 1024)          /* bytes that lwIP has beyond the window; two segments of the loopback */
-#define INITIAL_WINDOW_SEGMENTS 10       /* RFC 6928 */
 #define MSS_MIN 48                       /* Linux: tcp_min_snd_mss; a peer that asks for less means harm */
 #define CORK_US 200000                   /* tcp(7), TCP_CORK */
 
@@ -46,6 +45,7 @@ void tcp_send_release(struct stack_tcp *tcp)
 {
     struct send_queue *queue = &tcp->send;
 
+    tcp_sender_release(tcp);
     if (queue->head != NULL)
         gather_flush();
     while (queue->head != NULL)
@@ -199,7 +199,7 @@ void tcp_send_start(struct stack_tcp *tcp)
         pcb->mss = MSS_MIN;
     pcb->snd_buf = TCP_SND_BUF;
     tcp_window_start(tcp);
-    tcp->initial_window = true;
+    tcp_sender_start(tcp);
 }
 
 /* Return: how many more bytes lwIP may have now. */
@@ -252,10 +252,8 @@ void tcp_send_push(struct stack_tcp *tcp, bool more)
         (pcb->state != ESTABLISHED && pcb->state != CLOSE_WAIT))
         return;
     tcp_timer_wake();
-    if (tcp->initial_window && tcp_input_pcb != pcb) {
-        pcb->cwnd = LWIP_MAX(pcb->cwnd, (tcpwnd_size_t)INITIAL_WINDOW_SEGMENTS * pcb->mss);
-        tcp->initial_window = false;
-    }
+    tcp_sender_wake(tcp);
+    tcp_sender_apply_window(tcp);
     segment = LWIP_MIN(pcb->mss, TCPWND_MIN16(pcb->snd_wnd_max / 2)); /* as tcp_write() */
     if (segment == 0)
         segment = pcb->mss;
@@ -279,14 +277,12 @@ void tcp_send_push(struct stack_tcp *tcp, bool more)
         tcp->cork_us = 0;
     else if (tcp->cork_us == 0)
         tcp->cork_us = port_now_us;
-    if (tcp->rtt_start_us == 0 && pcb->nrtx == 0 && pcb->unsent != NULL) {
-        tcp->rtt_start_us = port_now_us;
-        tcp->rtt_sequence = pcb->snd_nxt;
-    }
     tcp->sent_us = port_now_us;
     tcp_send_finish(tcp);
-    if (tcp->pcb != NULL)
-        tcp_output(tcp->pcb);
+    if (tcp->pcb == NULL)
+        return;
+    tcp_output(tcp->pcb);
+    tcp_sender_settle(tcp);
 }
 
 /*
@@ -342,12 +338,7 @@ err_t tcp_send_on_sent(void *arg, struct tcp_pcb *pcb, u16_t length)
     tcp->retransmitting_us = 0;
     if ((pcb->flags & TF_RXCLOSED) != 0)
         pcb->tmr = tcp_ticks; /* lwIP ends a closed connection without progress, and does not count this as such */
-    if (tcp->rtt_start_us != 0 && TCP_SEQ_GT(pcb->lastack, tcp->rtt_sequence)) {
-        tcp_info_add_rtt(tcp, port_now_us - tcp->rtt_start_us);
-        tcp->rtt_start_us = 0;
-    }
-    send_queue_acknowledge(queue, length);
-    tcp_send_push(tcp, false);
+    send_queue_acknowledge(queue, length); /* tcp_sender_after_input() sends what may be sent now */
     if (tcp->owned && tcp->events != NULL && tcp->events->sent != NULL)
         tcp->events->sent(tcp->owner);
     return tcp_socket_leave(tcp);
@@ -357,6 +348,7 @@ err_t tcp_send_on_sent(void *arg, struct tcp_pcb *pcb, u16_t length)
 u32_t *tcp_socket_on_segment(struct pbuf *p, struct tcp_hdr *header, const struct tcp_pcb *pcb, u32_t *options)
 {
     struct stack_tcp *tcp;
+    u32_t size;
     u16_t flags;
     bool again;
 
@@ -385,7 +377,8 @@ u32_t *tcp_socket_on_segment(struct pbuf *p, struct tcp_hdr *header, const struc
     if (again) {
         tcp->retransmitted++;
         tcp_counters.tcp_segments_retransmitted++;
-        tcp->rtt_start_us = 0; /* Karn: it can't be known which copy was acknowledged */
     }
+    size = p->tot_len - TCPH_HDRLEN_BYTES(header);
+    tcp_sender_on_segment(tcp, header, size + ((flags & TCP_FIN) != 0 ? 1 : 0));
     return options;
 }

@@ -4,6 +4,7 @@
 
 #include "lwip_api.h"
 #include "receive_block.h"
+#include "tcp_sender.h"
 
 /* What the socket is to its owner; lwIP's state is in the control block. */
 enum tcp_role {
@@ -56,7 +57,6 @@ struct stack_tcp {
     bool shut;           /* no more data from the owner: FIN is wanted ... */
     bool fin_handed;     /* ... and was given to lwIP */
     bool received_fin;
-    bool initial_window; /* lwIP's initial congestion window is still to be replaced by ours */
     bool finished;       /* both directions ended in order */
 
     int family;          /* AF_INET or AF_INET6 */
@@ -76,6 +76,7 @@ struct stack_tcp {
     stack_tcp_may_accept *may_accept;
 
     struct send_queue send;
+    struct tcp_sender sender;
     struct receive_queue receive;
     int options[STACK_TCP_OPTION_COUNT];
 
@@ -86,8 +87,6 @@ struct stack_tcp {
     uint64_t retransmitting_us; /* since when nothing was acknowledged; 0: all is well */
     uint64_t fin_wait_us;       /* since when a closed connection waits for the peer's FIN; 0: it does not */
     uint64_t cork_us;           /* since when corked data waits; 0: none */
-    uint64_t rtt_start_us;      /* of the segment that is timed; 0: none */
-    uint32_t rtt_sequence;
     uint32_t rtt_us, rttvar_us; /* smoothed, RFC 6298 */
     uint32_t retransmitted;     /* segments */
     uint64_t received_us;       /* when data came last */
@@ -170,9 +169,6 @@ size_t tcp_window_send_room(const struct stack_tcp *tcp, size_t maximum);
 /* tcp_option.c */
 void tcp_option_set_defaults(struct stack_tcp *tcp);
 void tcp_option_apply_all(struct stack_tcp *tcp);
-
-/* tcp_info.c */
-void tcp_info_add_rtt(struct stack_tcp *tcp, uint64_t sample_us);
 
 /* tcp_timer.c */
 void tcp_timer_wake(void);

@@ -136,6 +136,7 @@ void tcp_time_wait_input(struct pbuf *p, struct netif *netif)
     if (netif->input(p, netif) != ERR_OK)
         pbuf_free(p);
     take_back();
+    tcp_sender_after_input();
 }
 
 err_t tcp_time_wait_connect(struct tcp_pcb *pcb, const ip_addr_t *peer, u16_t port, tcp_connected_fn connected)

@@ -24,6 +24,7 @@
 #define SLOW_US (TCP_SLOW_INTERVAL * 1000u)
 #define LAZY_US 1000000u             /* for what is counted in seconds */
 #define RTO_MAX_TICKS (120000 / TCP_SLOW_INTERVAL) /* Linux: TCP_RTO_MAX */
+#define RTO_NEVER 0x7fff             /* lwIP counts ticks up to this */
 #define GIVE_UP_US 924600000u        /* Linux: tcp_retries2 = 15 doublings from 200 ms on, at most 120 s each */
 #define NEIGHBOUR_US 3000000u        /* Linux: 3 ARP requests, one a second */
 
@@ -117,7 +118,7 @@ static int check_silence(struct stack_tcp *tcp)
         tcp->retransmitting_us = port_now_us;
     if (tcp->options[STACK_TCP_USER_TIMEOUT] > 0)
         limit_us = (uint64_t)tcp->options[STACK_TCP_USER_TIMEOUT] * 1000;
-    if (pcb->rto > RTO_MAX_TICKS)
+    if (!tcp->sender.started && pcb->rto > RTO_MAX_TICKS)
         pcb->rto = RTO_MAX_TICKS;
     if (port_now_us - tcp->retransmitting_us < limit_us)
         return 0;
@@ -162,6 +163,10 @@ static void check_connections(void)
             continue;
         }
         check_fin_wait(tcp);
+        if (tcp->sender.started) { /* which has a clock of its own: lwIP's stands still */
+            pcb->rtime = -1;
+            pcb->rto = RTO_NEVER;
+        }
         if (pcb->persist_backoff > 0)
             tcp_send_trim_acknowledged(tcp);
         if (tcp->send.unhanded > 0 || (tcp->shut && !tcp->fin_handed))
@@ -179,19 +184,23 @@ static void choose_rate(void)
     next_slow_us = port_now_us + (need == NEED_FULL ? SLOW_US : LAZY_US);
 }
 
-int tcp_timer_ms(void)
+int64_t tcp_timer_us(void)
 {
-    uint64_t next = next_slow_us;
+    uint64_t next = running ? next_slow_us : TCP_CLOCK_NEVER;
 
-    if (!running)
-        return -1;
-    if (need == NEED_FULL && next_fast_us < next)
+    if (running && need == NEED_FULL && next_fast_us < next)
         next = next_fast_us;
-    return next <= port_now_us ? 0 : (int)((next - port_now_us + 999) / 1000);
+    if (tcp_clock_next_us() < next)
+        next = tcp_clock_next_us();
+    if (next == TCP_CLOCK_NEVER)
+        return -1;
+    return next <= port_now_us ? 0 : (int64_t)(next - port_now_us);
 }
 
 void tcp_timer_run(void)
 {
+    if (tcp_clock_next_us() <= port_now_us)
+        tcp_sender_run_clocks();
     if (!running)
         return;
     gather_flush(); /* lwIP sends nothing again that is still referenced */

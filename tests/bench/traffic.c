@@ -5,6 +5,7 @@
  *   traffic KIND ADDRESS PORT STREAMS MS [BYTES]     be the client; prints one line of JSON
  *
  * What each KIND does is in traffic.h. Times include the last byte's arrival. The client reports its own processor time.
+ * TRAFFIC_CONGESTION in the environment names the congestion control of all connections.
  */
 #include "traffic.h"
 
@@ -99,11 +100,20 @@ uint64_t read_to_end(int fd)
     return got < 0 ? 0 : total;
 }
 
+void choose_congestion(int fd)
+{
+    const char *name = getenv("TRAFFIC_CONGESTION");
+
+    if (name != NULL && setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, (socklen_t)strlen(name)) < 0)
+        die(name);
+}
+
 /* Return: a connection on which the request was made. */
 static int open_connection(const struct request *request)
 {
     int fd = socket(server.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
 
+    choose_congestion(fd);
     if (fd < 0 || connect(fd, (struct sockaddr *)&server, server_length) < 0)
         die("connect");
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);

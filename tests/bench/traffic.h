@@ -48,6 +48,8 @@ bool sample_add(uint64_t ns);
 bool read_all(int fd, void *buffer, size_t length);
 /* Send for so long, then no more. Return: bytes sent. */
 uint64_t send_for(int fd, uint32_t time_ms);
+/* As the environment says; accepted connections inherit it. */
+void choose_congestion(int fd);
 /* Return: bytes read to the end of file; 0 after an error. */
 uint64_t read_to_end(int fd);
 

@@ -117,6 +117,7 @@ _Noreturn void serve(void)
     int listen_fd = open_socket(SOCK_STREAM, &port), udp_fd;
     pthread_t thread;
 
+    choose_congestion(listen_fd);
     if (listen_fd < 0 || listen(listen_fd, 4096) < 0)
         die("listen");
     udp_fd = open_socket(SOCK_DGRAM, &port);
