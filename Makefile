@@ -16,9 +16,9 @@ INTERCEPT = service/control_path.c $(addprefix intercept/, address.c connect.c c
               names_module.c names_query.c names_sort.c option.c replace.c socket.c start.c state.c trace.c)
 STACK     = $(addprefix stack/, address.c address_conflict.c block.c datagram_bind.c datagram_error.c \
               datagram_multicast.c datagram_output.c datagram_ping.c datagram_raw.c datagram_receive.c \
-              datagram_route.c datagram_send.c datagram_socket.c datagram_table.c dhcp_client.c dns_servers.c \
+              datagram_route.c datagram_send.c datagram_socket.c datagram_table.c dhcp6_client.c dhcp_client.c \
               gather.c icmp_error.c impairment.c interface.c isn.c learned.c loop_netif.c path_mtu.c port.c \
-              receive_block.c route.c route6.c sockaddr.c stack.c tcp_bind.c tcp_clock.c tcp_congestion.c \
+              receive_block.c route.c route6.c router_advert.c sockaddr.c stack.c tcp_bind.c tcp_clock.c tcp_congestion.c \
               tcp_connect.c tcp_filter.c tcp_info.c tcp_listen.c tcp_option.c tcp_receive.c tcp_recovery.c \
               tcp_scoreboard.c tcp_send.c tcp_sender.c tcp_socket.c tcp_time_wait.c tcp_timer.c tcp_window.c \
               tick.c wire_impair.c wire_netif.c wire_netif6.c wire_split.c wire_tap.c)
@@ -30,7 +30,7 @@ TOOL      = $(addprefix service/, control_path.c sidestack_check.c sidestack_imp
 LWIP      = $(addprefix core/, def.c inet_chksum.c init.c ip.c mem.c memp.c netif.c pbuf.c stats.c tcp.c \
               tcp_in.c tcp_out.c udp.c) netif/ethernet.c \
             $(addprefix core/ipv4/, dhcp.c etharp.c icmp.c igmp.c ip4.c ip4_addr.c ip4_frag.c) \
-            $(addprefix core/ipv6/, dhcp6.c ethip6.c icmp6.c inet6.c ip6.c ip6_addr.c ip6_frag.c mld6.c nd6.c)
+            $(addprefix core/ipv6/, ethip6.c icmp6.c inet6.c ip6.c ip6_addr.c ip6_frag.c mld6.c nd6.c)
 # The files that hold main(): no part of what the unit tests link.
 SERVICE_MAIN = service/sidestackd.c
 TOOL_MAIN    = service/sidestack.c

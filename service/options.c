@@ -172,6 +172,11 @@ static bool set_dhcp(struct options *options, const char *value)
     return set_switch(&options->dhcp, value);
 }
 
+static bool set_slaac(struct options *options, const char *value)
+{
+    return set_switch(&options->slaac, value);
+}
+
 static bool set_hostname(struct options *options, const char *value)
 {
     for (const char *c = value; *c != '\0'; c++)
@@ -265,6 +270,8 @@ static const struct setting {
      "'NET/LEN via A', a route by way of A; may be repeated"},
     {"dhcp", set_dhcp, switch_argument, "on or off", "get an IPv4 address, routes and name servers by DHCP, and\n"
      "                      wait for it, for 30 seconds at most"},
+    {"slaac", set_slaac, switch_argument, "on or off", "get IPv6 addresses, routes and name servers by router\n"
+     "                      advertisements (and stateless DHCPv6), and wait for them"},
     {"hostname", set_hostname, "NAME", "letters, digits, '.' and '-', at most 63", "name to tell a DHCP server"},
     {"dns", set_dns, "A", "an address, at most 8 of them", "name server; may be repeated (default: what the network says,\n"
      "                      else those of /etc/resolv.conf; asked through the stack)"},

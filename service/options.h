@@ -29,6 +29,7 @@ struct options {
     size_t dns_count;
     struct resolver_domains search;
     bool dhcp;
+    bool slaac;
     char hostname[64]; /* empty: none */
     uint16_t mtu;
     uint8_t mac[6];

@@ -94,6 +94,7 @@ static int open_stack(const struct options *options)
                                   .routes = routes,
                                   .mtu = options->mtu,
                                   .dhcp = options->dhcp,
+                                  .slaac = options->slaac,
                                   .hostname = options->hostname[0] != '\0' ? options->hostname : NULL,
                                   .changed = network_changed};
     const char *message = "";

@@ -17,6 +17,7 @@
 #include "block.h"
 #include "datagram_socket.h"
 #include "interface.h"
+#include "router_advert.h"
 
 #define IOV_MAX_RECEIVED 128 /* pieces; a packet of more is copied into one */
 
@@ -195,6 +196,10 @@ raw_input_state_t raw_input(struct pbuf *p, struct netif *input)
     if (protocol == (ip_current_is_v6() ? IP6_NEXTH_ICMP6 : IP_PROTO_ICMP)) {
         datagram_error_input(p, offset, input);
         datagram_ping_input(p, offset, input);
+        if (ip_current_is_v6() && !router_advert_input(p, offset, input)) {
+            pbuf_free(p);
+            return RAW_INPUT_EATEN;
+        }
     }
     return heard ? RAW_INPUT_DELIVERED : RAW_INPUT_NONE;
 }

@@ -19,13 +19,15 @@
 #define LOOP_MTU 65536 /* as Linux; lwIP's netif has no room for more than 65 535 */
 
 static char wire_name[IF_NAMESIZE];
-static bool asked_dhcp; /* stack_config.dhcp */
+static bool asked_dhcp;    /* stack_config.dhcp */
+static bool asked_routers; /* stack_config.slaac */
 
 int interface_open(const struct stack_config *config)
 {
     int error = 0;
 
     asked_dhcp = config->dhcp;
+    asked_routers = config->slaac;
     address_open();
     route_open();
     route6_open();
@@ -59,9 +61,21 @@ int interface_open(const struct stack_config *config)
     return error;
 }
 
+/* Is there an IPv6 address that lwIP made from a router's prefix, and may be used? */
+static bool has_global6(void)
+{
+    const struct netif *netif = wire_netif_get();
+
+    for (int i = 1; i < LWIP_IPV6_NUM_ADDRESSES; i++)
+        if (ip6_addr_isvalid(netif_ip6_addr_state(netif, i)) && !netif_ip6_addr_isstatic(netif, i) &&
+            !ip6_addr_islinklocal(netif_ip6_addr(netif, i)))
+            return true;
+    return false;
+}
+
 bool stack_is_configured(void)
 {
-    return !asked_dhcp || dhcp_client_is_bound();
+    return (!asked_dhcp || dhcp_client_is_bound()) && (!asked_routers || has_global6());
 }
 
 int stack_get_interface(unsigned index, struct stack_interface *interface)
@@ -139,13 +153,13 @@ size_t stack_get_addresses(struct stack_interface_address *addresses, size_t max
 
     IP_ADDR4(&address, 127, 0, 0, 1);
     list_add(&list, STACK_INTERFACE_LOOP, &address, 8, IFA_F_PERMANENT);
-    ip_addr_set_loopback(true, &address);
-    ip6_addr_clear_zone(ip_2_ip6(&address));
-    list_add(&list, STACK_INTERFACE_LOOP, &address, 128, IFA_F_PERMANENT);
     for (size_t i = 0; (own = address_at(i)) != NULL; i++) {
         ip_addr_copy_from_ip4(address, own->address);
         list_add(&list, STACK_INTERFACE_WIRE, &address, own->bits, own->origin == ADDRESS_STATIC ? IFA_F_PERMANENT : 0);
     }
+    ip_addr_set_loopback(true, &address);
+    ip6_addr_clear_zone(ip_2_ip6(&address));
+    list_add(&list, STACK_INTERFACE_LOOP, &address, 128, IFA_F_PERMANENT);
     list_add_wire6(&list);
     return list.count;
 }

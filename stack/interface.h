@@ -55,11 +55,11 @@ struct stack_interface_address {
 /* Return: 0, or -ENODEV when there is no such interface. */
 int stack_get_interface(unsigned index, struct stack_interface *interface);
 
-/* All addresses, those of the loopback first, in the order in which they were given. Return: how many there are, which may
+/* All addresses: those of IPv4, the loopback's first, then the wire's as they were given; then those of IPv6. Return: how many there are, which may
  * be more than max. */
 size_t stack_get_addresses(struct stack_interface_address *addresses, size_t max);
 
-/* Does the stack have what the network was asked for (stack_config.dhcp)? */
+/* Does the stack have what the network was asked for (stack_config.dhcp, stack_config.slaac)? */
 bool stack_is_configured(void);
 
 /* The name servers that the network told us of, the ones to ask first first. The port is 0. Return: how many, at most max. */

@@ -37,7 +37,7 @@
 #define LWIP_TCP 1
 #define LWIP_DHCP 1
 #define LWIP_NETIF_HOSTNAME 1
-#define LWIP_DHCP_MAX_DNS_SERVERS 0 /* dhcp_client.c reads them: */
+/* dhcp_client.c reads name servers and more: */
 #define DHCP_ADD_EXTRA_REQUEST_OPTIONS , 6, 15, 26, 119, 121
 #define DHCP_OPTIONS_LEN 256        /* room for ours */
 #define DHCP_COARSE_TIMER_SECS 1
@@ -49,8 +49,7 @@
 #define DHCP_NEXT_TIMEOUT_THRESHOLD 60 /* seconds: RFC 2131 4.4.5 */
 #define DHCP_REQUEST_BACKOFF_SEQUENCE(tries) ((u16_t)(((tries) < 6 ? 1 << (tries) : 60) * 1000))
 #define LWIP_IGMP 1
-#define LWIP_DNS 1 /* so that DHCP and router advertisements ask for servers; dns.c itself is ours (dns_servers.c) */
-#define DNS_MAX_SERVERS 8
+#define LWIP_DNS 0
 #define IP_FORWARD 0
 #define IP_OPTIONS_ALLOWED 1
 #define IP_DEFAULT_TTL 64 /* as Linux */
@@ -76,7 +75,8 @@
 #define LWIP_IPV6_DHCP6 1
 #define LWIP_IPV6_DHCP6_STATELESS 1
 #define LWIP_ICMP6_HL 64 /* as Linux */
-#define LWIP_ND6_RDNSS_MAX_DNS_SERVERS DNS_MAX_SERVERS
+#define LWIP_ND6_RDNSS_MAX_DNS_SERVERS 0 /* router_advert.c reads them */
+#define LWIP_NETIF_STATUS_CALLBACK 1
 #define LWIP_IPV6_FRAG 1
 #define LWIP_IPV6_REASS 1
 #define IPV6_FRAG_COPYHEADER 1 /* pointers are too wide to be kept in the header of a fragment */

@@ -8,7 +8,7 @@
 #include "address_conflict.h"
 #include "block.h"
 #include "datagram_socket.h"
-#include "dns_servers.h"
+#include "dhcp6_client.h"
 #include "dhcp_client.h"
 #include "gather.h"
 #include "isn.h"
@@ -50,7 +50,6 @@ int stack_open(const struct stack_config *config)
     wire = config->wire;
     impairable = config->impairable;
     memset(&lwip_stats, 0, sizeof lwip_stats);
-    dns_servers_clear();
     tcp_socket_open_all();
     datagram_receive_open();
     path_mtu_open();
@@ -62,6 +61,8 @@ int stack_open(const struct stack_config *config)
         error = interface_open(config);
         if (error == 0)
             error = dhcp_client_open(config);
+        if (error == 0 && config->slaac)
+            error = dhcp6_client_open();
         if (error < 0)
             wire_netif_close();
     }
@@ -84,6 +85,7 @@ void stack_close(void)
     tcp_socket_close_all();
     datagram_socket_close_all();
     dhcp_client_close();
+    dhcp6_client_close();
     gather_flush();
     loop_netif_close();
     wire_netif_close();
@@ -126,7 +128,8 @@ static int64_t wire_timer_us(void)
 /* Microseconds until what we ask the network for has something to do; -1: never. */
 static int64_t configuration_timer_us(void)
 {
-    return earlier(learned_timer_us(), earlier(address_conflict_timer_us(), dhcp_client_timer_us()));
+    return earlier(earlier(learned_timer_us(), address_conflict_timer_us()),
+                   earlier(dhcp_client_timer_us(), dhcp6_client_timer_us()));
 }
 
 int64_t stack_timer_us(void)
@@ -154,6 +157,7 @@ void stack_run_timers(void)
     tick_run();
     address_conflict_run();
     dhcp_client_run();
+    dhcp6_client_run();
     tcp_timer_run();
     learned_run();
 }

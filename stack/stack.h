@@ -44,6 +44,7 @@ struct stack_config {
     uint8_t mac[6];                  /* the stack's own, not the device's other end */
     bool impairable;                 /* wire is one of wire_impair_open() */
     bool dhcp;                       /* ask for an IPv4 address by DHCP */
+    bool slaac;                      /* heed router advertisements: IPv6 addresses, routes, name servers; and stateless DHCPv6 */
     const char *hostname;            /* that a DHCP server is told; NULL: none */
     /* Addresses, routes, or what the network told us of name servers changed; called from stack_run_timers(). NULL: nobody is told. */
     void (*changed)(void *context);

@@ -197,7 +197,7 @@ int wire_netif_open(const struct stack_config *config)
     netif.num = STACK_INTERFACE_WIRE - 1;
     netif_set_default(&netif);
     netif_set_up(&netif);
-    wire_netif6_open();
+    wire_netif6_open(config->slaac);
     gather_flush();
     return 0;
 }

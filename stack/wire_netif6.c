@@ -10,21 +10,32 @@
 
 #include "gather.h"
 #include "icmp_error.h"
+#include "learned.h"
 #include "loop_netif.h"
 #include "route6.h"
+#include "router_advert.h"
 #include "tcp_socket.h"
 #include "tick.h"
 #include "wire_netif.h"
 
 #define ETHERNET_SIZE 14
 
-void wire_netif6_open(void)
+/* lwIP: an address of ours has another state. */
+static void on_change(struct netif *netif)
+{
+    (void)netif;
+    learned_note_change();
+}
+
+void wire_netif6_open(bool configured_by_routers)
 {
     struct netif *netif = wire_netif_get();
 
-    netif->rs_count = 0; /* no router is asked for anything unless somebody says so */
     netif_create_ip6_linklocal_address(netif, 1);
-    netif_ip6_addr_set_state(netif, 0, IP6_ADDR_PREFERRED);
+    if (!configured_by_routers)
+        netif_ip6_addr_set_state(netif, 0, IP6_ADDR_PREFERRED); /* at once; else it is tentative */
+    router_advert_open(configured_by_routers);
+    netif_set_status_callback(netif, on_change);
     tick_wake();
 }
 
@@ -94,6 +105,8 @@ bool wire_netif6_input(struct pbuf *p, bool trusted)
         return false; /* nobody out there has these addresses */
     if (next_header == IP6_NEXTH_ICMP6 && p->next == NULL && !icmp_error_input6(ip, p->len - ETHERNET_SIZE))
         return false;
+    if (next_header == IP6_NEXTH_ICMP6)
+        tick_catch_up(); /* what it says counts from now on */
     if (next_header == IP6_NEXTH_FRAGMENT)
         tick_keep(TICK_REASSEMBLY6_US);
     wire_netif_set_trust(trusted && (next_header == IP6_NEXTH_TCP || next_header == IP6_NEXTH_UDP));

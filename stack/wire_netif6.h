@@ -4,8 +4,8 @@
 
 #include "lwip_api.h"
 
-/* Give the interface, which is up, its link-local address. */
-void wire_netif6_open(void);
+/* Give the interface, which is up, its link-local address. configured_by_routers: and heed what they say (stack_config.slaac). */
+void wire_netif6_open(bool configured_by_routers);
 
 /* lwIP sends an IPv6 packet (netif->output_ip6). */
 err_t wire_netif6_output(struct netif *to, struct pbuf *p, const ip6_addr_t *destination);

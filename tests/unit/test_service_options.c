@@ -91,9 +91,11 @@ START_TEST(switches_stand_alone_or_with_a_value)
 {
     ck_assert_int_eq(read_line("sidestackd --socket /s --dhcp --hostname a-b.c"), 0);
     ck_assert(options.dhcp);
+    ck_assert(!options.slaac);
     ck_assert_str_eq(options.hostname, "a-b.c");
-    ck_assert_int_eq(read_line("sidestackd --socket /s --dhcp=off"), 0);
+    ck_assert_int_eq(read_line("sidestackd --socket /s --dhcp=off --slaac=on"), 0);
     ck_assert(!options.dhcp);
+    ck_assert(options.slaac);
     ck_assert_int_eq(read_line("sidestackd --socket /s"), 0);
     ck_assert(!options.dhcp);
     ck_assert_int_eq(read_line("sidestackd --socket /s --dhcp=maybe"), 3);
