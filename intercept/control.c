@@ -401,6 +401,20 @@ struct exchange {
     struct control_tail *in;        /* NULL: nothing follows the reply */
 };
 
+/* Wait for the reply; who is cancelled meanwhile gives the connection back. Return: 0 or -errno. */
+static int await_reply(struct request *request, struct protocol_message *message, const struct exchange *exchange,
+                       int cancel_state)
+{
+    int error;
+
+    pthread_cleanup_push(cancel_request, request);
+    error = exchange->in != NULL ? prepare_tail(request->connection, exchange->in, cancel_state) : 0;
+    if (error == 0)
+        error = receive_reply(request->connection, message, exchange->received, exchange->wait, exchange->in, cancel_state);
+    pthread_cleanup_pop(0);
+    return error;
+}
+
 /* Do the request. Return: the reply's result, or -errno of our own. */
 static int do_request(struct protocol_message *message, const struct exchange *exchange)
 {
@@ -442,12 +456,7 @@ static int do_request(struct protocol_message *message, const struct exchange *e
     } else if (error == 0) {
         if (is_limited)
             libc_setsockopt(request.connection->fd, SOL_SOCKET, SO_RCVTIMEO, timeout, sizeof *timeout);
-        pthread_cleanup_push(cancel_request, &request);
-        if (exchange->in != NULL)
-            error = prepare_tail(request.connection, exchange->in, state);
-        if (error == 0)
-            error = receive_reply(request.connection, message, received, wait, exchange->in, state);
-        pthread_cleanup_pop(0);
+        error = await_reply(&request, message, exchange, state);
         if (is_limited && error == 0)
             libc_setsockopt(request.connection->fd, SOL_SOCKET, SO_RCVTIMEO, &forever, sizeof forever);
     }
