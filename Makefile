@@ -17,11 +17,11 @@ INTERCEPT = service/control_path.c $(addprefix intercept/, address.c connect.c c
 STACK     = $(addprefix stack/, address.c address_conflict.c block.c datagram_bind.c datagram_error.c \
               datagram_multicast.c datagram_output.c datagram_ping.c datagram_raw.c datagram_receive.c \
               datagram_route.c datagram_send.c datagram_socket.c datagram_table.c dhcp6_client.c dhcp_client.c \
-              gather.c icmp_error.c impairment.c interface.c isn.c learned.c loop_netif.c path_mtu.c port.c \
-              receive_block.c route.c route6.c router_advert.c sockaddr.c stack.c tcp_bind.c tcp_clock.c tcp_congestion.c \
-              tcp_connect.c tcp_filter.c tcp_info.c tcp_listen.c tcp_option.c tcp_receive.c tcp_recovery.c \
-              tcp_scoreboard.c tcp_send.c tcp_sender.c tcp_socket.c tcp_time_wait.c tcp_timer.c tcp_window.c \
-              tick.c wire_impair.c wire_netif.c wire_netif6.c wire_split.c wire_tap.c)
+              fragment.c gather.c icmp_error.c impairment.c interface.c isn.c learned.c loop_netif.c path_mtu.c \
+              port.c receive_block.c route.c route6.c router_advert.c sockaddr.c stack.c tcp_bind.c tcp_clock.c \
+              tcp_congestion.c tcp_connect.c tcp_filter.c tcp_info.c tcp_listen.c tcp_option.c tcp_receive.c \
+              tcp_recovery.c tcp_scoreboard.c tcp_send.c tcp_sender.c tcp_socket.c tcp_time_wait.c tcp_timer.c \
+              tcp_window.c tick.c wire_impair.c wire_netif.c wire_netif6.c wire_split.c wire_tap.c)
 SERVICE   = $(addprefix service/, address.c capture.c client.c connect.c control_path.c control_socket.c datagram.c \
               datagram_option.c datagram_relay.c interface_list.c listener.c log.c loop.c names.c network.c options.c pair.c \
               relay.c request.c resolver.c resolver_config.c resolver_socket.c socket.c) \
@@ -57,6 +57,9 @@ HARDEN     = -fstack-protector-strong
 SANITIZE   = -fsanitize=address,undefined -fno-sanitize-recover=undefined
 endif
 
+# The stack and lwIP call each other.
+GROUP      = $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group
+
 MAKEFLAGS += --no-builtin-rules
 CORES := $(shell nproc)
 Q = $(if $(V),,@)
@@ -75,7 +78,7 @@ $(B)/libintercept.so: $(call objects,$(INTERCEPT)) intercept/exports.map
 
 $(B)/sidestackd: $(call objects,$(SERVICE_MAIN)) $(B)/libservice.a $(B)/libstack.a $(B)/liblwip.a
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(BASE) $(LINK) -pie -o $@ $^ -lpcap -linih -lcares -lm
+	$(Q)$(CC) $(BASE) $(LINK) -pie -o $@ $(GROUP) -lpcap -linih -lcares -lm
 
 $(B)/sidestack: $(call objects,$(TOOL_MAIN)) $(B)/libtool.a
 	$(call say,LINK,$@)

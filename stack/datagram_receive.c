@@ -188,9 +188,15 @@ static u8_t current_protocol(const struct pbuf *p)
 raw_input_state_t raw_input(struct pbuf *p, struct netif *input)
 {
     size_t offset = ip_current_header_tot_len();
-    u8_t protocol = current_protocol(p);
-    bool heard = datagram_raw_input(p, offset, protocol, input);
+    u8_t protocol;
+    bool heard;
 
+    if (offset > p->tot_len) { /* lwIP has miscounted; see fragment.c */
+        pbuf_free(p);
+        return RAW_INPUT_EATEN;
+    }
+    protocol = current_protocol(p);
+    heard = datagram_raw_input(p, offset, protocol, input);
     if (protocol == IP_PROTO_UDP && udp_input_packet(p, offset, input))
         return RAW_INPUT_EATEN;
     if (protocol == (ip_current_is_v6() ? IP6_NEXTH_ICMP6 : IP_PROTO_ICMP)) {

@@ -25,6 +25,12 @@ const ip6_addr_t *route6_gateway(struct netif *netif, const ip6_addr_t *destinat
 #define LWIP_HOOK_IP6_ROUTE(source, destination) loop_route6(source, destination)
 #define LWIP_HOOK_ND6_GET_GW(netif, destination) route6_gateway(netif, destination)
 
+/* fragment.c: called for each packet before it is looked at; not 0: it was taken away. */
+int fragment_filter4(struct pbuf *p);
+int fragment_filter6(struct pbuf *p);
+#define LWIP_HOOK_IP4_INPUT(p, netif) fragment_filter4(p)
+#define LWIP_HOOK_IP6_INPUT(p, netif) fragment_filter6(p)
+
 /* dhcp_client.c: dhcp.c sets an address, writes a message, has an option that it does not know, counts its times. */
 void dhcp_client_set_address(struct netif *netif, const ip4_addr_t *address, const ip4_addr_t *mask,
                              const ip4_addr_t *router);

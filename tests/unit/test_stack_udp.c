@@ -420,6 +420,47 @@ START_TEST(large_datagram_leaves_in_fragments)
 }
 END_TEST
 
+START_TEST(fragments_of_more_than_a_packet_are_refused)
+{
+    static uint8_t bytes[1480];
+
+    heard_open_udp(&one, "0.0.0.0", 9);
+    bytes[1] = bytes[3] = 9;
+    bytes[5] = 12;
+    for (size_t at = 0; at + 8 <= 65535; at += 1480) { /* all want more to come, but for one in the middle */
+        size_t n = 65535 - at < 1480 ? 65535 - at : 1480;
+
+        packet_send(&(struct packet){.source = PEER_IP, .destination = STACK_IP, .protocol = IPPROTO_UDP,
+                                     .identification = 7, .offset = at, .more_fragments = true, .data = bytes, .size = n});
+    }
+    packet_send(&(struct packet){.source = PEER_IP, .destination = STACK_IP, .protocol = IPPROTO_UDP,
+                                 .identification = 7, .offset = 65528, .data = bytes, .size = 1480});
+    packet_send(&(struct packet){.source = PEER_IP, .destination = STACK_IP, .protocol = IPPROTO_UDP,
+                                 .identification = 8, .offset = 65512, .data = bytes, .size = 4});
+    ck_assert_uint_eq(one.received, 0);
+    stack_advance(20000);
+    peer_udp(PEER_IP, 1, STACK_IP, 9, "a", 1);
+    ck_assert_uint_eq(one.received, 1);
+}
+END_TEST
+
+START_TEST(overlapping_fragments_make_no_packet)
+{
+    uint8_t bytes[64] = {0, 9, 0, 9, 0, 64};
+
+    heard_open_udp(&one, "0.0.0.0", 9);
+    for (size_t offset = 0; offset < 64; offset += 8)
+        for (size_t size = 0; size <= 64 - offset; size++)
+            packet_send(&(struct packet){.source = PEER_IP, .destination = STACK_IP, .protocol = IPPROTO_UDP,
+                                         .identification = 7, .offset = offset, .more_fragments = (offset + size) % 3 != 0,
+                                         .data = bytes + offset, .size = size});
+    stack_advance(20000);
+    wire_drop_all();
+    peer_udp(PEER_IP, 1, STACK_IP, 9, "a", 1);
+    ck_assert_uint_ge(one.received, 1);
+}
+END_TEST
+
 START_TEST(tiny_fragments_are_put_together)
 {
     uint8_t datagram[8 + 4000];
@@ -596,6 +637,8 @@ int main(void)
     tcase_add_test(plain, reuseport_spreads_flows_and_keeps_each);
     tcase_add_test(plain, loopback_carries_all_sizes);
     tcase_add_test(plain, large_datagram_leaves_in_fragments);
+    tcase_add_test(plain, fragments_of_more_than_a_packet_are_refused);
+    tcase_add_test(plain, overlapping_fragments_make_no_packet);
     tcase_add_test(plain, tiny_fragments_are_put_together);
     tcase_add_test(plain, bad_datagrams_are_dropped_and_counted);
     tcase_add_test(plain, full_socket_loses_and_counts);

@@ -292,6 +292,65 @@ START_TEST(large_datagram_leaves_in_fragments_and_comes_in)
 }
 END_TEST
 
+/* A fragment of the peer's. */
+static void send_fragment(size_t offset, bool more, const uint8_t *bytes, size_t size)
+{
+    uint8_t fragment[1500] = {IPPROTO_UDP};
+
+    fragment[2] = (uint8_t)(offset >> 8);
+    fragment[3] = (uint8_t)((offset & 0xf8) | more);
+    fragment[7] = 5;
+    memcpy(fragment + 8, bytes, size);
+    packet_send(&(struct packet){.source = PEER_IP6, .destination = STACK_IP6, .protocol = IPPROTO_FRAGMENT,
+                                 .data = fragment, .size = size + 8});
+}
+
+START_TEST(fragments_of_more_than_a_packet_are_refused)
+{
+    static uint8_t bytes[1448];
+
+    heard_open_udp(&one, "::", 9);
+    for (size_t last = 65480; last <= 65528; last += 8)
+        for (size_t at = 0; at <= last; at += 1448) {
+            size_t n = last + 7 - at < 1448 ? last + 7 - at : 1448;
+
+            send_fragment(at, at + n < last + 7, bytes, n);
+        }
+    ck_assert_uint_eq(one.received, 0);
+    stack_advance(70000);
+    wire_drop_all();
+    peer_udp(PEER_IP6, 1, STACK_IP6, 9, "a", 1);
+    ck_assert_uint_eq(one.received, 1);
+}
+END_TEST
+
+START_TEST(mangled_fragments_do_no_harm)
+{
+    uint8_t bytes[128] = {0, 9, 0, 9, 0, 64};
+
+    heard_open_udp(&one, "::", 9);
+    for (size_t offset = 0; offset < 64; offset += 8)
+        for (size_t size = 0; size <= 64 - offset; size++)
+            send_fragment(offset, (offset + size) % 3 != 0, bytes + offset, size);
+    for (size_t size = 0; size < 8; size++) /* less than a fragment header, than extension headers */
+        for (int next = 0; next < 256; next++)
+            packet_send(&(struct packet){.source = PEER_IP6, .destination = STACK_IP6, .protocol = (uint8_t)next,
+                                         .data = bytes, .size = size});
+    bytes[0] = IPPROTO_FRAGMENT;
+    bytes[1] = 2;
+    for (size_t size = 8; size < 64; size++) {
+        packet_send(&(struct packet){.source = PEER_IP6, .destination = STACK_IP6, .protocol = IPPROTO_DSTOPTS,
+                                     .data = bytes, .size = size});
+        packet_send(&(struct packet){.source = PEER_IP6, .destination = STACK_IP6, .protocol = IPPROTO_HOPOPTS,
+                                     .data = bytes, .size = size});
+    }
+    stack_advance(70000);
+    wire_drop_all();
+    peer_udp(PEER_IP6, 1, STACK_IP6, 9, "a", 1);
+    ck_assert_uint_ge(one.received, 1);
+}
+END_TEST
+
 START_TEST(extension_headers_are_passed_over)
 {
     uint8_t packet[24 + 12] = {17, 0, 1, 4}; /* destination options, padded to 8 bytes */
@@ -402,6 +461,8 @@ int main(void)
     tcase_add_test(tcase, connect_chooses_addresses);
     tcase_add_test(tcase, loopback_carries_all_sizes);
     tcase_add_test(tcase, large_datagram_leaves_in_fragments_and_comes_in);
+    tcase_add_test(tcase, fragments_of_more_than_a_packet_are_refused);
+    tcase_add_test(tcase, mangled_fragments_do_no_harm);
     tcase_add_test(tcase, extension_headers_are_passed_over);
     tcase_add_test(tcase, bad_datagrams_are_dropped);
     tcase_add_test(tcase, refusal_goes_both_ways);
