@@ -43,7 +43,7 @@ static int send_begin(int fd, int flags)
     if (__builtin_expect(kind == DESCRIPTOR_DATA && !(flags & SPECIAL_FLAGS), 1))
         return 0;
     kind = state_find(fd);
-    if (kind == DESCRIPTOR_FOREIGN)
+    if (kind == DESCRIPTOR_FOREIGN || datagram_is(fd)) /* sendfile() and its like: the service takes it as a datagram */
         return SEND_FOREIGN;
     if (flags & SPECIAL_FLAGS)
         return -EOPNOTSUPP; /* DIFFERS: no urgent data, no data in the SYN (tests/oracle/flags.c) */
@@ -103,7 +103,7 @@ ssize_t data_writev(int fd, const struct iovec *iov, int count)
     int error;
 
     if (!plain_only && count >= 0 && count <= IOV_MAX)
-        RETURN_IF_DATAGRAM(fd, datagram_sendmsg(fd, &message, 0));
+        RETURN_IF_DATAGRAM(fd, datagram_writev(fd, iov, count, 0));
     error = plain_only || count < 0 || count > IOV_MAX ? SEND_FOREIGN : send_begin(fd, 0);
     if (error == 0) {
         ssize_t sent = libc_sendmsg(fd, &message, MSG_NOSIGNAL);
@@ -231,12 +231,11 @@ static ssize_t pipe_release(const struct held_pipe *held, int fd, ssize_t result
 
 ssize_t data_pwritev2(int fd, const struct iovec *iov, int count, off_t offset, int flags)
 {
-    struct msghdr message = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)count};
     struct held_pipe held;
     int error;
 
     if (offset == -1 && !plain_only && count >= 0 && count <= IOV_MAX && (flags & ~RWF_NOWAIT) == 0)
-        RETURN_IF_DATAGRAM(fd, datagram_sendmsg(fd, &message, flags & RWF_NOWAIT ? MSG_DONTWAIT : 0));
+        RETURN_IF_DATAGRAM(fd, datagram_writev(fd, iov, count, flags & RWF_NOWAIT ? MSG_DONTWAIT : 0));
     error = offset == -1 && !plain_only ? send_begin(fd, 0) : SEND_FOREIGN;
     if (error != 0)
         return error < 0 ? error : STATE_RESULT(libc_pwritev2(fd, iov, count, offset, flags));

@@ -10,6 +10,7 @@
 #include "descriptor.h"
 
 #include <limits.h>
+#include <poll.h>
 #include <stdbool.h>
 #include <sys/socket.h>
 #include <sys/types.h>
@@ -42,6 +43,7 @@ static inline bool datagram_is(int fd)
 ssize_t datagram_sendmsg(int fd, const struct msghdr *message, int flags);
 ssize_t datagram_send(int fd, const void *buffer, size_t length, int flags, const struct sockaddr *address,
                       socklen_t address_length);
+ssize_t datagram_writev(int fd, const struct iovec *iov, int count, int flags);
 int datagram_sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags);
 
 /* setsockopt(2) is about to be asked for. */
@@ -73,6 +75,12 @@ int datagram_take_error(int fd);
 
 /* The pair gave errno to a read or write, or its end. Return: -errno as the program shall see it, 0 for the end, or DATAGRAM_FOREIGN. */
 int datagram_pair_error(int fd, int error);
+
+/* The same for a write. has_peer: the datagram says whom it is for. */
+int datagram_send_error(int fd, int error, bool has_peer);
+
+/* poll() said that something is ready: where that is a pending error, say so as Linux does. */
+void datagram_correct_poll(struct pollfd *fds, nfds_t count);
 
 /* recvmsg() with MSG_ERRQUEUE. */
 ssize_t datagram_receive_error(int fd, struct msghdr *message, int flags);

@@ -70,6 +70,39 @@ int datagram_pair_error(int fd, int error)
     return -error;
 }
 
+int datagram_send_error(int fd, int error, bool has_peer)
+{
+    struct protocol_message message;
+
+    /* Linux finds out first that it does not know where to. */
+    if (error == EPIPE && !has_peer && datagram_is(fd) && control_status(fd, &message) == 0 &&
+        message.args[0] == PROTOCOL_STATE_NEW)
+        return -EDESTADDRREQ;
+    return datagram_pair_error(fd, error);
+}
+
+/* Is a pending error the next thing in the pair? errno is kept. */
+static bool has_pending_error(int fd)
+{
+    struct protocol_datagram header;
+    int saved_errno = errno;
+    ssize_t length = libc_recv(fd, &header, sizeof header, MSG_PEEK | MSG_DONTWAIT);
+
+    errno = saved_errno;
+    return length == sizeof header && datagram_header_is_good(&header, sizeof header) &&
+           (header.flags & PROTOCOL_DATAGRAM_ERROR);
+}
+
+void datagram_correct_poll(struct pollfd *fds, nfds_t count)
+{
+    for (nfds_t i = 0; i < count; i++) {
+        if (!(fds[i].revents & (POLLIN | POLLRDNORM)) || fds[i].fd < 0 ||
+            descriptor_kind(fds[i].fd) != DESCRIPTOR_DATAGRAM_ERRORS || !has_pending_error(fds[i].fd))
+            continue;
+        fds[i].revents = (short)((fds[i].revents & ~(POLLIN | POLLRDNORM)) | POLLERR);
+    }
+}
+
 void control_out_put(struct control_out *out, int level, int type, const void *data, size_t length)
 {
     struct cmsghdr header = {.cmsg_len = CMSG_LEN(length), .cmsg_level = level, .cmsg_type = type};
@@ -105,6 +138,11 @@ static void put_socket_control(struct control_out *out, const struct protocol_da
 
         control_out_put(out, SOL_SOCKET, SO_TIMESTAMPNS, &time, sizeof time);
     }
+    if (header->flags & PROTOCOL_DATAGRAM_TIMESTAMPING) {
+        struct timespec times[3] = {{.tv_sec = (time_t)(ns / 1000000000), .tv_nsec = (long)(ns % 1000000000)}};
+
+        control_out_put(out, SOL_SOCKET, SO_TIMESTAMPING, times, sizeof times);
+    }
     if ((header->flags & PROTOCOL_DATAGRAM_OVERFLOW) && header->number != 0)
         control_out_put(out, SOL_SOCKET, SO_RXQ_OVFL, &header->number, sizeof header->number);
     if ((header->flags & PROTOCOL_DATAGRAM_GRO) && header->segment != 0)
@@ -127,18 +165,14 @@ static bool find_ip4(const struct protocol_address *local, struct sockaddr_in *i
     return true;
 }
 
-static bool is_to_one_host(struct in_addr address)
-{
-    return !IN_MULTICAST(ntohl(address.s_addr)) && address.s_addr != INADDR_BROADCAST;
-}
-
 static void put_ip4_control(struct control_out *out, const struct protocol_datagram *header,
                             const struct sockaddr_in *local)
 {
     if (header->flags & PROTOCOL_DATAGRAM_PKTINFO) {
         struct in_pktinfo info = {.ipi_ifindex = (int)header->interface, .ipi_addr = local->sin_addr};
 
-        if (is_to_one_host(local->sin_addr))
+        memcpy(&info.ipi_spec_dst, header->own, sizeof header->own);
+        if (info.ipi_spec_dst.s_addr == INADDR_ANY)
             info.ipi_spec_dst = local->sin_addr;
         control_out_put(out, IPPROTO_IP, IP_PKTINFO, &info, sizeof info);
     }

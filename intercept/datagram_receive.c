@@ -93,6 +93,7 @@ static ssize_t receive_parts(int fd, struct msghdr *message, int flags, struct i
         int error = got < 0 ? datagram_pair_error(fd, errno) : receive_end(fd, flags);
 
         if (error == 0) {
+            message->msg_namelen = 0;
             message->msg_controllen = 0;
             message->msg_flags = 0;
         }

@@ -242,6 +242,8 @@ static int read_control(const struct msghdr *message, struct protocol_datagram *
 /* Fill in the header for a message of the program's. Return: 0 or -errno. */
 static int make_header(struct protocol_datagram *header, const struct msghdr *message, int flags)
 {
+    sa_family_t family;
+
     *header = (struct protocol_datagram){
         .magic = PROTOCOL_MAGIC,
         .version = PROTOCOL_VERSION,
@@ -249,9 +251,7 @@ static int make_header(struct protocol_datagram *header, const struct msghdr *me
         .ttl = -1,
         .tos = -1,
     };
-    if (flags & MSG_OOB)
-        return -EOPNOTSUPP;
-    if (message->msg_name != NULL) {
+    if (message->msg_name != NULL && message->msg_namelen > 0) {
         int error = (int)message->msg_namelen < 0
                         ? -EINVAL
                         : address_copy_in(&header->peer, message->msg_name, message->msg_namelen);
@@ -259,6 +259,10 @@ static int make_header(struct protocol_datagram *header, const struct msghdr *me
         if (error < 0)
             return error;
     }
+    /* Linux's UDP over IPv6 takes no notice of it. */
+    memcpy(&family, header->peer.bytes, sizeof family);
+    if ((flags & MSG_OOB) && family != AF_INET6)
+        return -EOPNOTSUPP;
     return message->msg_controllen > 0 && message->msg_control != NULL ? read_control(message, header) : 0;
 }
 
@@ -311,7 +315,7 @@ static ssize_t send_parts(int fd, struct protocol_datagram *header, struct iovec
             return -error;
     }
     if (libc_sendmsg(fd, &plain, (flags & MSG_DONTWAIT) | MSG_NOSIGNAL) < 0)
-        return datagram_pair_error(fd, errno);
+        return datagram_send_error(fd, errno, header->peer.length > 0);
     if (asks) {
         error = ask(fd, header->number);
         if (error < 0)
@@ -359,6 +363,15 @@ ssize_t datagram_sendmsg(int fd, const struct msghdr *message, int flags)
     return send_message(fd, message, flags);
 }
 
+ssize_t datagram_writev(int fd, const struct iovec *iov, int count, int flags)
+{
+    struct msghdr message = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)count};
+
+    if (memory_check(iov, (size_t)count * sizeof *iov) < 0)
+        return -EFAULT;
+    return length_of(iov, (size_t)count) > 0 ? send_message(fd, &message, flags) : 0;
+}
+
 ssize_t datagram_send(int fd, const void *buffer, size_t length, int flags, const struct sockaddr *address,
                       socklen_t address_length)
 {
@@ -366,6 +379,8 @@ ssize_t datagram_send(int fd, const void *buffer, size_t length, int flags, cons
     struct msghdr message = {
         .msg_name = (void *)address, .msg_namelen = address_length, .msg_iov = &iov, .msg_iovlen = 1};
 
+    if (address != NULL && address_length == 0)
+        return -EINVAL; /* for sendmsg() that means no address */
     return send_message(fd, &message, flags);
 }
 

@@ -28,6 +28,7 @@
 #include <unistd.h>
 
 _Atomic uint8_t descriptor_table[DESCRIPTOR_TABLE_SIZE];
+_Atomic bool descriptor_errors_are_possible;
 
 /* Whose table it is. 0 until our constructor ran: until then nothing is noted. */
 static _Atomic pid_t owner_pid;
@@ -88,6 +89,8 @@ void descriptor_set(int fd, enum descriptor_kind kind)
 
     if (entry == NULL || __atomic_load_n(entry, __ATOMIC_RELAXED) == kind)
         return;
+    if (kind == DESCRIPTOR_DATAGRAM_ERRORS)
+        descriptor_errors_are_possible = true;
     if (kind == DESCRIPTOR_UNKNOWN || getpid() == owner_pid)
         __atomic_store_n(entry, (uint8_t)kind, __ATOMIC_RELAXED);
 }

@@ -45,6 +45,9 @@ static inline bool descriptor_is_foreign(int fd)
     return descriptor_kind(fd) == DESCRIPTOR_FOREIGN;
 }
 
+/* Has this process had a descriptor that is DESCRIPTOR_DATAGRAM_ERRORS? */
+extern _Atomic bool descriptor_errors_are_possible;
+
 /* Note what fd is; UNKNOWN when it is about to be closed or was replaced behind our back. */
 void descriptor_set(int fd, enum descriptor_kind kind);
 

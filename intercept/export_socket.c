@@ -1,6 +1,7 @@
 /*
  * export_socket.c - libc's names for making and handling sockets.
  */
+#include "datagram.h"
 #include "descriptor.h"
 #include "export.h"
 #include "interface.h"
@@ -134,8 +135,8 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
 /* libc's own reaches ioctl() without us. */
 EXPORT int sockatmark(int fd)
 {
-    if (descriptor_is_foreign(fd))
-        return libc_sockatmark(fd);
+    if (descriptor_is_foreign(fd) || datagram_is(fd))
+        return libc_sockatmark(fd); /* which knows none on a socket of datagrams */
     return 0; /* no urgent data, no mark */
 }
 

@@ -9,6 +9,8 @@
 
 #include <netdb.h>
 #include <netinet/in.h>
+#include <poll.h>
+#include <signal.h>
 #include <stdint.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -60,6 +62,9 @@
     X(int, setsockopt, (int fd, int level, int name, const void *value, socklen_t length),                             \
       (fd, level, name, value, length))                                                                                \
     X(int, shutdown, (int fd, int how), (fd, how))                                                                     \
+    X(int, poll, (struct pollfd *fds, nfds_t count, int timeout), (fds, count, timeout))                               \
+    X(int, ppoll, (struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask),            \
+      (fds, count, timeout, mask))                                                                                     \
     X(int, sockatmark, (int fd), (fd))                                                                                 \
     X(int, bindresvport, (int fd, struct sockaddr_in *address), (fd, address))                                         \
     X(int, ioctl, (int fd, unsigned long request, void *argument), (fd, request, argument))                            \

@@ -178,6 +178,8 @@ static int get_name(const struct socket *socket, bool peer, struct protocol_mess
     int error = peer ? stack_datagram_peer_address(socket->datagram->stack, &address)
                      : stack_datagram_local_address(socket->datagram->stack, &address);
 
+    if (error == 0 && peer && address_port(&address) == 0 && socket->datagram->kind == STACK_DATAGRAM_UDP)
+        return -ENOTCONN; /* as Linux has it */
     if (error == 0)
         address_write(&reply->address, &address);
     return error;

@@ -14,6 +14,11 @@
 #include <errno.h>
 #include <stddef.h>
 #include <sys/socket.h>
+#include <time.h>
+
+#include <linux/net_tstamp.h>
+
+#define RECEIVE_SOFTWARE (SOF_TIMESTAMPING_RX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE)
 
 static const struct {
     enum sockopt_switch from;
@@ -94,6 +99,8 @@ static uint16_t find_control_flags(const struct socket *socket)
         flags |= PROTOCOL_DATAGRAM_TIMESTAMP;
         break;
     }
+    if ((sockopt_number(socket, NUMBER_TIMESTAMPING) & RECEIVE_SOFTWARE) == RECEIVE_SOFTWARE)
+        flags |= PROTOCOL_DATAGRAM_TIMESTAMPING;
     return flags;
 }
 

@@ -20,6 +20,7 @@
 #include "address.h"
 #include "log.h"
 #include "pair.h"
+#include "stack/interface.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -169,6 +170,27 @@ static ssize_t send_oversized(struct socket *socket, const struct msghdr *messag
     return sent;
 }
 
+/* The first address that the interface has, if the datagram was sent to none of its own. */
+static void find_own_address(const struct stack_datagram_info *info, uint8_t own[4])
+{
+    struct stack_interface_address addresses[2 * STACK_ADDRESSES_MAX + 2];
+    size_t count = stack_get_addresses(addresses, sizeof addresses / sizeof *addresses);
+    const struct in_addr *first = NULL;
+
+    for (size_t i = 0; i < count && i < sizeof addresses / sizeof *addresses; i++) {
+        const union stack_address *address = &addresses[i].prefix.address;
+
+        if (address->sa.sa_family != AF_INET)
+            continue;
+        if (address->in.sin_addr.s_addr == info->local.in.sin_addr.s_addr)
+            return;
+        if (first == NULL && addresses[i].interface == info->interface)
+            first = &address->in.sin_addr;
+    }
+    if (first != NULL && info->interface != STACK_INTERFACE_LOOP)
+        memcpy(own, first, sizeof *first);
+}
+
 static bool received(void *owner, const struct stack_datagram_info *info, const struct iovec *iov, int count, size_t length)
 {
     struct socket *socket = owner;
@@ -191,6 +213,8 @@ static bool received(void *owner, const struct stack_datagram_info *info, const 
     (void)length;
     address_write(&header.peer, &info->peer);
     address_write(&header.local, &info->local);
+    if ((datagram->control_flags & PROTOCOL_DATAGRAM_PKTINFO) && info->local.sa.sa_family == AF_INET)
+        find_own_address(info, header.own);
     if (count <= PIECES_MAX) {
         memcpy(parts + 1, iov, (size_t)count * sizeof *iov);
         message.msg_iovlen += (size_t)count;
@@ -229,6 +253,8 @@ static int read_header(const struct socket *socket, const struct protocol_datagr
         .interface = header->interface, .ttl = header->ttl, .tos = header->tos, .segment = (uint16_t)header->segment};
     if (header->segment > UINT16_MAX || (header->local.length > 0 && address_read(&header->local, &info->local) < 0))
         return -EINVAL;
+    if (header->interface != 0 && stack_get_interface(header->interface, &(struct stack_interface){.index = 0}) < 0)
+        return -ENODEV;
     if (header->peer.length == 0)
         return 0;
     if (address_read(&header->peer, peer) < 0)
@@ -237,6 +263,8 @@ static int read_header(const struct socket *socket, const struct protocol_datagr
         return header->peer.length < ADDRESS_LENGTH6_MIN ? -EINVAL : 0;
     if (socket->domain == AF_INET6 && peer->sa.sa_family == AF_UNSPEC)
         return 0; /* to the connected peer */
+    if (socket->domain == AF_INET6 && peer->sa.sa_family != AF_INET)
+        return -EINVAL;
     if (header->peer.length < sizeof peer->in)
         return -EINVAL;
     if (peer->sa.sa_family == AF_UNSPEC)

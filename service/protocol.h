@@ -229,6 +229,7 @@ enum protocol_datagram_flag {
     PROTOCOL_DATAGRAM_TIMESTAMPNS = 1u << 11, /* SO_TIMESTAMPNS */
     PROTOCOL_DATAGRAM_GRO = 1u << 12,         /* UDP_GRO, and .segment is not 0 */
     PROTOCOL_DATAGRAM_OVERFLOW = 1u << 13,    /* SO_RXQ_OVFL, and .number is not 0 */
+    PROTOCOL_DATAGRAM_TIMESTAMPING = 1u << 14, /* SO_TIMESTAMPING, software's time of receiving */
 };
 
 /*
@@ -246,10 +247,12 @@ struct protocol_datagram {
     uint32_t number;    /* datagrams that were lost so far, there being no room; to send: not 0: PROTOCOL_SEND_RESULT will ask */
     uint64_t received_ns; /* CLOCK_REALTIME; to send: 0 */
     struct protocol_address peer;  /* from whom; to whom, length 0: the connected peer */
+    uint8_t own[4]; /* received, IPv4, sent to a group or broadcast: the address that the interface has */
+    uint32_t zero;
     struct protocol_address local; /* sent to which of our addresses; to send: from which, length 0: chosen */
 };
-_Static_assert(sizeof(struct protocol_datagram) == 104, "on the wire");
-_Static_assert(offsetof(struct protocol_datagram, local) == 72, "on the wire");
+_Static_assert(sizeof(struct protocol_datagram) == 112, "on the wire");
+_Static_assert(offsetof(struct protocol_datagram, local) == 80, "on the wire");
 
 /* The option of a reply to PROTOCOL_ERROR_QUEUE. */
 struct protocol_queued_error {

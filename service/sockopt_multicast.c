@@ -42,6 +42,12 @@ static int find_interface(struct in_addr address, unsigned *interface)
     return -ENODEV;
 }
 
+/* The error when there is no such interface: to leave a group there is to leave what was not joined. */
+static int no_interface(enum stack_membership what)
+{
+    return what == STACK_LEAVE ? -EADDRNOTAVAIL : -ENODEV;
+}
+
 static int check_interface(unsigned interface)
 {
     struct stack_interface found;
@@ -112,7 +118,7 @@ int sockopt_set_membership(struct socket *socket, const struct sockopt_row *row,
     else
         error = find_interface(wanted.imr_address, &interface);
     group = of_ip4(wanted.imr_multiaddr);
-    return error < 0 ? error
+    return error < 0 ? no_interface(what)
                      : stack_datagram_membership(socket->datagram->stack, what, interface, &group, NULL);
 }
 
@@ -171,7 +177,7 @@ int sockopt_set_membership6(struct socket *socket, const struct sockopt_row *row
     memcpy(&wanted, request->option, sizeof wanted);
     error = check_interface(wanted.ipv6mr_interface);
     group.in6.sin6_addr = wanted.ipv6mr_multiaddr;
-    return error < 0 ? error
+    return error < 0 ? no_interface(what)
                      : stack_datagram_membership(socket->datagram->stack, what, wanted.ipv6mr_interface, &group, NULL);
 }
 

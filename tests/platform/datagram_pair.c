@@ -14,7 +14,7 @@
 
 #include "platform.h"
 
-#define HEADER_BYTES 104
+#define HEADER_BYTES 112
 #define LONGEST 65507
 
 static int program, service;
@@ -107,7 +107,7 @@ static void try_boundaries(void)
     send(service, text, sizeof text, 0);
     send(service, header, sizeof header, 0);
     got = recvmsg(program, &message, MSG_PEEK | MSG_TRUNC);
-    platform_check(got == sizeof text && (message.msg_flags & MSG_TRUNC), "MSG_PEEK and MSG_TRUNC: %zd bytes", got);
+    platform_check(got == (ssize_t)sizeof text && (message.msg_flags & MSG_TRUNC), "MSG_PEEK and MSG_TRUNC: %zd bytes", got);
     got = recvmsg(program, &message, 0);
     platform_check(got == HEADER_BYTES + 4 && (message.msg_flags & MSG_TRUNC), "cut to %zd bytes, and said so", got);
     got = recvmsg(program, &message, 0);
