@@ -4,6 +4,8 @@
  * Each established connection is one struct protocol_accepted in the listening socket's pair, its descriptor riding along, so that readiness, blocking,
  * time-outs and many processes on one listener work in the kernel. `untaken` is Linux's accept queue: what is established and no accept() took yet, whether
  * its message is in the pair or still waits here because the pair is full. Its bound is the backlog; beyond it SYNs are dropped, and the peers try again.
+ *
+ * With TCP_DEFER_ACCEPT a connection first waits at the head of that list, not counted, until data comes or its time is over.
  */
 #include "listener.h"
 
@@ -23,6 +25,12 @@
 
 /* What one message costs in SO_SNDBUF: measured on 6.18, 768 bytes for the first 72. */
 #define MESSAGE_COST 1024
+
+/* How often a deferred connection's time is looked at. */
+#define DEFER_CHECK_US 500000
+
+static struct socket_list deferred = TAILQ_HEAD_INITIALIZER(deferred);
+static uint64_t last_now_us; /* the time of this turn */
 
 static bool may_accept(void *owner)
 {
@@ -116,6 +124,63 @@ void listener_handle_pair(struct socket *socket, uint32_t epoll_events)
         deliver(socket);
 }
 
+/* TCP_DEFER_ACCEPT: set the child aside if it has to wait for data. Return: has it? */
+static bool defer(struct socket *listener, struct socket *child)
+{
+    int seconds = sockopt_number(listener, NUMBER_DEFER_ACCEPT);
+
+    if (seconds == 0 || stack_tcp_receive_queued(child->tcp) > 0 || stack_tcp_receive_ended(child->tcp))
+        return false;
+    child->deferred_until_us = last_now_us + (uint64_t)seconds * 1000000;
+    TAILQ_INSERT_HEAD(&listener->untaken, child, untaken_link);
+    TAILQ_INSERT_TAIL(&deferred, child, deferred_link);
+    return true;
+}
+
+/* At the end of the queue. */
+static void append(struct socket *listener, struct socket *child)
+{
+    TAILQ_INSERT_TAIL(&listener->untaken, child, untaken_link);
+    listener->untaken_count++;
+    if (listener->undelivered == NULL)
+        listener->undelivered = child;
+}
+
+void listener_forget_deferred(struct socket *child)
+{
+    TAILQ_REMOVE(&deferred, child, deferred_link);
+    child->deferred_until_us = 0;
+}
+
+void listener_child_ready(struct socket *child)
+{
+    struct socket *listener = child->listener;
+
+    if (child->deferred_until_us == 0)
+        return;
+    listener_forget_deferred(child);
+    TAILQ_REMOVE(&listener->untaken, child, untaken_link);
+    append(listener, child);
+    deliver(listener);
+}
+
+int64_t listener_timer_us(void)
+{
+    return TAILQ_EMPTY(&deferred) ? -1 : DEFER_CHECK_US;
+}
+
+void listener_run_timers(uint64_t now_us)
+{
+    struct socket *child, *next;
+
+    last_now_us = now_us;
+    for (child = TAILQ_FIRST(&deferred); child != NULL; child = next) {
+        next = TAILQ_NEXT(child, deferred_link);
+        if (now_us >= child->deferred_until_us)
+            listener_child_ready(child);
+    }
+}
+
 /* Make a record for the child and queue it. Return: 0 or -errno. */
 static int enqueue(struct socket *listener, struct stack_tcp *tcp)
 {
@@ -140,10 +205,8 @@ static int enqueue(struct socket *listener, struct stack_tcp *tcp)
     (void)stack_tcp_local_address(tcp, &child->local);
     (void)stack_tcp_peer_address(tcp, &child->peer);
     child->listener = listener;
-    TAILQ_INSERT_TAIL(&listener->untaken, child, untaken_link);
-    listener->untaken_count++;
-    if (listener->undelivered == NULL)
-        listener->undelivered = child;
+    if (!defer(listener, child))
+        append(listener, child);
     log_debug("socket %llu: accepted by socket %llu", (unsigned long long)child->id,
               (unsigned long long)listener->id);
     return 0;

@@ -16,6 +16,15 @@ void listener_handle_pair(struct socket *socket, uint32_t epoll_events);
 /* Callback of the stack: child is an established connection. */
 void listener_accepted(void *owner, struct stack_tcp *child);
 
+/* A deferred child (TCP_DEFER_ACCEPT) has data, or its end: accept() may have it. */
+void listener_child_ready(struct socket *child);
+/* It is no child any more. */
+void listener_forget_deferred(struct socket *child);
+/* Microseconds until listener_run_timers() may have something to do; -1: nothing is deferred. */
+int64_t listener_timer_us(void);
+/* The time of this turn of the loop: let accept() have those that have waited long enough. */
+void listener_run_timers(uint64_t now_us);
+
 /* accept() has taken this child. */
 void listener_child_taken(struct socket *child);
 

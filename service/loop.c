@@ -204,14 +204,19 @@ static void run_work(void)
     }
 }
 
+/* Of two waits the shorter one; negative: for ever. */
+static int64_t sooner(int64_t a, int64_t b)
+{
+    return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
 /* How long to sleep at most. Return: NULL: until something happens. */
 static const struct timespec *choose_wait(struct timespec *wait)
 {
     int64_t timer_us = TAILQ_EMPTY(&socket_busy) ? stack_timer_us() : 0;
-    int64_t resolver_us = resolver_timer_us(now_us);
 
-    if (resolver_us >= 0 && (timer_us < 0 || timer_us > resolver_us))
-        timer_us = resolver_us;
+    timer_us = sooner(timer_us, resolver_timer_us(now_us));
+    timer_us = sooner(timer_us, listener_timer_us());
     if (deadline_us != 0) {
         int64_t left_us = now_us < deadline_us ? (int64_t)(deadline_us - now_us) : 0;
 
@@ -277,6 +282,7 @@ int loop_turn(void)
         return -errno;
     turn++;
     read_clock();
+    listener_run_timers(now_us);
     dispatch_batch(events, count);
     run_work();
     resolver_run(now_us);

@@ -249,6 +249,7 @@ void relay_end(struct socket *socket)
 
 static void tcp_received(void *owner)
 {
+    listener_child_ready(owner);
     socket_queue_work(owner, WORK_TO_PROGRAM);
 }
 

@@ -8,6 +8,7 @@
 #include "socket.h"
 
 #include "client.h"
+#include "listener.h"
 #include "datagram.h"
 #include "log.h"
 #include "pair.h"
@@ -208,7 +209,10 @@ void socket_leave_listener(struct socket *child)
     if (listener->undelivered == child)
         listener->undelivered = TAILQ_NEXT(child, untaken_link);
     TAILQ_REMOVE(&listener->untaken, child, untaken_link);
-    listener->untaken_count--;
+    if (child->deferred_until_us == 0)
+        listener->untaken_count--;
+    else
+        listener_forget_deferred(child);
     child->listener = NULL;
 }
 

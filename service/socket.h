@@ -78,13 +78,15 @@ struct socket {
 
     /* listening */
     int backlog;
-    unsigned untaken_count;
-    struct socket_list untaken; /* children that no accept() took yet, oldest first */
+    unsigned untaken_count; /* without the deferred ones, as on Linux */
+    struct socket_list untaken; /* children that no accept() took yet: the deferred ones, then the others, oldest first */
     struct socket *undelivered; /* the first of them whose message is not in the pair yet; NULL: all are */
 
     /* a child not yet taken */
     struct socket *listener; /* NULL: taken, or the listener is gone */
     TAILQ_ENTRY(socket) untaken_link;
+    uint64_t deferred_until_us; /* TCP_DEFER_ACCEPT: no accept() before data comes, or then; 0: not deferred */
+    TAILQ_ENTRY(socket) deferred_link; /* while .deferred_until_us */
 
     TAILQ_ENTRY(socket) busy_link;  /* while .work */
     TAILQ_ENTRY(socket) state_link; /* on the list of all live, of all retired, or of all dead sockets */

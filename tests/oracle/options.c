@@ -260,6 +260,55 @@ static void run_zerocopy(void)
     print_option(fd, &zerocopy, true);
 }
 
+/* A connection is there for accept() when its first data is. */
+static void run_defer_accept(void)
+{
+    int listen_fd = oracle_listen(5), fd, five = 5;
+
+    CALL(setsockopt(listen_fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &five, sizeof five));
+    peer_do("connect 0 @ %d", oracle_local_port(listen_fd));
+    peer_do("connect 1 @ %d", oracle_local_port(listen_fd));
+    oracle_print_poll(listen_fd);
+    peer_do("send 1 5");
+    oracle_wait_bits(listen_fd, POLLIN);
+    fd = CALL_FD(accept(listen_fd, NULL, NULL)); /* the second one */
+    oracle_read_bytes(fd, 5);
+    oracle_print_poll(listen_fd);
+    peer_do("shut 0"); /* an end is as good as data */
+    oracle_wait_bits(listen_fd, POLLIN);
+    fd = CALL_FD(accept(listen_fd, NULL, NULL));
+    oracle_recv(fd, 5, 0);
+}
+
+/* Or when the time is over. */
+static void run_defer_accept_expires(void)
+{
+    int listen_fd = oracle_listen(5), fd, one = 1;
+
+    CALL(setsockopt(listen_fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &one, sizeof one));
+    peer_do("connect 0 @ %d", oracle_local_port(listen_fd));
+    oracle_print_poll(listen_fd);
+    oracle_wait_bits(listen_fd, POLLIN);
+    fd = CALL_FD(accept(listen_fd, NULL, NULL));
+    peer_do("send 0 5");
+    oracle_recv(fd, 5, 0);
+}
+
+/* What waits for data is gone with its listener. */
+static void run_defer_accept_close(void)
+{
+    int listen_fd = oracle_listen(5), five = 5;
+
+    CALL(setsockopt(listen_fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &five, sizeof five));
+    for (int i = 0; i < 4; i++)
+        peer_do("connect %d @ %d", i, oracle_local_port(listen_fd));
+    oracle_print_poll(listen_fd);
+    CALL(close(listen_fd));
+    peer_ask("send 3 1"); /* DIFFERS: here it is reset when the listener closes, on Linux not before this */
+    peer_ask("wait-gone 3");
+    oracle_say("the peer can send: %d", peer_ask("send 3 1") == 1);
+}
+
 /* A small SO_SNDBUF bounds what is taken from the program. */
 static void run_buffers_bound(void)
 {
@@ -352,6 +401,9 @@ const struct oracle_case oracle_cases[] = {
     {"structures", run_structures},
     {"zerocopy", run_zerocopy},
     {"buffers_bound", run_buffers_bound},
+    {"defer_accept", run_defer_accept},
+    {"defer_accept_expires", run_defer_accept_expires},
+    {"defer_accept_close", run_defer_accept_close},
     {"low_water", run_low_water},
     {"low_water_poll", run_low_water_poll},
     {"info", run_info},
