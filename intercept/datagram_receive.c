@@ -72,7 +72,7 @@ static ssize_t finish(int fd, const struct protocol_datagram *header, size_t got
     datagram_put_control(&out, header);
     message->msg_controllen = message->msg_control ? (size_t)(out.next - (char *)message->msg_control) : 0;
     message->msg_flags = (pair_flags & MSG_TRUNC) | (out.is_cut ? MSG_CTRUNC : 0);
-    if (!(flags & MSG_PEEK))
+    if (!(flags & MSG_PEEK) && !(header->flags & PROTOCOL_DATAGRAM_ASK))
         datagram_note_peer(fd, header);
     if ((pair_flags & MSG_TRUNC) && !(flags & MSG_TRUNC))
         length = length_of(message->msg_iov, message->msg_iovlen);

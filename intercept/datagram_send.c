@@ -242,12 +242,11 @@ static int read_control(const struct msghdr *message, struct protocol_datagram *
 /* Fill in the header for a message of the program's. Return: 0 or -errno. */
 static int make_header(struct protocol_datagram *header, const struct msghdr *message, int flags)
 {
-    sa_family_t family;
-
     *header = (struct protocol_datagram){
         .magic = PROTOCOL_MAGIC,
         .version = PROTOCOL_VERSION,
-        .flags = flags & MSG_MORE ? PROTOCOL_DATAGRAM_MORE : 0,
+        .flags = (uint16_t)((flags & MSG_MORE ? PROTOCOL_DATAGRAM_SEND_MORE : 0) |
+                            (flags & MSG_OOB ? PROTOCOL_DATAGRAM_SEND_OOB : 0)),
         .ttl = -1,
         .tos = -1,
     };
@@ -259,23 +258,23 @@ static int make_header(struct protocol_datagram *header, const struct msghdr *me
         if (error < 0)
             return error;
     }
-    /* Linux's UDP over IPv6 takes no notice of it. */
-    memcpy(&family, header->peer.bytes, sizeof family);
-    if ((flags & MSG_OOB) && family != AF_INET6)
-        return -EOPNOTSUPP;
     return message->msg_controllen > 0 && message->msg_control != NULL ? read_control(message, header) : 0;
 }
 
 /* ---- sending ---- */
 
-/* Ask how the datagram with this number went. Return: 0 or -errno. */
-static int ask(int fd, uint32_t number)
+/* Ask how the datagram with this number went; if others like it need not be asked about, note that. Return: 0 or -errno. */
+static int ask(int fd, uint32_t number, uint64_t route, size_t length)
 {
     struct protocol_message message;
+    int error;
 
     control_prepare(&message, PROTOCOL_SEND_RESULT);
     message.args[0] = (int32_t)number;
-    return control_request(&message, fd, NULL);
+    error = control_request(&message, fd, NULL);
+    if (error == 0 && message.args[0] != 0)
+        note_known(route, length);
+    return error;
 }
 
 static uint32_t next_number(void)
@@ -303,7 +302,7 @@ static ssize_t send_parts(int fd, struct protocol_datagram *header, struct iovec
 {
     struct msghdr plain = {.msg_iov = parts, .msg_iovlen = 1 + count};
     uint64_t route = route_of(fd, header);
-    bool asks = !is_known(route, length);
+    bool asks = !is_known(route, length) || (flags & MSG_OOB);
     int error;
 
     parts[0] = (struct iovec){header, sizeof *header};
@@ -317,10 +316,9 @@ static ssize_t send_parts(int fd, struct protocol_datagram *header, struct iovec
     if (libc_sendmsg(fd, &plain, (flags & MSG_DONTWAIT) | MSG_NOSIGNAL) < 0)
         return datagram_send_error(fd, errno, header->peer.length > 0);
     if (asks) {
-        error = ask(fd, header->number);
+        error = ask(fd, header->number, route, length);
         if (error < 0)
             return error;
-        note_known(route, length);
     }
     return (ssize_t)length;
 }
@@ -400,7 +398,7 @@ static int send_batch(int fd, struct mmsghdr *messages, unsigned count, int flag
     for (ready = 0; ready < count && ready < BATCH; ready++) {
         const struct msghdr *message = &messages[ready].msg_hdr;
 
-        if (message->msg_iovlen > BATCH_PIECES || make_header(&headers[ready], message, flags) < 0)
+        if (message->msg_iovlen > BATCH_PIECES || (flags & MSG_OOB) || make_header(&headers[ready], message, flags) < 0)
             break;
         lengths[ready] = length_of(message->msg_iov, message->msg_iovlen);
         if (!is_known(route_of(fd, &headers[ready]), lengths[ready]))

@@ -19,6 +19,8 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <linux/capability.h>
+
 #define TYPE_FLAGS     (SOCK_NONBLOCK | SOCK_CLOEXEC)
 #define TYPE_MASK      0xf /* the kernel's SOCK_TYPE_MASK */
 #define TYPE_COUNT     11  /* the kernel's SOCK_MAX */
@@ -51,6 +53,16 @@ static int check_type(int domain, int type, int protocol)
     }
 }
 
+/* Our connection to the service may be from when the process had more of them. */
+static bool has_capability(unsigned capability)
+{
+    struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+    struct __user_cap_data_struct data[_LINUX_CAPABILITY_U32S_3];
+
+    return libc_syscall(SYS_capget, (long)&header, (long)data, 0, 0, 0, 0) == 0 &&
+           (data[capability / 32].effective & 1u << capability % 32) != 0;
+}
+
 int socket_create(int domain, int type, int protocol)
 {
     struct protocol_message message;
@@ -63,6 +75,7 @@ int socket_create(int domain, int type, int protocol)
     message.args[0] = domain;
     message.args[1] = type & TYPE_MASK;
     message.args[2] = protocol;
+    message.args[3] = (type & TYPE_MASK) == SOCK_RAW && !has_capability(CAP_NET_RAW);
     error = control_request(&message, -1, &fd);
     if (error < 0) {
         if (fd >= 0)

@@ -23,9 +23,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* raw(7): the protocol numbers that there are. */
-#define RAW_PROTOCOL_MAX 255
-
 /* What kind is a socket of this type? Return: 0, or -errno as socket(2) gives it. */
 static int find_kind(int domain, int type, int protocol, bool is_privileged, enum stack_datagram_kind *kind)
 {
@@ -41,8 +38,6 @@ static int find_kind(int domain, int type, int protocol, bool is_privileged, enu
         return -EPROTONOSUPPORT;
     if (!is_privileged)
         return -EPERM;
-    if (protocol > RAW_PROTOCOL_MAX)
-        return -EINVAL;
     *kind = STACK_DATAGRAM_RAW;
     return 0;
 }
@@ -238,6 +233,7 @@ int datagram_execute(struct socket *socket, const struct protocol_message *reque
         reply->args[0] = is_connected(socket) ? PROTOCOL_STATE_CONNECTED : PROTOCOL_STATE_NEW;
         return 0;
     case PROTOCOL_SEND_RESULT:
+        reply->args[0] = socket->datagram->kind == STACK_DATAGRAM_UDP;
         return get_send_result(socket->datagram, (uint32_t)request->args[0]);
     case PROTOCOL_ERROR_QUEUE:
         return get_queued_error(socket, reply);

@@ -34,6 +34,7 @@ struct datagram {
     struct cork *cork;     /* owned; NULL: none */
     uint16_t control_flags; /* enum protocol_datagram_flag: the control messages that the program wants */
 
+    uint32_t filter[8];        /* ICMP_FILTER, ICMP6_FILTER: types to drop, a bit each */
     uint32_t dropped;          /* came and found no room */
     struct error_queue errors; /* IP_RECVERR: what recvmsg(2) with MSG_ERRQUEUE will give */
     unsigned error_count;

@@ -66,6 +66,7 @@ static const struct {
     {NUMBER6_HOP_LIMIT, STACK_DATAGRAM_HOP_LIMIT},
     {NUMBER6_TRAFFIC_CLASS, STACK_DATAGRAM_TRAFFIC_CLASS},
     {NUMBER6_MULTICAST_HOPS, STACK_DATAGRAM_MULTICAST_HOPS},
+    {NUMBER6_CHECKSUM, STACK_DATAGRAM_CHECKSUM},
     {NUMBER6_MULTICAST_INTERFACE, STACK_DATAGRAM_MULTICAST_INTERFACE6},
 };
 
@@ -83,7 +84,7 @@ static bool is_either(const struct socket *socket, enum sockopt_switch ip4, enum
 
 static uint16_t find_control_flags(const struct socket *socket)
 {
-    uint16_t flags = 0;
+    uint16_t flags = socket->datagram->kind != STACK_DATAGRAM_UDP ? PROTOCOL_DATAGRAM_ASK : 0;
 
     for (size_t i = 0; i < sizeof control_flags / sizeof *control_flags; i++)
         if (sockopt_switch(socket, control_flags[i].from))

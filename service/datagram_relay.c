@@ -320,10 +320,13 @@ static int send_one(struct socket *socket, const struct protocol_datagram *heade
     error = read_header(socket, header, &info);
     if (error < 0)
         return error;
-    if (datagram->cork == NULL && !datagram->is_corked && !(header->flags & PROTOCOL_DATAGRAM_MORE))
+    if ((header->flags & PROTOCOL_DATAGRAM_SEND_OOB) &&
+        (socket->domain != AF_INET6 || datagram->kind != STACK_DATAGRAM_UDP)) /* where Linux takes no notice of it */
+        return -EOPNOTSUPP;
+    if (datagram->cork == NULL && !datagram->is_corked && !(header->flags & PROTOCOL_DATAGRAM_SEND_MORE))
         return stack_datagram_send(datagram->stack, &info, &iov, 1, length);
     error = add_to_cork(datagram, &info, bytes, length);
-    if (error < 0 || datagram->is_corked || (header->flags & PROTOCOL_DATAGRAM_MORE))
+    if (error < 0 || datagram->is_corked || (header->flags & PROTOCOL_DATAGRAM_SEND_MORE))
         return error;
     return datagram_relay_uncork(socket);
 }

@@ -41,7 +41,8 @@
 #define PROTOCOL_OPTION_MAX 256
 
 enum protocol_operation {
-    /* Make a socket. in: args[0] domain, args[1] type without SOCK_NONBLOCK and SOCK_CLOEXEC, args[2] protocol.
+    /* Make a socket. in: args[0] domain, args[1] type without SOCK_NONBLOCK and SOCK_CLOEXEC, args[2] protocol, args[3] 1: the program has
+     * given up CAP_NET_RAW.
      * Reply: one descriptor, blocking, the program's from then on. Not writable until connected. */
     PROTOCOL_SOCKET = 1,
 
@@ -96,7 +97,8 @@ enum protocol_operation {
     PROTOCOL_INTERFACES,
 
     /* How did the datagram go that carried this number (protocol_datagram.number)? in: descriptor, args[0] the number. The result is what
-     * sending it gave; so the library learns the errno in the same call of the program. 0 also when the number is not known (any more). */
+     * sending it gave; so the library learns the errno in the same call of the program. 0 also when the number is not known (any more).
+     * Reply: args[0] 1: another one like it, of any content, can go without a number. */
     PROTOCOL_SEND_RESULT,
 
     /* recvmsg(2) with MSG_ERRQUEUE. in: descriptor. Reply: address: where the datagram was to go; option: struct protocol_queued_error and as
@@ -208,15 +210,21 @@ struct protocol_accepted {
 _Static_assert(sizeof(struct protocol_accepted) == 72, "on the wire");
 _Static_assert(offsetof(struct protocol_accepted, peer) == 40, "on the wire");
 
+/* protocol_datagram.flags from the program. */
+enum protocol_datagram_send_flag {
+    PROTOCOL_DATAGRAM_SEND_MORE = 1u << 0, /* MSG_MORE: the datagram goes on in the next message */
+    PROTOCOL_DATAGRAM_SEND_OOB = 1u << 1,  /* MSG_OOB; carries a number */
+};
+
 /*
- * protocol_datagram.flags: what kind of message it is, and, from the service, which options the socket had on when the datagram came: recvmsg(2)
- * has a control message for each.
+ * protocol_datagram.flags from the service: what kind of message it is, and which options the socket had on when the datagram came: recvmsg(2) has
+ * a control message for each.
  */
 enum protocol_datagram_flag {
-    /* Service to program: no datagram, but a pending error: the next call of a program fails with .error, once. */
+    /* No datagram, but a pending error: the next call of a program fails with .error, once. */
     PROTOCOL_DATAGRAM_ERROR = 1u << 0,
-    /* Program to service: MSG_MORE: the datagram goes on in the next message. */
-    PROTOCOL_DATAGRAM_MORE = 1u << 1,
+    /* A ping or raw socket: whether sending works depends on what is sent, so each one carries a number. */
+    PROTOCOL_DATAGRAM_ASK = 1u << 1,
     PROTOCOL_DATAGRAM_PKTINFO = 1u << 2,      /* IP_PKTINFO */
     PROTOCOL_DATAGRAM_TTL = 1u << 3,          /* IP_RECVTTL */
     PROTOCOL_DATAGRAM_TOS = 1u << 4,          /* IP_RECVTOS */

@@ -109,6 +109,12 @@ static int make_stream(int domain, int protocol, struct socket **made)
     return 0;
 }
 
+/* Root whose process gave up the capability is like everyone; who runs a service of their own never had it. */
+static bool may_use_raw(const struct protocol_message *request, uid_t uid)
+{
+    return is_privileged(uid) && (uid != 0 || request->args[3] == 0);
+}
+
 static int make_socket(const struct protocol_message *request, struct request_context *context)
 {
     const int domain = request->args[0], type = request->args[1], protocol = request->args[2];
@@ -123,7 +129,7 @@ static int make_socket(const struct protocol_message *request, struct request_co
         break;
     case SOCK_DGRAM:
     case SOCK_RAW:
-        error = datagram_make(domain, type, protocol, is_privileged(context->uid), &socket);
+        error = datagram_make(domain, type, protocol, may_use_raw(request, context->uid), &socket);
         break;
     default:
         return -ESOCKTNOSUPPORT;

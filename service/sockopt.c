@@ -70,6 +70,8 @@ void sockopt_set_defaults(struct socket *socket)
     for (size_t i = 0; i < sockopt_row_count; i++)
         if (sockopt_rows[i].on & kind)
             set_default(socket, &sockopt_rows[i]);
+    if (kind == ON_RAW)
+        sockopt_set_raw_defaults(socket);
 }
 
 void sockopt_inherit(struct socket *socket, const struct socket *listener)
@@ -111,7 +113,7 @@ static bool has_level(const struct socket *socket, int level)
     case IPPROTO_UDP:
         return kind == ON_UDP;
     case SOL_RAW:
-        return kind == ON_RAW && !is_6;
+        return kind == ON_RAW;
     case IPPROTO_ICMPV6:
         return kind == ON_RAW && is_6;
     default:

@@ -9,6 +9,8 @@
 #include <netinet/in.h>
 #include <string.h>
 
+#define CHECKSUM_ICMP6 2 /* where ICMPv6 has it */
+
 int sockopt_set_byte(struct socket *socket, const struct sockopt_row *row, const struct protocol_message *request,
                      int value, bool root)
 {
@@ -66,4 +68,73 @@ int sockopt_get_device(const struct socket *socket, const struct sockopt_row *ro
     if (request->option_length < IF_NAMESIZE)
         return -EINVAL;
     return sockopt_answer(request, reply, interface.name, strlen(interface.name) + 1);
+}
+
+/* Copy as much of the filter as came, and tell the stack. */
+static int set_filter(struct socket *socket, const struct protocol_message *request, size_t size)
+{
+    uint32_t *filter = socket->datagram->filter;
+
+    memcpy(filter, request->option, request->option_length < size ? request->option_length : size);
+    stack_datagram_set_filter(socket->datagram->stack, filter);
+    return 0;
+}
+
+/* ICMP_FILTER: one bit for each of 32 types, on raw sockets of ICMP. */
+int sockopt_set_filter4(struct socket *socket, const struct sockopt_row *row, const struct protocol_message *request,
+                        int value, bool root)
+{
+    (void)row;
+    (void)value;
+    (void)root;
+    return socket->protocol == IPPROTO_ICMP ? set_filter(socket, request, sizeof(uint32_t)) : -EOPNOTSUPP;
+}
+
+int sockopt_get_filter4(const struct socket *socket, const struct sockopt_row *row,
+                        const struct protocol_message *request, struct protocol_message *reply)
+{
+    (void)row;
+    return socket->protocol == IPPROTO_ICMP
+               ? sockopt_answer(request, reply, socket->datagram->filter, sizeof(uint32_t))
+               : -EOPNOTSUPP;
+}
+
+/* ICMP6_FILTER: one bit for each of 256 types, on raw sockets of ICMPv6. */
+int sockopt_set_filter6(struct socket *socket, const struct sockopt_row *row, const struct protocol_message *request,
+                        int value, bool root)
+{
+    (void)row;
+    (void)value;
+    (void)root;
+    return socket->protocol == IPPROTO_ICMPV6 ? set_filter(socket, request, sizeof socket->datagram->filter)
+                                              : -EOPNOTSUPP;
+}
+
+int sockopt_get_filter6(const struct socket *socket, const struct sockopt_row *row,
+                        const struct protocol_message *request, struct protocol_message *reply)
+{
+    (void)row;
+    return socket->protocol == IPPROTO_ICMPV6
+               ? sockopt_answer(request, reply, socket->datagram->filter, sizeof socket->datagram->filter)
+               : -EOPNOTSUPP;
+}
+
+/* IPV6_CHECKSUM of a raw socket: where in the data; negative: none. ICMPv6 has its own. */
+int sockopt_set_checksum(struct socket *socket, const struct sockopt_row *row, const struct protocol_message *request,
+                         int value, bool root)
+{
+    (void)request;
+    (void)root;
+    if ((socket->protocol == IPPROTO_ICMPV6 && row->level == IPPROTO_IPV6) || (value > 0 && (value & 1) != 0))
+        return -EINVAL;
+    sockopt_note_number(socket, NUMBER6_CHECKSUM, value < 0 ? -1 : value);
+    return 0;
+}
+
+void sockopt_set_raw_defaults(struct socket *socket)
+{
+    if (socket->protocol == IPPROTO_ICMPV6 && socket->domain == AF_INET6)
+        sockopt_note_number(socket, NUMBER6_CHECKSUM, CHECKSUM_ICMP6);
+    if (socket->protocol == IPPROTO_RAW)
+        sockopt_note_switch(socket, socket->domain == AF_INET6 ? SWITCH6_HEADER_INCLUDED : SWITCH_HEADER_INCLUDED, true);
 }

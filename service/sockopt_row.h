@@ -104,8 +104,11 @@ sockopt_getter sockopt_get_tos, sockopt_get_ttl, sockopt_get_mtu, sockopt_get_po
 sockopt_setter sockopt_set_tos, sockopt_set_ttl, sockopt_set_options, sockopt_set_unicast_interface, sockopt_set_port_range;
 
 /* sockopt_datagram.c: IPPROTO_IP, IPPROTO_IPV6, IPPROTO_UDP of datagram sockets */
-sockopt_getter sockopt_get_device;
-sockopt_setter sockopt_set_byte, sockopt_set_hops, sockopt_set_named_device;
+sockopt_getter sockopt_get_device, sockopt_get_filter4, sockopt_get_filter6;
+sockopt_setter sockopt_set_byte, sockopt_set_hops, sockopt_set_filter4, sockopt_set_filter6, sockopt_set_checksum, sockopt_set_named_device;
+
+/* What a raw socket has from its protocol. */
+void sockopt_set_raw_defaults(struct socket *socket);
 
 /* sockopt_multicast.c: groups, sources and interfaces of datagram sockets */
 sockopt_setter sockopt_set_multicast_interface, sockopt_set_multicast_interface6, sockopt_set_membership, sockopt_set_membership6,

@@ -53,6 +53,10 @@
 #define OPT_TCP_RTO_MIN_US 45
 #define OPT_TCP_DELACK_MAX_US 46
 
+/* linux/icmp.h and linux/icmpv6.h, which don't go with netinet's. */
+#define OPT_ICMP_FILTER 1
+#define OPT_ICMP6_FILTER 1
+
 #define ANY_VALUE INT_MIN, INT_MAX
 #define NATURAL 0, INT_MAX
 #define BETWEEN(minimum, maximum) minimum, maximum
@@ -348,6 +352,10 @@ const struct sockopt_row sockopt_rows[] = {
     NUMBER(IPPROTO_UDP, UDP_SEGMENT, ON_UDP, NUMBER_SEGMENT, 0, BETWEEN(0, USHRT_MAX), 0),
     SWITCH(IPPROTO_UDP, UDP_GRO, ON_UDP, SWITCH_GRO, 0),
 
+    CALL(SOL_RAW, OPT_ICMP_FILTER, ON_RAW, sockopt_get_filter4, sockopt_set_filter4, OPT_ANY_LENGTH),
+    CALL(IPPROTO_ICMPV6, OPT_ICMP6_FILTER, ON_RAW, sockopt_get_filter6, sockopt_set_filter6, OPT_ANY_LENGTH),
+    CALL_NUMBER(IPPROTO_IPV6, IPV6_CHECKSUM, ON_RAW, NUMBER6_CHECKSUM, -1, ANY_VALUE, sockopt_get_number, sockopt_set_checksum, 0),
+    CALL_NUMBER(SOL_RAW, IPV6_CHECKSUM, ON_RAW, NUMBER6_CHECKSUM, -1, ANY_VALUE, sockopt_get_number, sockopt_set_checksum, 0),
     SWITCH(IPPROTO_IPV6, IPV6_V6ONLY, ON_DATAGRAM, SWITCH6_ONLY, OPT_UNBOUND),
     CALL_NUMBER(IPPROTO_IPV6, IPV6_UNICAST_HOPS, ON_DATAGRAM, NUMBER6_HOP_LIMIT, 64, BETWEEN(-1, UCHAR_MAX), sockopt_get_number, sockopt_set_hops, 0),
     CALL_NUMBER(IPPROTO_IPV6, IPV6_MULTICAST_HOPS, ON_DATAGRAM, NUMBER6_MULTICAST_HOPS, 1, BETWEEN(-1, UCHAR_MAX), sockopt_get_number, sockopt_set_hops, 0),

@@ -90,32 +90,6 @@ err_t wire_netif6_output(struct netif *to, struct pbuf *p, const ip6_addr_t *des
     return error;
 }
 
-static size_t read_number(const uint8_t *bytes)
-{
-    return (size_t)bytes[0] << 8 | bytes[1];
-}
-
-/*
- * Is this packet, of which size bytes are in ip, a fragment that ends beyond what lwIP can put together? lwIP counts the bytes of a packet with 16 bits,
- * its header among them, and aborts when the whole does not fit. One of IPv6 may be longer by its header, and a hostile one pretends to be.
- * DIFFERS: Linux takes datagrams of up to 65527 bytes over IPv6 (oracle udp_transfer6/sizes_in).
- */
-static bool is_fragment_too_long(const uint8_t *ip, size_t size)
-{
-    size_t at = IP6_HLEN;
-    uint8_t next = ip[6];
-
-    while (next == IP6_NEXTH_HOPBYHOP || next == IP6_NEXTH_ROUTING || next == IP6_NEXTH_DESTOPTS) {
-        if (at + 2 > size)
-            return false;
-        next = ip[at];
-        at += ((size_t)ip[at + 1] + 1) * 8;
-    }
-    if (next != IP6_NEXTH_FRAGMENT || at + IP6_FRAG_HLEN > size)
-        return false;
-    return IP6_HLEN + read_number(ip + 4) + (read_number(ip + at + 2) & 0xfff8) > UINT16_MAX;
-}
-
 bool wire_netif6_input(struct pbuf *p, bool trusted)
 {
     const uint8_t *ip = (const uint8_t *)p->payload + ETHERNET_SIZE;
@@ -129,8 +103,6 @@ bool wire_netif6_input(struct pbuf *p, bool trusted)
     memcpy(destination.addr, ip + 24, sizeof destination.addr);
     if (loop_is_local6(&source) || ip6_addr_isloopback(&destination))
         return false; /* nobody out there has these addresses */
-    if (is_fragment_too_long(ip, p->len - ETHERNET_SIZE))
-        return false;
     if (next_header == IP6_NEXTH_ICMP6 && p->next == NULL && !icmp_error_input6(ip, p->len - ETHERNET_SIZE))
         return false;
     if (next_header == IP6_NEXTH_ICMP6)

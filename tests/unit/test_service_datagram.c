@@ -285,7 +285,7 @@ START_TEST(a_cork_makes_one_of_many)
     send_text(a, &b_address, "and");
     set_int(a, IPPROTO_UDP, UDP_CORK, 0);
     expect(b, "oneand");
-    header.flags = PROTOCOL_DATAGRAM_MORE;
+    header.flags = PROTOCOL_DATAGRAM_SEND_MORE;
     send_with(a, &header, "first", 5);
     send_text(a, &b_address, "last");
     expect(b, "firstlast");
