@@ -138,7 +138,7 @@ int stack_datagram_connect(struct stack_datagram *datagram, const union stack_ad
     if (error == 0)
         error = tie_to_interface(datagram, &peer);
     if (error < 0)
-        return error == -ENODEV ? -EINVAL : error;
+        return error == -ENODEV ? -ENETUNREACH : error;
     if (IP_IS_V4_VAL(peer) && !datagram_takes_ip4(datagram))
         return address->sa.sa_family == AF_INET ? -EAFNOSUPPORT : -ENETUNREACH;
     error = datagram_send_source(datagram, NULL, IP_IS_V6_VAL(peer), &source);

@@ -12,9 +12,11 @@
 #include "path_mtu.h"
 
 #define ICMP_SIZE 8
+#define TOS_INTERNETCONTROL 0xc0 /* RFC 1812 4.3.2.5 */
 #define QUOTED_SIZE 8    /* of the transport header: all that RFC 792 promises */
 #define FLAT_MAX 2048    /* bytes of a message that are looked at */
 #define CODE_FRAGMENTATION_NEEDED 4
+#define QUOTE_MAX (576 - IP4_SIZE - ICMP_SIZE) /* RFC 1812 4.3.2.3 */
 
 /* A message, taken apart. */
 struct message {
@@ -275,4 +277,27 @@ void datagram_error_input(struct pbuf *p, size_t offset, struct netif *input)
     message.ip_size = pbuf_copy_partial(p, flat, FLAT_MAX, (u16_t)(offset + ICMP_SIZE));
     if (ip_current_is_v6() ? parse_quoted6(&message, input) : parse_quoted4(&message))
         dispatch(&message, input);
+}
+
+void datagram_error_refuse(struct pbuf *p)
+{
+    static const uint8_t header[ICMP_SIZE] = {ICMP_DUR, ICMP_DUR_PORT};
+    struct datagram_route route = {.source = *ip_current_dest_addr(), .destination = *ip_current_src_addr()};
+    struct datagram_packet packet = {.route = &route, .protocol = IPPROTO_ICMP, .ttl = 64, .checksum_at = 2,
+                                     .header = header, .header_size = sizeof header};
+    uint8_t quoted[QUOTE_MAX];
+    struct iovec iov = {quoted, 0};
+
+    if (ip_current_is_v6()) {
+        icmp6_dest_unreach(p, ICMP6_DUR_PORT);
+        return;
+    }
+    route.netif = ip4_route_src(ip_2_ip4(&route.source), ip_2_ip4(&route.destination));
+    if (route.netif == NULL)
+        return;
+    packet.tos = IPH_TOS(ip4_current_header()) | TOS_INTERNETCONTROL;
+    packet.iov = &iov;
+    packet.count = 1;
+    packet.length = iov.iov_len = pbuf_copy_partial(p, quoted, QUOTE_MAX, 0);
+    (void)datagram_output_send(&packet); /* as good as lost on the way */
 }

@@ -208,7 +208,7 @@ static int change_source(struct datagram_membership **link, bool include, bool a
     if (membership == NULL)
         return -EINVAL;
     if (membership->include != include) {
-        if (membership->source_count > 0)
+        if (membership->sources != NULL) /* it had some once: on Linux its kind is settled then */
             return -EINVAL;
         membership->include = include;
     }
@@ -264,7 +264,7 @@ int stack_datagram_membership(struct stack_datagram *datagram, enum stack_member
     if (interface == 0)
         interface = choose_interface(datagram, &group);
     if (netif_of(interface) == NULL)
-        return -ENODEV;
+        return what == STACK_LEAVE ? -EADDRNOTAVAIL : -ENODEV;
     link = find(datagram, &group, interface);
     switch (what) {
     case STACK_JOIN:

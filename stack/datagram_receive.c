@@ -160,7 +160,7 @@ static bool udp_input_packet(struct pbuf *p, size_t offset, struct netif *input)
             datagram_receive_deliver(found, p, offset + UDP_SIZE, tuple.peer_port, input);
         } else {
             datagram_counters.no_port++;
-            icmp_port_unreach(ip_current_is_v6(), p);
+            datagram_error_refuse(p);
         }
     }
     pbuf_free(p);

@@ -104,8 +104,10 @@ static int find_ip6(unsigned interface, struct datagram_route *route)
         return 0;
     }
     route->multicast = ip6_addr_ismulticast(destination);
+    if (interface == STACK_INTERFACE_LOOP && !route->multicast)
+        return -ENETUNREACH;
     if (interface == STACK_INTERFACE_LOOP) {
-        route->netif = route->multicast ? loop_netif() : NULL;
+        route->netif = loop_netif();
         ip6_addr_assign_zone(destination, IP6_UNKNOWN, loop_netif());
         if (ip6_addr_isany(source))
             ip6_addr_set_loopback(source);

@@ -24,7 +24,7 @@ static int choose_destination(const struct stack_datagram *datagram, const struc
         return -EAFNOSUPPORT;
     error = sockaddr_read(&info->peer, ip);
     if (error < 0)
-        return error == -ENODEV ? -EINVAL : error;
+        return error == -ENODEV ? -ENETUNREACH : error;
     *port = sockaddr_port(&info->peer);
     if (*port == 0 && datagram->kind == STACK_DATAGRAM_UDP)
         return -EINVAL;

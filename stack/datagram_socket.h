@@ -197,6 +197,10 @@ int datagram_output_send(const struct datagram_packet *packet);
  * the errors. */
 void datagram_error_input(struct pbuf *p, size_t offset, struct netif *input);
 
+/* Answer the packet p, whose IP header is at its start, with port unreachable. lwIP's message for IPv4 would quote no more
+ * than the UDP header, and Linux quotes what was in it, too. */
+void datagram_error_refuse(struct pbuf *p);
+
 /* Is the checksum of that message right, or vouched for? */
 bool datagram_error_checksum_is_good(struct pbuf *p, size_t offset, struct netif *input);
 

@@ -100,6 +100,7 @@ START_TEST(membership_has_its_rules)
     ck_assert_int_eq(membership(&one, STACK_JOIN, 2, family->peer, NULL), -EINVAL);
     ck_assert_int_eq(membership(&one, STACK_JOIN, 9, family->group, NULL), -ENODEV);
     ck_assert_int_eq(membership(&one, STACK_LEAVE, 2, family->group, NULL), -EADDRNOTAVAIL);
+    ck_assert_int_eq(membership(&one, STACK_LEAVE, 9, family->group, NULL), -EADDRNOTAVAIL);
     ck_assert_int_eq(membership(&one, STACK_JOIN, 2, family->group, NULL), 0);
     ck_assert_int_eq(membership(&one, STACK_JOIN, 2, family->group, NULL), -EADDRINUSE);
     ck_assert_int_eq(membership(&one, STACK_JOIN, 0, family->group, NULL), -EADDRINUSE);
@@ -138,6 +139,7 @@ START_TEST(sources_are_filtered)
     ck_assert_uint_eq(one.received, 3);
     ck_assert_int_eq(membership(&one, STACK_UNBLOCK_SOURCE, 2, family->group, family->other_peer), -EADDRNOTAVAIL);
     ck_assert_int_eq(membership(&one, STACK_UNBLOCK_SOURCE, 2, family->group, family->peer), 0);
+    ck_assert_int_eq(membership(&one, STACK_JOIN_SOURCE, 2, family->group, family->peer), -EINVAL);
     peer_udp(family->peer, 1, family->group, 53, "a", 1);
     ck_assert_uint_eq(one.received, 4);
 }

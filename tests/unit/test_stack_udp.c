@@ -145,7 +145,16 @@ START_TEST(nobody_there_is_answered)
     ck_assert_uint_eq(packet.protocol, IPPROTO_ICMP);
     ck_assert_uint_eq(packet.data[0], 3);
     ck_assert_uint_eq(packet.data[1], 3);
+    ck_assert_uint_eq(packet.size, 8 + 20 + 8 + 5);
+    ck_assert_mem_eq(packet.data + 36, "query", 5);
+    ck_assert_uint_eq(packet.tos, 0xc0);
     ck_assert_uint_eq(counters_now().datagrams_no_port, 1);
+    {
+        static const uint8_t bytes[1400];
+
+        peer_udp(PEER_IP, 4000, STACK_IP, 53, bytes, sizeof bytes);
+        ck_assert_uint_eq(packet_take().size, 576 - 20);
+    }
     peer_udp(PEER_IP, 4000, "10.1.0.255", 53, "query", 5);
     ck_assert_uint_eq(wire_count(), 0);
 }

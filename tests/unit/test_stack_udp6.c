@@ -407,6 +407,7 @@ START_TEST(refusal_goes_both_ways)
         ck_assert_int_eq((int)one.error.extended.ee_errno, ECONNREFUSED);
         ck_assert_uint_eq(one.error.extended.ee_origin, SO_EE_ORIGIN_ICMP6);
         ck_assert(is_address(&one.error.destination, addresses[i], 9));
+        ck_assert_uint_eq(one.error.length, 4);
         ck_assert_mem_eq(one.error.payload, "data", 4);
         heard_close(&one);
         open_udp6(&one);

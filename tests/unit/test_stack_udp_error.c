@@ -174,6 +174,8 @@ START_TEST(refusal_comes_over_the_loopback)
     ck_assert_uint_eq(one.failed, 1);
     ck_assert_int_eq((int)one.error.extended.ee_errno, ECONNREFUSED);
     ck_assert_uint_eq(one.error.offender.in.sin_addr.s_addr, inet_addr(addresses[_i]));
+    ck_assert_uint_eq(one.error.length, 4);
+    ck_assert_mem_eq(one.error.payload, "data", 4);
 }
 END_TEST
 
