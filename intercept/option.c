@@ -22,7 +22,7 @@
 #include <string.h>
 
 /* Does the pair itself do what the option says? */
-static bool pair_has(int level, int name)
+static bool pair_has(int fd, int level, int name)
 {
     if (level != SOL_SOCKET)
         return false;
@@ -31,9 +31,10 @@ static bool pair_has(int level, int name)
     case SO_RCVTIMEO_NEW:
     case SO_SNDTIMEO_OLD:
     case SO_SNDTIMEO_NEW:
-    case SO_PEEK_OFF:
     case SO_RCVLOWAT: /* DIFFERS: recv() waits for that much, poll() does not (docs/differences.md) */
         return true;
+    case SO_PEEK_OFF:
+        return !datagram_is(fd); /* their header is in the way: the service refuses it */
     default:
         return false;
     }
@@ -58,7 +59,7 @@ int socket_getsockopt(int fd, int level, int name, void *value, socklen_t *lengt
     int result;
     socklen_t room;
 
-    if (descriptor_verify(fd) == DESCRIPTOR_FOREIGN || pair_has(level, name))
+    if (descriptor_verify(fd) == DESCRIPTOR_FOREIGN || pair_has(fd, level, name))
         return STATE_RESULT(libc_getsockopt(fd, level, name, value, length));
     if (memory_check(length, sizeof *length) < 0)
         return -EFAULT;
@@ -121,9 +122,7 @@ int socket_setsockopt(int fd, int level, int name, const void *value, socklen_t 
 {
     struct protocol_message message;
 
-    if (level == SOL_SOCKET && name == SO_PEEK_OFF && datagram_is(fd))
-        return -EOPNOTSUPP; /* DIFFERS: the header is in the way (oracle udp_transfer/peek_offset) */
-    if (descriptor_verify(fd) == DESCRIPTOR_FOREIGN || pair_has(level, name))
+    if (descriptor_verify(fd) == DESCRIPTOR_FOREIGN || pair_has(fd, level, name))
         return STATE_RESULT(libc_setsockopt(fd, level, name, value, length));
     if ((int)length < 0)
         return -EINVAL;

@@ -8,12 +8,13 @@
 #include "oracle.h"
 
 #include <netinet/tcp.h>
+#include <netinet/udp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#define NAMES 90       /* more than any level has: IPv6 goes to 80, SOL_SOCKET to 83 */
+#define NAMES 106      /* more than any level has: IPv6 goes to 80, SOL_SOCKET to 83, UDP to 104 */
 #define LINE 1900
 #define VALUE_MAX 1024 /* bytes of an option's value that are looked at */
 
@@ -45,8 +46,9 @@ static const struct number left_out[] = {
     {IPPROTO_TCP, 39},               {IPPROTO_TCP, 40},                     {IPPROTO_TCP, 41},
     {IPPROTO_TCP, 42},               {IPPROTO_TCP, TCP_ZEROCOPY_RECEIVE},   {IPPROTO_TCP, TCP_TX_DELAY},
     {IPPROTO_IP, 4 /* IP_OPTIONS */}, {IPPROTO_IP, 16 /* IP_IPSEC_POLICY */}, {IPPROTO_IP, 17 /* IP_XFRM_POLICY */},
-    {IPPROTO_IP, 48 /* MCAST_MSFILTER */}, {IPPROTO_IPV6, 34 /* IPV6_IPSEC_POLICY */}, {IPPROTO_IPV6, 35 /* IPV6_XFRM_POLICY */},
+    {IPPROTO_IP, IP_ROUTER_ALERT}, {IPPROTO_IPV6, 34 /* IPV6_IPSEC_POLICY */}, {IPPROTO_IPV6, 35 /* IPV6_XFRM_POLICY */},
     {IPPROTO_IPV6, IPV6_HOPOPTS}, {IPPROTO_IPV6, IPV6_RTHDRDSTOPTS}, {IPPROTO_IPV6, IPV6_DSTOPTS}, {SOL_SOCKET, SO_ZEROCOPY},
+    {IPPROTO_UDP, UDP_ENCAP},
 };
 
 static bool is_among(const struct number *numbers, size_t count, int level, int name)
@@ -54,12 +56,22 @@ static bool is_among(const struct number *numbers, size_t count, int level, int 
     for (size_t i = 0; i < count; i++)
         if (numbers[i].level == level && numbers[i].name == name)
             return true;
+    if (numbers == left_out && level == IPPROTO_IP && name >= MCAST_JOIN_GROUP && name <= MCAST_MSFILTER)
+        return true; /* a structure of another size than 256 */
     if (numbers == left_out && level == IPPROTO_IPV6)
-        return (name >= MCAST_JOIN_GROUP && name <= MCAST_MSFILTER) /* a structure of another size than 256 */
-               || name == 64 || name == 65 || name == 68 || name == 69 || name == 80; /* netfilter */
+        return (name >= MCAST_JOIN_GROUP && name <= MCAST_MSFILTER) ||
+               name == 64 || name == 65 || name == 68 || name == 69 || name == 80; /* netfilter */
     return numbers == left_out && level == IPPROTO_IP && name >= 64;                  /* the same */
 }
 #define IS_AMONG(numbers, level, name) is_among(numbers, sizeof(numbers) / sizeof *(numbers), level, name)
+
+/* Is this run about UDP sockets, which have no SO_PEEK_OFF here? */
+static bool is_about_udp;
+
+static bool is_left_out(int level, int name)
+{
+    return IS_AMONG(left_out, level, name) || (is_about_udp && level == SOL_SOCKET && name == SO_PEEK_OFF);
+}
 
 /* ---- lines ---- */
 
@@ -154,7 +166,7 @@ static void get_level(int fd, const char *text, int level)
     for (int name = 0; name < NAMES; name++) {
         bool known = false;
 
-        if (IS_AMONG(left_out, level, name))
+        if (is_left_out(level, name))
             continue;
         for (size_t i = 0; i < sizeof lengths / sizeof *lengths; i++)
             known |= add_get(with_reno(fd, level), level, name, lengths[i]);
@@ -174,7 +186,7 @@ static void set_level(int (*make)(void), const char *text, int level)
     for (int name = 0; name < NAMES; name++) {
         bool known = false;
 
-        if (IS_AMONG(left_out, level, name))
+        if (is_left_out(level, name))
             continue;
         for (size_t i = 0; i < sizeof tries / sizeof *tries; i++) {
             unsigned char value[256] = {0};
@@ -192,6 +204,15 @@ static void set_level(int (*make)(void), const char *text, int level)
         end_line(text, name, known);
     }
     flush_lines(text);
+}
+
+static int make_datagram(int type, int protocol)
+{
+    int fd = socket(oracle_family(), type, protocol);
+
+    if (fd < 0)
+        oracle_die("socket");
+    return fd;
 }
 
 static int listen_somewhere(void)
@@ -282,6 +303,48 @@ LEVEL(ip, IPPROTO_IP)
 LEVEL(tcp, IPPROTO_TCP)
 LEVEL(ipv6, IPPROTO_IPV6)
 
+/* ---- datagram sockets, new ones ---- */
+
+static int make_udp(void)
+{
+    is_about_udp = true;
+    return make_datagram(SOCK_DGRAM, 0);
+}
+
+static int make_ping(void)
+{
+    return make_datagram(SOCK_DGRAM, oracle_family() == AF_INET6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP);
+}
+
+static int make_raw(void)
+{
+    return make_datagram(SOCK_RAW, oracle_family() == AF_INET6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP);
+}
+
+#define DATAGRAM_LEVEL(kind, name, level)                                                                              \
+    static void run_##kind##_##name##_fresh(void)                                                                      \
+    {                                                                                                                  \
+        get_level(make_##kind(), #level, level);                                                                       \
+    }                                                                                                                  \
+    static void run_##kind##_##name##_set(void)                                                                        \
+    {                                                                                                                  \
+        set_level(make_##kind, #level, level);                                                                         \
+    }
+#define DATAGRAM_LEVELS(kind)                                                                                          \
+    DATAGRAM_LEVEL(kind, socket, SOL_SOCKET)                                                                           \
+    DATAGRAM_LEVEL(kind, ip, IPPROTO_IP)                                                                               \
+    DATAGRAM_LEVEL(kind, ipv6, IPPROTO_IPV6)                                                                           \
+    DATAGRAM_LEVEL(kind, udp, IPPROTO_UDP)
+DATAGRAM_LEVELS(udp)
+DATAGRAM_LEVELS(ping)
+DATAGRAM_LEVELS(raw)
+
+#define DATAGRAM_CASES(kind)                                                                                           \
+    {#kind "_socket_fresh", run_##kind##_socket_fresh}, {#kind "_socket_set", run_##kind##_socket_set},                \
+        {#kind "_ip_fresh", run_##kind##_ip_fresh}, {#kind "_ip_set", run_##kind##_ip_set},                            \
+        {#kind "_ipv6_fresh", run_##kind##_ipv6_fresh}, {#kind "_ipv6_set", run_##kind##_ipv6_set},                    \
+        {#kind "_udp_fresh", run_##kind##_udp_fresh}, {#kind "_udp_set", run_##kind##_udp_set}
+
 #define CASES(name)                                                                                                    \
     {#name "_fresh", run_##name##_fresh}, {#name "_connected", run_##name##_connected},                                \
         {#name "_accepted", run_##name##_accepted}, {#name "_listening", run_##name##_listening},                      \
@@ -289,5 +352,5 @@ LEVEL(ipv6, IPPROTO_IPV6)
         {#name "_set_connected", run_##name##_set_connected}, {#name "_inherited", run_##name##_inherited}
 
 const struct oracle_case oracle_cases[] = {
-    CASES(socket), CASES(ip), CASES(tcp), CASES(ipv6), {NULL, NULL},
+    CASES(socket), CASES(ip), CASES(tcp), CASES(ipv6), DATAGRAM_CASES(udp), DATAGRAM_CASES(ping), DATAGRAM_CASES(raw), {NULL, NULL},
 };
