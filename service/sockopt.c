@@ -72,6 +72,8 @@ void sockopt_set_defaults(struct socket *socket)
             set_default(socket, &sockopt_rows[i]);
     if (kind == ON_RAW)
         sockopt_set_raw_defaults(socket);
+    if (kind == ON_RAW || kind == ON_PING)
+        sockopt_note_switch(socket, SWITCH_REUSE_ADDRESS, true); /* Linux: INET_PROTOSW_REUSE */
 }
 
 void sockopt_inherit(struct socket *socket, const struct socket *listener)

@@ -44,6 +44,7 @@ int stack_datagram_bind(struct stack_datagram *datagram, const union stack_addre
 {
     uint16_t port = sockaddr_port(address);
     ip_addr_t ip;
+    bool is_bound;
     int error;
 
     if (address->sa.sa_family != datagram->family)
@@ -51,13 +52,14 @@ int stack_datagram_bind(struct stack_datagram *datagram, const union stack_addre
     error = sockaddr_read(address, &ip);
     if (error < 0)
         return error;
-    if (datagram->kind != STACK_DATAGRAM_RAW && datagram->local_port != 0)
-        return -EINVAL;
-    if (datagram->connected)
-        return -EINVAL;
+    is_bound = datagram->connected || (datagram->kind != STACK_DATAGRAM_RAW && datagram->local_port != 0);
+    if (is_bound && datagram->kind == STACK_DATAGRAM_UDP && datagram->family == AF_INET6)
+        return -EINVAL; /* the others look at the address first, as on Linux */
     error = check_address(datagram, &ip);
     if (error < 0)
         return error;
+    if (is_bound)
+        return -EINVAL;
     if (datagram->kind == STACK_DATAGRAM_RAW) {
         port = datagram->local_port;
     } else {

@@ -5,6 +5,9 @@
  * count wraps round, on IPv6 an assertion fails, for whoever sends fragments that reach far enough. It also takes a
  * fragment header behind other extension headers, whose length it then trusts to be the same in every fragment; nobody
  * sends such packets, and they are refused as well.
+ *
+ * DIFFERS: Linux takes IPv6 packets that are longer by their header: datagrams of up to 65 527 bytes (oracle
+ * udp_transfer6/sizes_in).
  */
 #include "lwip_api.h"
 
