@@ -10,9 +10,12 @@
 #include <sys/time.h>
 #include <sys/uio.h>
 #include <time.h>
+#include <unistd.h>
 
 #define DEADLINE_MS 5000
 #define CONTROL_BYTES 1024
+#define MARKER_FD 203     /* beside ORACLE_PEER_FD */
+#define MARKER_NUMBER 15  /* the peer's socket */
 
 /* ---- sockets ---- */
 
@@ -266,11 +269,31 @@ ssize_t oracle_send_control(int fd, const union oracle_sockaddr *to, int level, 
     return sendmsg(fd, &message, 0);
 }
 
+/* Wait until all that the peer has sent is there: what it sends to another socket, by the same way, comes after it. */
+static void wait_for_marker(void)
+{
+    static bool opened;
+
+    if (!opened) {
+        int fd = oracle_udp();
+
+        if (oracle_bind(fd, oracle_address("any", 0)) < 0 || dup2(fd, MARKER_FD) < 0)
+            oracle_die("a socket for the marker");
+        close(fd);
+        oracle_set_timeout(MARKER_FD, SO_RCVTIMEO, DEADLINE_MS);
+        peer_ask("udp %d", MARKER_NUMBER);
+        opened = true;
+    }
+    if (peer_ask("udp-send %d 1 %d", MARKER_NUMBER, oracle_local_port(MARKER_FD)) < 0 ||
+        recv(MARKER_FD, &(char){0}, 1, 0) != 1)
+        oracle_die("the marker");
+}
+
 void oracle_peer_sends(int fd, int count)
 {
     if (peer_ask("udp-send 0 %d %d", count, oracle_local_port(fd)) < 0)
         oracle_die("the peer cannot send");
-    oracle_wait_datagram(fd);
+    wait_for_marker();
 }
 
 char *oracle_pattern(size_t count)
