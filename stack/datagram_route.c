@@ -54,9 +54,10 @@ static int find_ip4(unsigned interface, struct datagram_route *route)
     if (loop_is_local(destination)) {
         route->netif = loop_netif();
         if (ip4_addr_isany_val(*source)) {
-            *source = *destination;
             if (ip4_addr_isloopback(destination))
                 IP4_ADDR(source, 127, 0, 0, 1);
+            else
+                (void)route_find(destination, NULL, source); /* ours, so in one of our networks */
         }
         return 0;
     }

@@ -161,13 +161,7 @@ const ip6_addr_t *route6_next_hop(const ip6_addr_t *destination)
 
 bool route6_source(const ip6_addr_t *destination, ip6_addr_t *source)
 {
-    const ip_addr_t *chosen;
-
     if (!ip6_addr_ismulticast(destination) && route6_next_hop(destination) == NULL)
         return false;
-    chosen = ip6_select_source_address(wire_netif_get(), destination);
-    if (chosen == NULL)
-        return false;
-    ip6_addr_copy(*source, *ip_2_ip6(chosen));
-    return true;
+    return source6_choose(destination, source);
 }

@@ -31,4 +31,7 @@ const ip6_addr_t *route6_next_hop(const ip6_addr_t *destination);
  * or no address. */
 bool route6_source(const ip6_addr_t *destination, ip6_addr_t *source);
 
+/* source6.c: the same, whether there is a route or not. Return: false when there is no address. */
+bool source6_choose(const ip6_addr_t *destination, ip6_addr_t *source);
+
 #endif

@@ -57,8 +57,8 @@ int stack_open(const struct stack_config *config)
     loop_netif_open();
     error = wire_netif_open(config);
     if (error == 0) {
-        learned_open(config);
         error = interface_open(config);
+        learned_open(config);
         if (error == 0)
             error = dhcp_client_open(config);
         if (error == 0 && config->slaac)

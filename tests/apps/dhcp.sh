@@ -29,7 +29,8 @@ STACK_ENVIRONMENT=("${SANITIZER_OPTIONS[@]/%/:detect_leaks=0}" SIDESTACK_SOCKET=
     LD_PRELOAD="$PRELOAD${PRELOAD:+ }$LIBRARY")
 
 server() {
-    background dnsmasq dnsmasq --keep-in-foreground --conf-file=/dev/null --log-dhcp --log-facility=- --port=0 \
+    background dnsmasq dnsmasq --keep-in-foreground --conf-file=/dev/null --log-dhcp --log-facility=- --port=53 \
+        --no-resolv --no-hosts --local=/example/ --address=/web.two.example/$WORLD \
         --interface=bridge0 --bind-interfaces --no-ping --dhcp-leasefile="$WORK/leases" --dhcp-authoritative \
         --dhcp-range=10.77.0.50,10.77.0.60,2m --dhcp-option=option:T1,5 \
         --dhcp-option=option:dns-server,10.77.0.1,10.77.0.9 --dhcp-option=option:domain-search,one.example,two.example \
@@ -68,6 +69,8 @@ wait_for_line server 'Serving HTTP'
 wait_for_line far 'Serving HTTP'
 check_equal "a download from a neighbour" "$(on_stack curl -sS http://$WORLD:8000/data | sha256)" "$(sha256 "$WORK/www/data")"
 check_equal "a download by the route" "$(on_stack curl -sS http://10.78.0.1:8000/data | sha256)" "$(sha256 "$WORK/www/data")"
+check_equal "a download by a name that DHCP's server and search list know" \
+    "$(on_stack curl -sS http://web:8000/data | sha256)" "$(sha256 "$WORK/www/data")"
 grep -q "^$leased " "$WORK/server.log" || fail "the connection did not come from the leased address"
 
 # T1 is 5 seconds: the server hears of us again.

@@ -77,16 +77,18 @@ stop_daemon
 stop "${PID_OF[radvd]}"
 
 # The rest by DHCPv6.
-background dnsmasq dnsmasq --keep-in-foreground --conf-file=/dev/null --log-dhcp --log-facility=- --port=0 \
+background dnsmasq dnsmasq --keep-in-foreground --conf-file=/dev/null --log-dhcp --log-facility=- --port=53 \
+    --no-resolv --no-hosts --local=/example/ --address=/web.three.example/fd02::2 \
     --interface=stack0 --bind-interfaces --dhcp-range=fd01::,ra-stateless,64 --dhcp-leasefile="$WORK/leases" \
-    '--dhcp-option=option6:dns-server,[fd01::55]' --dhcp-option=option6:domain-search,three.example --enable-ra \
+    '--dhcp-option=option6:dns-server,[fd01::1]' --dhcp-option=option6:domain-search,three.example --enable-ra \
     --ra-param=stack0,4,600
 wait_for_line dnsmasq started
 daemon --slaac
 check_equal "the address" "$(addresses)" fd01::ff:fe00:77
 wait_for_line dnsmasq DHCPINFORMATION-REQUEST
-wait_for_line sidestackd 'name servers: fd01::55.*; domains: three.example'
+wait_for_line sidestackd 'name servers: fd01::1.*; domains: three.example'
 note "ok: name servers and domains by DHCPv6"
+check_equal "a download by a name" "$(on_stack curl -sS http://web:8000/data | sha256)" "$want"
 stop_daemon
 stop "${PID_OF[dnsmasq]}"
 
