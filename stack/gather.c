@@ -72,12 +72,14 @@ static void write_frame(const struct virtio_net_hdr *header, const struct iovec 
     gather_counters.bytes += length;
 }
 
-/* Fill in the IP header's checksum, which lwIP leaves to us. */
+/* Fill in the IP header's checksum, which lwIP leaves to us. TCP wants to hear of packets that are too large. */
 static void finish_ip_header(uint8_t *ip)
 {
     size_t size = (size_t)(ip[0] & 15) * 4;
     uint16_t sum;
 
+    if (ip[9] == IP_PROTO_TCP && (read_16(ip + 6) & (IP_OFFMASK | IP_MF)) == 0)
+        ip[6] |= IP_DF >> 8; /* tcp_path_mtu.c */
     ip[10] = ip[11] = 0;
     sum = inet_chksum(ip, (u16_t)size);
     memcpy(ip + 10, &sum, sizeof sum);

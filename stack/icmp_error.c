@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "path_mtu.h"
 #include "tcp_socket.h"
 #include "wire_netif.h"
 
@@ -83,6 +84,7 @@ void icmp_error_input(const uint8_t *packet, size_t size)
     size_t quoted_header_size;
     ip_addr_t source, destination;
     u32_t address;
+    bool too_big;
     int error;
 
     if (packet[9] != IP_PROTO_ICMP || read_16(packet + 2) > size || header_size < IP_HLEN ||
@@ -90,8 +92,9 @@ void icmp_error_input(const uint8_t *packet, size_t size)
         packet[7] != 0)
         return;
     error = error_of(icmp[0], icmp[1]);
+    too_big = icmp[0] == TYPE_UNREACHABLE && icmp[1] == CODE_FRAGMENTATION_NEEDED;
     quoted_header_size = (size_t)(quoted[0] & 15) * 4;
-    if (error == 0 || quoted[0] >> 4 != 4 || quoted[9] != IP_PROTO_TCP || quoted_header_size < IP_HLEN ||
+    if ((error == 0 && !too_big) || quoted[0] >> 4 != 4 || quoted[9] != IP_PROTO_TCP || quoted_header_size < IP_HLEN ||
         read_16(packet + 2) < header_size + ICMP_SIZE + quoted_header_size + QUOTED_TCP_SIZE ||
         inet_chksum(icmp, (u16_t)(read_16(packet + 2) - header_size)) != 0)
         return;
@@ -99,7 +102,12 @@ void icmp_error_input(const uint8_t *packet, size_t size)
     ip_addr_set_ip4_u32_val(source, address);
     memcpy(&address, quoted + 16, sizeof address);
     ip_addr_set_ip4_u32_val(destination, address);
-    tell(&source, &destination, quoted + quoted_header_size, error);
+    if (!too_big) {
+        tell(&source, &destination, quoted + quoted_header_size, error);
+    } else if (find_quoted(&source, &destination, quoted + quoted_header_size) != NULL) {
+        path_mtu_learn(ip_2_ip4(&destination), read_16(icmp + 6), read_16(quoted + 2));
+        tcp_path_mtu_changed(&destination);
+    }
 }
 
 /* Is the checksum of an ICMPv6 message right? (RFC 8200 8.1) */
@@ -140,6 +148,24 @@ static void read_address6(ip_addr_t *address, const uint8_t *at)
     ip_addr_copy_from_ip6(*address, six);
 }
 
+/* A router says that a packet was too big; lwIP notes it for the destination, whatever the packet was (wire_netif6.c does what
+ * follows). Return: false: it is about nothing of ours, or makes no sense. */
+static bool is_good_too_big6(const uint8_t *icmp, size_t length)
+{
+    const uint8_t *quoted = icmp + ICMP_SIZE;
+    ip_addr_t source, destination;
+
+    if (icmp[4] != 0 || icmp[5] != 0 || read_16(icmp + 6) < IP6_MIN_MTU_LENGTH ||
+        read_16(icmp + 6) >= netif_mtu6(wire_netif_get()) || length < ICMP_SIZE + IP6_HLEN)
+        return false;
+    if (quoted[6] != IP6_NEXTH_TCP)
+        return true;
+    read_address6(&source, quoted + 8);
+    read_address6(&destination, quoted + 24);
+    return length >= ICMP_SIZE + IP6_HLEN + QUOTED_TCP_SIZE &&
+           find_quoted(&source, &destination, quoted + IP6_HLEN) != NULL;
+}
+
 bool icmp_error_input6(const uint8_t *packet, size_t size)
 {
     const uint8_t *icmp = packet + IP6_HLEN, *quoted = icmp + ICMP_SIZE;
@@ -149,12 +175,14 @@ bool icmp_error_input6(const uint8_t *packet, size_t size)
 
     if (length < ICMP_SIZE || size < IP6_HLEN + length)
         return false;
-    /* lwIP believes any MTU; below 1280 there is none (RFC 8200 5). */
-    if (icmp[0] == ICMP6_TYPE_PTB && (icmp[4] != 0 || icmp[5] != 0 || read_16(icmp + 6) < IP6_MIN_MTU_LENGTH))
-        return false;
     error = error_of6(icmp[0], icmp[1]);
-    if (error == 0 || length < ICMP_SIZE + IP6_HLEN + QUOTED_TCP_SIZE || quoted[6] != IP6_NEXTH_TCP ||
-        !checksum_is_good6(packet, length))
+    if (error == 0 && icmp[0] != ICMP6_TYPE_PTB)
+        return true;
+    if (!checksum_is_good6(packet, length))
+        return false;
+    if (icmp[0] == ICMP6_TYPE_PTB)
+        return is_good_too_big6(icmp, length);
+    if (length < ICMP_SIZE + IP6_HLEN + QUOTED_TCP_SIZE || quoted[6] != IP6_NEXTH_TCP)
         return true;
     read_address6(&source, quoted + 8);
     read_address6(&destination, quoted + 24);

@@ -1,10 +1,8 @@
 /* tcp_info.c - the figures of a connection in Linux's struct tcp_info. */
 #include <string.h>
 
-#include "loop_netif.h"
 #include "port.h"
 #include "tcp_socket.h"
-#include "wire_netif.h"
 
 #define INITIAL_WINDOW 10 /* before the connection is established, as Linux shows it */
 
@@ -19,12 +17,6 @@ static uint8_t tcp_info_state(const struct stack_tcp *tcp)
     };
 
     return tcp->pcb != NULL ? states[tcp->pcb->state] : TCP_CLOSE;
-}
-
-/* Does the connection stay inside? */
-static bool is_local(const ip_addr_t *peer)
-{
-    return IP_IS_V6(peer) ? loop_is_local6(ip_2_ip6(peer)) : loop_is_local(ip_2_ip4(peer));
 }
 
 void stack_tcp_get_info(const struct stack_tcp *tcp, struct tcp_info *info)
@@ -61,7 +53,7 @@ void stack_tcp_get_info(const struct stack_tcp *tcp, struct tcp_info *info)
     info->tcpi_last_ack_recv = sender->acked_us != 0 ? (uint32_t)((port_now_us - sender->acked_us) / 1000) : 0;
     info->tcpi_last_data_sent = tcp->sent_us != 0 ? (uint32_t)((port_now_us - tcp->sent_us) / 1000) : 0;
     info->tcpi_last_data_recv = tcp->received_us != 0 ? (uint32_t)((port_now_us - tcp->received_us) / 1000) : 0;
-    info->tcpi_pmtu = is_local(&tcp->peer) ? 65535 : wire_netif_mtu();
+    info->tcpi_pmtu = tcp_path_mtu_get(tcp);
     info->tcpi_advmss = info->tcpi_pmtu - (IP_IS_V6_VAL(tcp->peer) ? IP6_HLEN : IP_HLEN) - TCP_HLEN;
     info->tcpi_rcv_ssthresh = pcb->rcv_ann_wnd;
     info->tcpi_snd_ssthresh = INT32_MAX;

@@ -195,6 +195,7 @@ void tcp_send_start(struct stack_tcp *tcp)
 
     if (maximum > 0 && pcb->mss > maximum)
         pcb->mss = (u16_t)maximum;
+    pcb->mss = LWIP_MIN(pcb->mss, tcp_path_mtu_segment(tcp));
     if (pcb->mss < MSS_MIN)
         pcb->mss = MSS_MIN;
     pcb->snd_buf = TCP_SND_BUF;

@@ -170,6 +170,13 @@ size_t tcp_window_send_room(const struct stack_tcp *tcp, size_t maximum);
 void tcp_option_set_defaults(struct stack_tcp *tcp);
 void tcp_option_apply_all(struct stack_tcp *tcp);
 
+/* tcp_path_mtu.c */
+/* Bytes of IP packet that reach the peer whole; and of TCP segment in them. */
+uint16_t tcp_path_mtu_get(const struct stack_tcp *tcp);
+uint16_t tcp_path_mtu_segment(const struct stack_tcp *tcp);
+/* Smaller ones than before may reach this host (NULL: any). */
+void tcp_path_mtu_changed(const ip_addr_t *peer);
+
 /* tcp_timer.c */
 void tcp_timer_wake(void);
 

@@ -90,11 +90,36 @@ err_t wire_netif6_output(struct netif *to, struct pbuf *p, const ip6_addr_t *des
     return error;
 }
 
+static void input(struct pbuf *p)
+{
+    tcp_time_wait_input(p, wire_netif_get());
+    tcp_filter_replay();
+}
+
+/* Return: a number that differs when paths have become narrower. */
+static uint32_t narrow_paths(void)
+{
+    u16_t link = netif_mtu6(wire_netif_get());
+    uint32_t sum = link;
+
+    for (int i = 0; i < LWIP_ND6_NUM_DESTINATIONS; i++) {
+        u16_t *mtu = &destination_cache[i].pmtu;
+
+        if (ip6_addr_isany(&destination_cache[i].destination_addr) || *mtu == link)
+            continue;
+        *mtu = LWIP_MIN(LWIP_MAX(*mtu, IP6_MIN_MTU_LENGTH), link); /* RFC 8201 4; lwIP believes any number */
+        if (*mtu < link)
+            sum = sum * 31 + *mtu;
+    }
+    return sum;
+}
+
 bool wire_netif6_input(struct pbuf *p, bool trusted)
 {
     const uint8_t *ip = (const uint8_t *)p->payload + ETHERNET_SIZE;
     ip6_addr_t source, destination;
     uint8_t next_header;
+    uint32_t narrow;
 
     if (p->len < ETHERNET_SIZE + IP6_HLEN || ip[0] >> 4 != 6)
         return false;
@@ -111,9 +136,15 @@ bool wire_netif6_input(struct pbuf *p, bool trusted)
         tick_keep(TICK_REASSEMBLY6_US);
     wire_netif_set_trust(trusted && (next_header == IP6_NEXTH_TCP || next_header == IP6_NEXTH_UDP));
     pbuf_remove_header(p, ETHERNET_SIZE);
-    tcp_time_wait_input(p, wire_netif_get());
-    tcp_filter_replay();
-    if (next_header == IP6_NEXTH_ICMP6 || next_header == IP6_NEXTH_HOPBYHOP)
-        tick_wake(); /* a neighbour asked or answered, or a router asked for groups */
+    if (next_header == IP6_NEXTH_TCP || next_header == IP6_NEXTH_UDP) {
+        input(p);
+        return true;
+    }
+    narrow = narrow_paths();
+    input(p);
+    tick_wake(); /* a neighbour asked or answered, or a router asked for groups */
+    /* lwIP cuts what is too large for a path, and a piece of a segment has no checksum yet: none may be so large. */
+    if (narrow_paths() != narrow)
+        tcp_path_mtu_changed(NULL);
     return true;
 }

@@ -1,0 +1,256 @@
+/* test_stack_path_mtu.c - TCP over paths that take smaller packets than the link, on both families. */
+#include <arpa/inet.h>
+#include <check.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "datagram_fixture.h"
+#include "stack/wire.h"
+#include "stack_fixture.h"
+
+#define SIZE 60000
+
+static uint8_t data[SIZE], got[SIZE];
+
+static void setup_plain(void)
+{
+    stack_setup_dual(0);
+}
+
+static void setup_offload(void)
+{
+    stack_setup_dual(WIRE_CHECKSUM | WIRE_TSO4 | WIRE_TSO6);
+}
+
+static bool is_v6(int i)
+{
+    return i == 1;
+}
+
+static size_t headers(int i)
+{
+    return (is_v6(i) ? 40 : 20) + 20;
+}
+
+/* ICMPv4 sums no addresses. */
+static uint16_t checksum4(const uint8_t *message, size_t size)
+{
+    uint32_t sum = 0;
+
+    for (size_t at = 0; at < size; at += 2)
+        sum += (uint32_t)message[at] << 8 | message[at + 1];
+    while (sum >> 16 != 0)
+        sum = (sum & 0xffff) + (sum >> 16);
+    return (uint16_t)~sum;
+}
+
+/* A router in the way says that a packet of ours, of which this segment is the TCP, was too big. */
+static void send_too_big(int i, const struct segment *segment, uint32_t mtu, bool good)
+{
+    uint8_t message[8 + 40 + 20] = {is_v6(i) ? 2 : 3, is_v6(i) ? 0 : 4};
+    uint8_t *quoted = message + 8, *tcp = quoted + (is_v6(i) ? 40 : 20);
+    size_t size = (size_t)(tcp - message) + 20;
+    const char *source = is_v6(i) ? PEER_IP6 : PEER_IP, *destination = is_v6(i) ? STACK_IP6 : STACK_IP;
+
+    *(uint32_t *)(void *)(message + 4) = htonl(mtu);
+    if (is_v6(i)) {
+        quoted[0] = 0x60;
+        quoted[6] = IPPROTO_TCP;
+        inet_pton(AF_INET6, destination, quoted + 8);
+        inet_pton(AF_INET6, source, quoted + 24);
+    } else {
+        quoted[0] = 0x45;
+        quoted[2] = 1500 >> 8;
+        quoted[3] = 1500 & 255;
+        quoted[9] = IPPROTO_TCP;
+        inet_pton(AF_INET, destination, quoted + 12);
+        inet_pton(AF_INET, source, quoted + 16);
+    }
+    *(uint16_t *)(void *)tcp = htons(segment->source_port);
+    *(uint16_t *)(void *)(tcp + 2) = htons(segment->port);
+    *(uint32_t *)(void *)(tcp + 4) = htonl(segment->sequence + !good * 0x10000000);
+    *(uint16_t *)(void *)(message + 2) =
+        htons(is_v6(i) ? packet_checksum(source, destination, IPPROTO_ICMPV6, message, size) : checksum4(message, size));
+    packet_send(&(struct packet){.source = source, .destination = destination,
+                                 .protocol = is_v6(i) ? IPPROTO_ICMPV6 : IPPROTO_ICMP, .ttl = 64, .data = message,
+                                 .size = size});
+    stack_turn();
+}
+
+/* Connect, and send SIZE bytes. Return: the first segment of them. */
+static struct segment begin(int i, struct told *told, struct peer *peer)
+{
+    struct segment first;
+
+    if (is_v6(i))
+        connect_to_peer6(told, peer);
+    else
+        connect_to_peer(told, peer);
+    pattern_fill(data, 0, SIZE);
+    send_bytes(told->tcp, data, SIZE);
+    stack_flush();
+    first = peer_take();
+    ck_assert_uint_gt(first.size, 0);
+    return first;
+}
+
+/* Take and acknowledge all that comes until the peer has it all; packets that are larger than mtu are lost. */
+static void receive_all(int i, struct peer *peer, uint32_t start, size_t mtu)
+{
+    size_t have = 0;
+
+    for (int round = 0; have < SIZE; round++) {
+        ck_assert_int_lt(round, 300);
+        while (wire_count() > 0) {
+            struct segment segment = peer_take();
+            size_t at = segment.sequence - start;
+            size_t packet = segment.header.gso_type != 0 ? segment.header.gso_size : segment.size;
+
+            ck_assert(segment.checksum_good);
+            if (segment.size == 0 || packet + headers(i) > mtu || at > have || at + segment.size <= have)
+                continue;
+            memcpy(got + at, segment.data, segment.size);
+            have = at + segment.size;
+        }
+        peer->expected = start + (uint32_t)have;
+        peer_say(peer, TH_ACK, NULL, 0);
+        stack_advance(50);
+    }
+    ck_assert_mem_eq(got, data, SIZE);
+}
+
+START_TEST(segments_become_small_enough)
+{
+    const size_t mtu = 1300;
+    struct told told = {0}, second = {0};
+    struct peer peer;
+    struct segment first = begin(_i, &told, &peer);
+    struct tcp_info info;
+
+    wire_drop_all(); /* the router drops them */
+    send_too_big(_i, &first, mtu, true);
+    ck_assert_uint_gt(wire_count(), 0); /* at once */
+    receive_all(_i, &peer, first.sequence, mtu);
+    stack_tcp_get_info(told.tcp, &info);
+    ck_assert_uint_eq(info.tcpi_pmtu, mtu);
+    ck_assert_uint_eq(info.tcpi_snd_mss, mtu - headers(_i));
+    ck_assert_uint_ge(info.tcpi_snd_cwnd, 10); /* that was no congestion */
+    stack_tcp_abort(told.tcp);
+    wire_drop_all();
+    /* The next connection knows. */
+    first = begin(_i, &second, &peer);
+    ck_assert_uint_le(first.header.gso_type != 0 ? first.header.gso_size : first.size, mtu - headers(_i));
+    stack_tcp_abort(second.tcp);
+}
+END_TEST
+
+START_TEST(other_connections_to_the_host_follow)
+{
+    const size_t mtu = 1300;
+    struct told told = {0}, listener = {0}, child = {0};
+    struct peer peer, other;
+    struct segment first;
+    uint32_t start;
+
+    if (is_v6(_i))
+        accept_from_peer6(&listener, &child, &other);
+    else
+        accept_from_peer(&listener, &child, &other);
+    start = other.expected;
+    pattern_fill(data, 0, SIZE);
+    send_bytes(child.tcp, data, SIZE);
+    stack_flush();
+    wire_drop_all();
+    first = begin(_i, &told, &peer);
+    send_too_big(_i, &first, mtu, true);
+    stack_tcp_abort(told.tcp);
+    wire_drop_all();
+    stack_advance(3000);
+    receive_all(_i, &other, start, mtu);
+    stack_tcp_abort(child.tcp);
+    stack_tcp_close(listener.tcp);
+}
+END_TEST
+
+START_TEST(lies_are_not_believed)
+{
+    struct told told = {0};
+    struct peer peer;
+    struct segment first = begin(_i, &told, &peer);
+    struct tcp_info info;
+
+    send_too_big(_i, &first, 1300, false);
+    send_too_big(_i, &first, 2000, true);
+    if (is_v6(_i))
+        send_too_big(_i, &first, 1279, true);
+    stack_tcp_get_info(told.tcp, &info);
+    ck_assert_uint_eq(info.tcpi_pmtu, 1500);
+    if (!is_v6(_i)) {
+        send_too_big(_i, &first, 100, true);
+        stack_tcp_get_info(told.tcp, &info);
+        ck_assert_uint_eq(info.tcpi_pmtu, 552); /* Linux: min_pmtu */
+    }
+    stack_tcp_abort(told.tcp);
+}
+END_TEST
+
+START_TEST(a_fin_stays_at_the_end)
+{
+    const size_t mtu = 1300;
+    struct told told = {0};
+    struct peer peer;
+    struct segment first, segment;
+
+    if (is_v6(_i))
+        connect_to_peer6(&told, &peer);
+    else
+        connect_to_peer(&told, &peer);
+    pattern_fill(data, 0, 1400);
+    send_bytes(told.tcp, data, 1400);
+    stack_tcp_shutdown_send(told.tcp);
+    stack_flush();
+    first = peer_take();
+    wire_drop_all();
+    send_too_big(_i, &first, mtu, true);
+    segment = peer_take();
+    ck_assert_uint_eq(segment.size, mtu - headers(_i));
+    ck_assert_uint_eq(segment.flags & TH_FIN, 0);
+    peer.expected += (uint32_t)segment.size;
+    peer_say(&peer, TH_ACK, NULL, 0);
+    stack_advance(2000);
+    ck_assert_uint_gt(wire_count(), 0);
+    segment = peer_take();
+    ck_assert_uint_eq(segment.sequence, peer.expected);
+    if ((segment.flags & TH_FIN) == 0) {
+        ck_assert_uint_eq(segment.size, 1400 - (mtu - headers(_i)));
+        segment = peer_take();
+    }
+    ck_assert_uint_eq(segment.flags & TH_FIN, TH_FIN);
+    ck_assert_uint_eq(segment.sequence + segment.size, first.sequence + 1400);
+    stack_tcp_abort(told.tcp);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("stack path mtu");
+    TCase *plain = tcase_create("plain"), *offload = tcase_create("offload");
+    TCase *const cases[] = {plain, offload};
+    SRunner *runner = srunner_create(suite);
+    int failed;
+
+    tcase_add_checked_fixture(plain, setup_plain, stack_teardown);
+    tcase_add_checked_fixture(offload, setup_offload, stack_teardown);
+    for (int i = 0; i < 2; i++) {
+        tcase_add_loop_test(cases[i], segments_become_small_enough, 0, 2);
+        tcase_add_loop_test(cases[i], other_connections_to_the_host_follow, 0, 2);
+        tcase_add_loop_test(cases[i], lies_are_not_believed, 0, 2);
+        tcase_add_loop_test(cases[i], a_fin_stays_at_the_end, 0, 2);
+        suite_add_tcase(suite, cases[i]);
+    }
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
