@@ -124,7 +124,8 @@ static int bind_socket(struct socket *socket, const struct protocol_message *req
     error = stack_datagram_bind(datagram->stack, &address);
     if (error == -EADDRINUSE) { /* by a socket that was closed just now, perhaps */
         loop_catch_up();
-        error = stack_datagram_bind(datagram->stack, &address);
+        /* Which may be the end of this one: a program can shut its end down without asking. */
+        error = socket->datagram != NULL ? stack_datagram_bind(datagram->stack, &address) : -ENOTSOCK;
     }
     return error;
 }
@@ -163,6 +164,8 @@ static int shutdown_socket(struct socket *socket, int how, int program_fd)
     if (shutdown(program_fd, how) < 0)
         log_warn("datagram: socket %llu: shutdown", (unsigned long long)socket->id);
     loop_catch_up();
+    if (socket->datagram == NULL) /* it was shut down before, without asking */
+        return -ENOTCONN;
     socket->datagram->is_shutting_down = false;
     return is_connected(socket) ? 0 : -ENOTCONN;
 }

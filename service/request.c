@@ -182,7 +182,7 @@ static int bind_socket(struct socket *socket, const struct protocol_message *req
     error = stack_tcp_bind(socket->tcp, &address);
     if (error == -EADDRINUSE) { /* by a socket that was closed just now, perhaps */
         loop_catch_up();
-        error = stack_tcp_bind(socket->tcp, &address);
+        error = socket->tcp != NULL ? stack_tcp_bind(socket->tcp, &address) : -ENOTSOCK; /* it may have ended itself */
     }
     return error;
 }
@@ -206,7 +206,7 @@ static int listen_socket(struct socket *socket, int backlog, struct request_cont
     error = listener_start(socket, backlog);
     if (error == -EADDRINUSE) {
         loop_catch_up();
-        error = listener_start(socket, backlog);
+        error = socket->tcp != NULL ? listener_start(socket, backlog) : -ENOTSOCK;
     }
     return error;
 }

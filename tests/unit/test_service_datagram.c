@@ -1,4 +1,5 @@
 /* test_service_datagram.c - UDP sockets of programs of one service: datagrams, ends and errors cross as on Linux. */
+#include "service/loop.h"
 #include "service/protocol.h"
 #include "service/socket.h"
 #include "service_fixture.h"
@@ -7,8 +8,10 @@
 #include <errno.h>
 #include <netinet/udp.h>
 #include <poll.h>
+#include <linux/sockios.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -276,6 +279,19 @@ START_TEST(shutdown_both_ways_is_no_close)
 }
 END_TEST
 
+START_TEST(one_that_shut_itself_down_unasked_may_be_gone_in_the_middle_of_a_request)
+{
+    struct protocol_message reply, request = {.operation = PROTOCOL_SHUTDOWN, .args = {SHUT_RDWR}};
+    int c = datagram_socket(SOCK_DGRAM, 0, 0);
+
+    ck_assert_int_eq(shutdown(a, SHUT_RDWR), 0);
+    service_bind(a, &b_address, -ENOTSOCK);
+    ck_assert_int_eq(shutdown(c, SHUT_RDWR), 0);
+    service_request(&request, c, &reply, -ENOTCONN);
+    close(c);
+}
+END_TEST
+
 START_TEST(a_cork_makes_one_of_many)
 {
     struct protocol_datagram header = header_to(&b_address);
@@ -329,13 +345,18 @@ END_TEST
 START_TEST(a_flood_leaves_others_their_turn)
 {
     struct sockaddr_in c_address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int c = datagram_socket(SOCK_DGRAM, 0, 0), d = datagram_socket(SOCK_DGRAM, 0, 0);
+    int c = datagram_socket(SOCK_DGRAM, 0, 0), d = datagram_socket(SOCK_DGRAM, 0, 0), unsent;
 
     service_bind(c, &c_address, 0);
     c_address = service_local_address(c);
     for (int i = 0; i < 400; i++)
         send_text(a, &b_address, "flood");
     send_text(d, &c_address, "mine");
+    ck_assert_int_eq(loop_turn(), 0);
+    ck_assert_int_eq(ioctl(d, SIOCOUTQ, &unsent), 0);
+    ck_assert_int_eq(unsent, 0);
+    ck_assert_int_eq(ioctl(a, SIOCOUTQ, &unsent), 0);
+    ck_assert_int_gt(unsent, 0);
     expect(c, "mine");
     close(c);
     close(d);
@@ -361,6 +382,7 @@ int main(void)
     tcase_add_test(tcase, what_was_sent_before_close_is_sent);
     tcase_add_test(tcase, closing_one_with_datagrams_unread_still_sends);
     tcase_add_test(tcase, shutdown_both_ways_is_no_close);
+    tcase_add_test(tcase, one_that_shut_itself_down_unasked_may_be_gone_in_the_middle_of_a_request);
     tcase_add_test(tcase, a_cork_makes_one_of_many);
     tcase_add_test(tcase, options_that_ask_for_control_messages_come_with_each_datagram);
     tcase_add_test(tcase, what_is_not_for_everyone);

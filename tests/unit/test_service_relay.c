@@ -134,6 +134,17 @@ START_TEST(a_write_to_a_closed_peer_is_answered_by_a_reset)
 }
 END_TEST
 
+START_TEST(a_socket_that_shut_itself_down_may_be_gone_in_the_middle_of_a_request)
+{
+    struct sockaddr_in address = service_local_address(c.listener);
+    int fd = service_socket();
+
+    ck_assert_int_eq(shutdown(fd, SHUT_RDWR), 0);
+    service_bind(fd, &address, -ENOTSOCK);
+    close(fd);
+}
+END_TEST
+
 struct transfer {
     int from, to;
     size_t sent, received, size;
@@ -377,6 +388,7 @@ int main(void)
 
     tcase_add_checked_fixture(connected, connect_fixture, close_fixture);
     tcase_set_timeout(connected, 60);
+    tcase_add_test(connected, a_socket_that_shut_itself_down_may_be_gone_in_the_middle_of_a_request);
     tcase_add_test(connected, bytes_cross_both_ways);
     tcase_add_test(connected, a_single_byte_at_a_time);
     tcase_add_test(connected, shutdown_is_an_end_of_file_and_the_other_way_goes_on);
