@@ -142,9 +142,6 @@ PLATFORM_PROGRAMS = $(patsubst tests/%.c,$(B)/%,$(PLATFORM_SOURCES))
 ORACLE_PEER       = $(wildcard tests/oracle/peer*.c)
 ORACLE_HELPERS    = $(wildcard tests/oracle/oracle*.c)
 ORACLE_SOURCES    = $(filter-out $(ORACLE_PEER) $(ORACLE_HELPERS),$(wildcard tests/oracle/*.c))
-# Of what the stack does not have yet; tests/run leaves them out.
-ORACLE_LATER      = $(wildcard tests/oracle/udp_*.c) tests/oracle/icmp.c tests/oracle/dual.c
-ORACLE_NOW        = $(filter-out $(ORACLE_LATER),$(ORACLE_SOURCES))
 ORACLE_PROGRAMS   = $(patsubst tests/%.c,$(B)/%,$(ORACLE_SOURCES))
 
 platform: $(PLATFORM_PROGRAMS)

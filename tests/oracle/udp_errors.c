@@ -9,8 +9,8 @@
 #include <unistd.h>
 
 /*
- * Wait for an error, of a socket that has nothing to read. On the kernel the error shows as ERR, here as IN, until
- * somebody is told of it; the cases poll_* say so, the others don't.
+ * Wait for an error, of a socket that has nothing to read. How it shows is the matter of poll_refused and refused_epoll
+ * alone.
  */
 static void wait_error(int fd)
 {
@@ -130,9 +130,11 @@ static void run_refused_epoll(void)
     CALL(epoll_wait(epoll_fd, &event, 1, 0));
     CALL(send(fd, "abc", 3, 0));
     CALL(epoll_wait(epoll_fd, &event, 1, 5000));
+    oracle_say("%s", oracle_bits_text(event.events));
     oracle_print_so_error(fd);
     CALL(send(fd, "abc", 3, 0));
     CALL(epoll_wait(epoll_fd, &event, 1, 5000));
+    oracle_say("%s", oracle_bits_text(event.events));
     oracle_print_so_error(fd);
 }
 

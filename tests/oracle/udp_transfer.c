@@ -270,7 +270,7 @@ static void run_boundaries(void)
     }
 }
 
-static const int sizes[] = {1, 100, 1451, 1452, 1453, 1471, 1472, 1473, 1500, 2944, 4000, 9000, 32768, 65000, 65507};
+static const int sizes[] = {1, 100, 1451, 1452, 1453, 1471, 1472, 1473, 1500, 2944, 4000, 9000, 32768, 65000, 65487};
 
 static void run_sizes_out(void)
 {
@@ -315,6 +315,22 @@ static void run_sizes_loopback(void)
         oracle_recvfrom(fd, 65536, 0);
         free(data);
     }
+}
+
+/* The longest datagram there is, each way. */
+static void run_longest(void)
+{
+    int fd = oracle_udp_connected(), size = oracle_family() == AF_INET ? 65507 : 65527;
+    char *data = oracle_pattern((size_t)size);
+
+    oracle_set(fd, SOL_SOCKET, SO_SNDBUF, 200000);
+    oracle_set(fd, SOL_SOCKET, SO_RCVBUF, 200000);
+    oracle_set_timeout(fd, SO_RCVTIMEO, 1000);
+    if (CALL(send(fd, data, (size_t)size, 0)) > 0)
+        peer_do("udp-recv 0");
+    peer_do("udp-send 0 %d @ %d", size, oracle_local_port(fd));
+    oracle_recvfrom(fd, 65536, 0);
+    free(data);
 }
 
 static void run_too_large(void)
@@ -466,6 +482,7 @@ const struct oracle_case oracle_cases[] = {
     {"sizes_out", run_sizes_out},
     {"sizes_in", run_sizes_in},
     {"sizes_loopback", run_sizes_loopback},
+    {"longest", run_longest},
     {"too_large", run_too_large},
     {"more", run_more},
     {"flags", run_flags},
