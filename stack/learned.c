@@ -34,6 +34,7 @@ static struct domain domains[LEARNED_ORIGIN_COUNT][DOMAINS_MAX];
 static void (*changed)(void *context);
 static void *changed_context;
 static bool change_pending;
+static uint64_t next_end_us = NEVER; /* when the next entry runs out */
 
 void learned_open(const struct stack_config *config)
 {
@@ -42,6 +43,23 @@ void learned_open(const struct stack_config *config)
     changed = config->changed;
     changed_context = config->changed_context;
     change_pending = false;
+    next_end_us = NEVER;
+}
+
+/* Entries changed: find out when the next one runs out. */
+static void find_next_end(void)
+{
+    uint64_t next = NEVER;
+
+    for (int origin = 0; origin < LEARNED_ORIGIN_COUNT; origin++) {
+        for (int i = 0; i < SERVERS_MAX; i++)
+            if (servers[origin][i].until_us != 0)
+                next = LWIP_MIN(next, servers[origin][i].until_us);
+        for (int i = 0; i < DOMAINS_MAX; i++)
+            if (domains[origin][i].until_us != 0)
+                next = LWIP_MIN(next, domains[origin][i].until_us);
+    }
+    next_end_us = next;
 }
 
 void learned_note_change(void)
@@ -64,6 +82,7 @@ void learned_add_server(enum learned_origin origin, const ip_addr_t *server, uin
         if (list[i].until_us != 0 && ip_addr_eq(&list[i].address, server)) {
             list[i].until_us = until(seconds);
             change_pending |= seconds == 0;
+            find_next_end();
             return;
         }
         if (place == NULL && list[i].until_us == 0)
@@ -73,6 +92,7 @@ void learned_add_server(enum learned_origin origin, const ip_addr_t *server, uin
         return;
     *place = (struct server){*server, until(seconds)};
     change_pending = true;
+    find_next_end();
 }
 
 /* Is it a name that the resolver may be given? */
@@ -98,6 +118,7 @@ void learned_add_domain(enum learned_origin origin, const char *domain, uint32_t
         if (list[i].until_us != 0 && strcasecmp(list[i].name, domain) == 0) {
             list[i].until_us = until(seconds);
             change_pending |= seconds == 0;
+            find_next_end();
             return;
         }
         if (place == NULL && list[i].until_us == 0)
@@ -108,6 +129,7 @@ void learned_add_domain(enum learned_origin origin, const char *domain, uint32_t
     strcpy(place->name, domain);
     place->until_us = until(seconds);
     change_pending = true;
+    find_next_end();
 }
 
 /* Read one name, at *at, which moves behind it. Return: false when it makes no sense or is the empty one. */
@@ -164,34 +186,18 @@ void learned_remove(enum learned_origin origin)
         change_pending |= domains[origin][i].until_us != 0;
     memset(servers[origin], 0, sizeof servers[origin]);
     memset(domains[origin], 0, sizeof domains[origin]);
-}
-
-/* Return: when the next entry runs out. */
-static uint64_t next_end_us(void)
-{
-    uint64_t next = NEVER;
-
-    for (int origin = 0; origin < LEARNED_ORIGIN_COUNT; origin++) {
-        for (int i = 0; i < SERVERS_MAX; i++)
-            if (servers[origin][i].until_us != 0)
-                next = LWIP_MIN(next, servers[origin][i].until_us);
-        for (int i = 0; i < DOMAINS_MAX; i++)
-            if (domains[origin][i].until_us != 0)
-                next = LWIP_MIN(next, domains[origin][i].until_us);
-    }
-    return next;
+    find_next_end();
 }
 
 int64_t learned_timer_us(void)
 {
-    uint64_t next = next_end_us();
-
-    if (change_pending || next <= port_now_us)
+    if (change_pending || next_end_us <= port_now_us)
         return 0;
-    return next == NEVER ? -1 : (int64_t)(next - port_now_us);
+    return next_end_us == NEVER ? -1 : (int64_t)(next_end_us - port_now_us);
 }
 
-void learned_run(void)
+/* Forget what has run out. */
+static void expire(void)
 {
     for (int origin = 0; origin < LEARNED_ORIGIN_COUNT; origin++) {
         for (int i = 0; i < SERVERS_MAX; i++)
@@ -205,6 +211,13 @@ void learned_run(void)
                 change_pending = true;
             }
     }
+    find_next_end();
+}
+
+void learned_run(void)
+{
+    if (next_end_us <= port_now_us)
+        expire();
     if (!change_pending)
         return;
     change_pending = false;

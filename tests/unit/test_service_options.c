@@ -172,6 +172,24 @@ START_TEST(file_is_read_and_the_command_line_wins)
 }
 END_TEST
 
+START_TEST(file_says_what_to_ask_the_network)
+{
+    char path[] = "/tmp/test_options_XXXXXX", line[256];
+
+    write_file(path, "dhcp = on\nslaac = on\nhostname = bob\naddress = 10.0.0.9/8\naddress = fd00::9/64\n"
+                     "route = 10.9.0.0/16 via 10.0.0.1\nroute = fd09::/16 via fd00::1\ngateway = fd00::2\n");
+    snprintf(line, sizeof line, "sidestackd --socket /s --slaac=off --config %s", path);
+    ck_assert_int_eq(read_line(line), 0);
+    ck_assert(options.dhcp);
+    ck_assert(!options.slaac);
+    ck_assert_str_eq(options.hostname, "bob");
+    ck_assert_uint_eq(options.address_count, 2);
+    ck_assert_uint_eq(options.route_count, 2);
+    ck_assert_int_eq(options.gateways[1].via.sa.sa_family, AF_INET6);
+    unlink(path);
+}
+END_TEST
+
 START_TEST(bad_file_is_refused)
 {
     static const char *const texts[] = {"nosuch = 1\n", "mtu = 1\n", "just words\n", "[section]\nmtu = 1500\n"};
@@ -198,6 +216,7 @@ int main(void)
     tcase_add_test(tcase, mac_log_level_and_offload);
     tcase_add_loop_test(tcase, bad_settings_are_refused, 0, (int)(sizeof bad_lines / sizeof *bad_lines));
     tcase_add_test(tcase, file_is_read_and_the_command_line_wins);
+    tcase_add_test(tcase, file_says_what_to_ask_the_network);
     tcase_add_loop_test(tcase, bad_file_is_refused, 0, 4);
     suite_add_tcase(suite, tcase);
     srunner_run_all(runner, CK_NORMAL);

@@ -430,6 +430,33 @@ START_TEST(hostile_options)
 }
 END_TEST
 
+/* A server that sends rubbish. */
+START_TEST(random_answers)
+{
+    static const uint8_t more[] = {119, 11, 1, 'a', 3, 'n', 'e', 't', 0, 1, 'b', 0xc0, 2, 121, 8, 24, 10, 9, 0, 10, 1, 0, 7,
+                                   26, 2, 5, 0x78, 52, 1, 3};
+    uint8_t options[sizeof usual + sizeof more];
+    struct message last = {0};
+
+    srand(1);
+    for (int i = 0; i < 20000; i++) {
+        struct message message = take();
+
+        if (message.type != 0)
+            last = message;
+        memcpy(options, usual, sizeof usual);
+        memcpy(options + sizeof usual, more, sizeof more);
+        for (int k = rand() % 4; k > 0; k--)
+            options[(size_t)rand() % sizeof options] = (uint8_t)rand();
+        answer(&last, rand() % 8, options, (size_t)rand() % (sizeof options + 1));
+        if (rand() % 8 == 0)
+            stack_advance((unsigned)rand() % 20000);
+        if (rand() % 500 == 0)
+            other_says(1 + rand() % 2, OFFERED);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("dhcp");
@@ -451,6 +478,7 @@ int main(void)
     tcase_add_test(tcase, address_is_defended_once);
     tcase_add_test(tcase, classless_routes_replace_the_router);
     tcase_add_test(tcase, domains_and_mtu);
+    tcase_add_test(tcase, random_answers);
     tcase_add_loop_test(tcase, hostile_options, 0, (int)(sizeof hostile / sizeof *hostile));
     suite_add_tcase(suite, tcase);
     srunner_run_all(runner, CK_NORMAL);
