@@ -84,7 +84,7 @@ struct names_address {
 };
 
 #define NAMES_ALIASES_MAX 48
-#define NAMES_ADDRESSES_MAX 1024
+#define NAMES_ADDRESSES_MAX 8192 /* more than two answers can hold */
 
 struct names_host {
     char *name; /* canonical; allocated, as all that it points to; NULL: none was found */

@@ -128,7 +128,7 @@ void names_sources_parse(const char *text, struct names_sources *out)
         if (*line == '\0')
             break;
     }
-    parse_hosts("dns [!UNAVAIL=return] files", out); /* as libc has it when the file does not say */
+    parse_hosts("files dns", out); /* as libc has it when the file does not say */
 }
 
 static void read_file(void)

@@ -186,7 +186,8 @@ int names_query(res_state state, const char *name, int class, const int types[NA
     }
     error = names_send(questions, flags_of(state), answers);
     if (error < 0) {
-        errno = error == -EMFILE || error == -ENFILE ? -error : ECONNREFUSED; /* no service: nobody to ask */
+        /* EAGAIN: this user has too many lookups under way. Without a service there is nobody to ask. */
+        errno = error == -EMFILE || error == -ENFILE || error == -EAGAIN ? -error : ECONNREFUSED;
         return TRY_AGAIN;
     }
     for (size_t i = 0; i < count; i++) {
@@ -318,7 +319,7 @@ int names_search(res_state state, const char *name, int class, const int types[N
         return names_query(state, domain, class, types, answers);
     if (dots >= state->ndots || has_dot_at_end) {
         code = first_code = query_as_is(state, name, class, types, answers);
-        if (code == 0 || has_dot_at_end)
+        if (code == 0 || has_dot_at_end || errno == EAGAIN)
             return code;
         was_tried = true;
     }
@@ -340,7 +341,7 @@ int names_search(res_state state, const char *name, int class, const int types[N
             }
             if (code == 0)
                 return 0;
-            if (errno == ECONNREFUSED)
+            if (errno == ECONNREFUSED || errno == EAGAIN)
                 return TRY_AGAIN;
             note_failure(&search, code, &answers[0]);
             if (!(state->options & RES_DNSRCH))
@@ -366,5 +367,5 @@ enum nss_status names_status(int code, int error)
         return NSS_STATUS_SUCCESS;
     if (error == ECONNREFUSED || error == ETIMEDOUT || error == EMFILE || error == ENFILE)
         return NSS_STATUS_UNAVAIL;
-    return NSS_STATUS_NOTFOUND;
+    return error == EAGAIN ? NSS_STATUS_TRYAGAIN : NSS_STATUS_NOTFOUND;
 }

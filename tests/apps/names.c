@@ -487,13 +487,45 @@ static void part_async(void)
     printf("gai_suspend of none: %s\n", error_name(gai_suspend((const struct gaicb *const *)list + 5, 1, NULL)));
 }
 
+/* For settings of all kinds, that the script makes. */
+static void ask_few(size_t count)
+{
+    static const char *const names[] = {"one.test", "filed", "short", "with.dot", "both", "filed-alias", "localhost", "aliased", "nosuch.test",
+                                        "servfail.test"};
+    static unsigned char answer[1024];
+
+    for (size_t i = 0; i < count && i < COUNT(names); i++) {
+        printf("getaddrinfo %s:", names[i]);
+        ask(names[i], NULL, &(struct addrinfo){.ai_socktype = SOCK_STREAM, .ai_flags = AI_CANONNAME});
+        printf("gethostbyname %s:", names[i]);
+        print_found(gethostbyname(names[i]));
+        printf("res_search %s: %d\n", names[i], res_search(names[i], 1, 1, answer, sizeof answer));
+    }
+    printf("gethostbyaddr 10.77.0.1:");
+    print_found(gethostbyaddr("\x0a\x4d\0\1", 4, AF_INET));
+    printf("gethostbyaddr 10.66.6.6:");
+    print_found(gethostbyaddr("\x0a\x42\6\6", 4, AF_INET));
+    printf("getnetbyname loopback: %d\n", getnetbyname("loopback") != NULL);
+}
+
+static void part_few(void)
+{
+    ask_few(100);
+}
+
+static void part_two(void)
+{
+    ask_few(2);
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
         const char *name;
         void (*run)(void);
     } parts[] = {{"addrinfo", part_addrinfo}, {"services", part_services}, {"hosts", part_hosts}, {"nameinfo", part_nameinfo},
-                 {"dns", part_dns}, {"failures", part_failures}, {"threads", part_threads}, {"async", part_async}};
+                 {"dns", part_dns}, {"failures", part_failures}, {"threads", part_threads}, {"async", part_async},
+                 {"few", part_few}, {"two", part_two}};
 
     for (size_t i = 0; argc == 2 && i < COUNT(parts); i++)
         if (strcmp(argv[1], parts[i].name) == 0) {

@@ -2,7 +2,7 @@
 # Names: libc's functions say what they say on the kernel, with the same name server, hosts, nsswitch.conf and resolv.conf; and neither the
 # program nor the service opens an Internet socket of the kernel's for it.
 # time: 240
-# asan: service
+# asan: both
 # shellcheck source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 names_files
@@ -29,17 +29,50 @@ ip -n K -6 route add default via $WORLD6
 background kernel_server nsenter --net=/run/netns/KW $PYTHON "$TOP/tests/apps/names_server.py" $WORLD $WORLD6
 wait_for_line kernel_server ready
 
+# compare WHAT PART [NAME=VALUE]...: on the kernel and on the stack.
+compare() {
+    local what=$1 part=$2
+    shift 2
+    timeout 100 nsenter --net=/run/netns/K env "$@" "$WORK/names" "$part" >"$WORK/$what.kernel" 2>&1 &
+    local pid=$!
+    on_stack timeout 100 strace -f -qq -o "$WORK/strace" -e trace=socket env "$@" "$WORK/names" "$part" >"$WORK/$what.stack" 2>&1 ||
+        fail "$what on the stack: $?"
+    wait $pid || fail "$what on the kernel: $?"
+    [ "$(wc -l <"$WORK/$what.kernel")" -gt 5 ] || fail "$what says too little"
+    if ! diff "$WORK/$what.kernel" "$WORK/$what.stack" >"$WORK/diff"; then
+        head -n 60 "$WORK/diff"
+        fail "$what: < the kernel's, > the stack's"
+    fi
+    if grep -E 'AF_INET|AF_NETLINK' "$WORK/strace" | head -n 3; then
+        fail "$what: a socket of the kernel's"
+    fi
+    note "ok: $what: $(wc -l <"$WORK/$what.kernel") answers are the kernel's"
+}
+
 for part in ${NAMES_PARTS:-addrinfo services hosts nameinfo dns async threads failures}; do
-    timeout 100 nsenter --net=/run/netns/K "$WORK/names" "$part" >"$WORK/$part.kernel" 2>&1 || fail "$part on the kernel: $?"
-    on_stack timeout 100 strace -f -qq -o "$WORK/$part.strace" -e trace=socket "$WORK/names" "$part" >"$WORK/$part.stack" 2>&1 ||
-        fail "$part on the stack: $?"
-    [ "$(wc -l <"$WORK/$part.kernel")" -gt 5 ] || fail "$part says too little"
-    if ! diff "$WORK/$part.kernel" "$WORK/$part.stack" >"$WORK/$part.diff"; then
-        head -n 60 "$WORK/$part.diff"
-        fail "$part: < the kernel's, > the stack's"
-    fi
-    if grep -E 'AF_INET|AF_NETLINK' "$WORK/$part.strace" | head -n 3; then
-        fail "$part: a socket of the kernel's"
-    fi
-    note "ok: $part: $(wc -l <"$WORK/$part.kernel") answers are the kernel's"
+    compare "$part" "$part"
 done
+[ -z "${NAMES_PARTS:-}" ] || exit 0
+
+# Each of these is set, and the files are changed under a service that runs.
+compare LOCALDOMAIN few LOCALDOMAIN='search2.test nowhere.test'
+compare ndots few RES_OPTIONS='ndots:2 timeout:1 attempts:1'
+echo 'aliased one.test' >"$WORK/aliases"
+compare HOSTALIASES few HOSTALIASES="$WORK/aliases"
+number=0
+for hosts in 'dns files' 'files' 'dns [NOTFOUND=return] files' 'dns [!UNAVAIL=return] files' 'files [NOTFOUND=return] dns' \
+    'files dns [TRYAGAIN=return]'; do
+    echo "hosts: $hosts" >"$WORK/etc/nsswitch.conf"
+    number=$((number + 1))
+    compare "nsswitch-$number" few
+done
+echo 'passwd: files' >"$WORK/etc/nsswitch.conf"
+compare no-hosts few
+echo 'hosts: files dns' >"$WORK/etc/nsswitch.conf"
+echo '10.88.8.8 one.test nosuch.test' >"$WORK/etc/hosts"
+compare hosts-changed few
+printf 'nameserver 10.77.0.99\nnameserver %s\nsearch test\noptions timeout:1 attempts:1 ndots:3\n' $WORLD6 >"$WORK/etc/resolv.conf"
+compare resolv-changed few
+printf 'nameserver 10.77.0.99\n' >"$WORK/etc/resolv.conf"
+printf 'options timeout:1 attempts:1\n' >>"$WORK/etc/resolv.conf"
+compare no-server two
