@@ -51,6 +51,12 @@ err_t tcp_filter_segment(struct tcp_pcb *pcb, struct tcp_hdr *header, u16_t opti
 #define LWIP_HOOK_TCP_INPACKET_PCB(pcb, header, optlen, opt1len, opt2, p) \
     tcp_filter_segment(pcb, header, optlen, (opt2) != NULL, p)
 
+/* tcp_acknowledge.c: bytes of options that are not lwIP's: room to report a duplicate of this connection. */
+#define TCP_ACKNOWLEDGE_DUPLICATE_SIZE 12u
+extern const struct tcp_pcb *tcp_acknowledge_duplicate;
+#define LWIP_HOOK_TCP_OUT_TCPOPT_LENGTH(pcb, internal) \
+    ((u8_t)((internal) + ((pcb) != NULL && (pcb) == tcp_acknowledge_duplicate ? TCP_ACKNOWLEDGE_DUPLICATE_SIZE : 0)))
+
 /* tcp_send.c: called for each segment on its way out, when its options were written. */
 u32_t *tcp_socket_on_segment(struct pbuf *p, struct tcp_hdr *header, const struct tcp_pcb *pcb, u32_t *options);
 #define LWIP_HOOK_TCP_OUT_ADD_TCPOPTS(p, header, pcb, options) tcp_socket_on_segment(p, header, pcb, options)

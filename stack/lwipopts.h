@@ -113,7 +113,7 @@
 #define TCP_OOSEQ_MAX_BYTES (2 * 1024 * 1024)
 #define TCP_OOSEQ_MAX_PBUFS 1500
 #define LWIP_TCP_SACK_OUT 1
-#define LWIP_TCP_TIMESTAMPS 0
+#define LWIP_TCP_TIMESTAMPS 1 /* lwIP writes and keeps them; tcp_sender.c makes use of them */
 #define LWIP_TCP_KEEPALIVE 1
 #define SO_REUSE 1
 #define TCP_LISTEN_BACKLOG 0 /* its counter is 8 bits wide; lwip_hooks.h asks the owner of the listening socket */

@@ -106,7 +106,10 @@ void stack_set_clock(uint64_t now_us)
 
 int stack_receive(unsigned max_frames)
 {
-    return wire_netif_receive(max_frames);
+    int count = wire_netif_receive(max_frames);
+
+    tcp_acknowledge_flush();
+    return count;
 }
 
 /* Return: the earlier of two times to wait, of which -1 is the latest. */
@@ -154,6 +157,7 @@ void stack_run_timers(void)
     if (wire_timer_us() == 0 && wire->operations->run(wire))
         (void)wire_netif_receive(FRAMES_A_TURN); /* a broken wire shows when it is polled */
     loop_deliver(LOOP_PACKETS_A_TURN);
+    tcp_acknowledge_flush();
     tick_run();
     address_conflict_run();
     dhcp_client_run();

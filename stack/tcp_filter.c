@@ -95,8 +95,8 @@ err_t tcp_filter_segment(struct tcp_pcb *pcb, struct tcp_hdr *header, u16_t opti
         return ERR_VAL; /* our blocks hold any header whole */
     if (option_size > 0 && (flags & TCP_SYN) == 0)
         blank_mss_option((u8_t *)(header + 1), option_size);
-    if (tcp != NULL)
-        tcp_sender_before_input(tcp, header, option_size, p->tot_len);
+    if (tcp != NULL && !tcp_sender_before_input(tcp, header, option_size, p->tot_len))
+        return ERR_VAL;
     if (pcb->state == ESTABLISHED || tcp == NULL)
         return ERR_OK;
     if (pcb->state == SYN_SENT && flags == TCP_SYN) {

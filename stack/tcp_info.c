@@ -37,6 +37,8 @@ void stack_tcp_get_info(const struct stack_tcp *tcp, struct tcp_info *info)
     info->tcpi_backoff = pcb->persist_backoff > 0 ? pcb->persist_backoff : sender->backoff;
     if ((pcb->flags & TF_SACK) != 0)
         info->tcpi_options |= TCPI_OPT_SACK;
+    if ((pcb->flags & TF_TIMESTAMP) != 0)
+        info->tcpi_options |= TCPI_OPT_TIMESTAMPS;
     if ((pcb->flags & TF_WND_SCALE) != 0) {
         info->tcpi_options |= TCPI_OPT_WSCALE;
         info->tcpi_snd_wscale = pcb->snd_scale & 15;
@@ -44,7 +46,7 @@ void stack_tcp_get_info(const struct stack_tcp *tcp, struct tcp_info *info)
     }
     info->tcpi_rto = (uint32_t)tcp_recovery_rto_us(tcp);
     info->tcpi_ato = TCP_FAST_INTERVAL * 1000;
-    info->tcpi_snd_mss = pcb->mss;
+    info->tcpi_snd_mss = tcp_sender_mss(pcb);
     info->tcpi_rcv_mss = pcb->mss;
     info->tcpi_unacked = sender->board.count;
     info->tcpi_sacked = (pcb->flags & TF_SACK) != 0 ? sender->board.sacked_count : sender->duplicates;

@@ -86,14 +86,14 @@ static void shrink_segments(struct stack_tcp *tcp, uint16_t size)
 
     gather_flush(); /* it may refer to what is split */
     pcb->mss = size;
-    tcp->sender.congestion.mss = size;
+    tcp->sender.congestion.mss = tcp_sender_mss(pcb);
     if (!split_segments(pcb, pcb->unacked) || !split_segments(pcb, pcb->unsent) || !renew_scoreboard(tcp)) {
         tcp_socket_fail(tcp, ENOMEM, true);
         return;
     }
     for (last = pcb->unsent; last != NULL && last->next != NULL; last = last->next)
         ;
-    tcp->send.segment_fill = last != NULL ? last->len % size : 0;
+    tcp->send.segment_fill = last != NULL ? last->len % tcp_sender_mss(pcb) : 0;
     tcp->sender.resend_from = pcb->lastack;
     tcp_sender_transmit(tcp);
 }

@@ -95,8 +95,8 @@ err_t tcp_receive_on_data(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t 
     tcp_timer_wake();
     if (p == NULL)
         tcp->received_fin = true;
-    else if (p->tot_len > pcb->mss || tcp->options[STACK_TCP_QUICKACK])
-        tcp_ack_now(pcb); /* a super-segment stands for many: not one to delay the acknowledgement of */
+    else
+        tcp_acknowledge_data(tcp, p->tot_len);
     tcp->received_us = port_now_us;
     while (p != NULL) {
         struct pbuf *next = p->next;

@@ -46,6 +46,7 @@ void tcp_send_release(struct stack_tcp *tcp)
     struct send_queue *queue = &tcp->send;
 
     tcp_sender_release(tcp);
+    tcp_acknowledge_release(tcp);
     if (queue->head != NULL)
         gather_flush();
     while (queue->head != NULL)
@@ -198,9 +199,12 @@ void tcp_send_start(struct stack_tcp *tcp)
     pcb->mss = LWIP_MIN(pcb->mss, tcp_path_mtu_segment(tcp));
     if (pcb->mss < MSS_MIN)
         pcb->mss = MSS_MIN;
+    /* lwIP makes segments of half the largest window, and with timestamps it gets lost when that is none at all. */
+    pcb->snd_wnd_max = LWIP_MAX(pcb->snd_wnd_max, 2 * MSS_MIN);
     pcb->snd_buf = TCP_SND_BUF;
     tcp_window_start(tcp);
     tcp_sender_start(tcp);
+    tcp_acknowledge_start(tcp);
 }
 
 /* Return: how many more bytes lwIP may have now. */
@@ -253,11 +257,15 @@ void tcp_send_push(struct stack_tcp *tcp, bool more)
         (pcb->state != ESTABLISHED && pcb->state != CLOSE_WAIT))
         return;
     tcp_timer_wake();
+    tcp_acknowledge_forget();
+    if (tcp->send.unhanded > 0)
+        tcp_acknowledge_sending(tcp);
     tcp_sender_wake(tcp);
     tcp_sender_apply_window(tcp);
     segment = LWIP_MIN(pcb->mss, TCPWND_MIN16(pcb->snd_wnd_max / 2)); /* as tcp_write() */
     if (segment == 0)
         segment = pcb->mss;
+    segment -= pcb->mss - tcp_sender_mss(pcb);
     allowed = send_allowance(tcp, segment);
     while (allowed > 0) {
         struct send_chunk *chunk = queue->handing;
@@ -353,6 +361,8 @@ u32_t *tcp_socket_on_segment(struct pbuf *p, struct tcp_hdr *header, const struc
     u16_t flags;
     bool again;
 
+    if (pcb != NULL && pcb == tcp_acknowledge_duplicate)
+        options = tcp_acknowledge_write(p, header, options);
     if (pcb == NULL || pcb->state == LISTEN)
         return options;
     tcp = tcp_ext_arg_get(pcb, 0);

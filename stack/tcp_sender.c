@@ -26,9 +26,15 @@
 #include "tcp_socket.h"
 
 #define INITIAL_WINDOW_SEGMENTS 10 /* RFC 6928 */
+#define TIMESTAMP_LIFE_US 2073600000000ull /* 24 days */
 #define WINDOW_ANY 0x3fffffffu     /* beyond any: a segment that is sent again was allowed once */
 
 static struct sender_event event;
+
+uint32_t tcp_sender_mss(const struct tcp_pcb *pcb)
+{
+    return pcb->mss - ((pcb->flags & TF_TIMESTAMP) != 0 ? LWIP_TCP_OPT_LEN_TS_OUT : 0u);
+}
 
 void tcp_sender_start(struct stack_tcp *tcp)
 {
@@ -41,7 +47,7 @@ void tcp_sender_start(struct stack_tcp *tcp)
     sender->min_rtt_at_us = port_now_us;
     sender->sent_us = port_now_us;
     sender->congestion = congestion;
-    congestion_start(&sender->congestion, tcp->pcb->mss, INITIAL_WINDOW_SEGMENTS * (uint32_t)tcp->pcb->mss);
+    congestion_start(&sender->congestion, tcp_sender_mss(tcp->pcb), INITIAL_WINDOW_SEGMENTS * tcp_sender_mss(tcp->pcb));
 }
 
 void tcp_sender_release(struct stack_tcp *tcp)
@@ -78,19 +84,32 @@ static uint32_t read_32(const u8_t *at)
     return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
 }
 
-/* Find the timestamp and the SACK blocks. */
-static void read_options(const struct tcp_pcb *pcb, const u8_t *options, u16_t size)
+/* A timestamp: note what it echoes. Return: false when the segment is a duplicate of long ago (RFC 7323 5.3, PAWS; Linux:
+ * TCP_PAWS_WINDOW, TCP_PAWS_WRAP). */
+static bool read_timestamp(const struct stack_tcp *tcp, const u8_t *option)
 {
+    event.has_echo = event.has_ack;
+    event.echo_ms = read_32(option + 6);
+    return (int32_t)(tcp->pcb->ts_recent - read_32(option + 2)) <= 1 ||
+           port_now_us - tcp->received_us > TIMESTAMP_LIFE_US;
+}
+
+/* Find the timestamp and the SACK blocks. Return: false when the timestamp says that the segment is an old one. */
+static bool read_options(const struct stack_tcp *tcp, const u8_t *options, u16_t size)
+{
+    const struct tcp_pcb *pcb = tcp->pcb;
+    bool is_new = true;
     u16_t at = 0;
 
-    (void)pcb;
     while (at < size && options[at] != LWIP_TCP_OPT_EOL) {
         u16_t length = 1;
 
         if (options[at] != LWIP_TCP_OPT_NOP) {
             if (at + 1 >= size || options[at + 1] < 2 || at + options[at + 1] > size)
-                return;
+                return is_new;
             length = options[at + 1];
+            if (options[at] == LWIP_TCP_OPT_TS && length == LWIP_TCP_OPT_LEN_TS && (pcb->flags & TF_TIMESTAMP) != 0)
+                is_new = read_timestamp(tcp, options + at);
             if (options[at] == TCPOPT_SACK && (pcb->flags & TF_SACK) != 0)
                 for (u16_t block = 2; block + 8 <= length && event.block_count < SACK_BLOCKS_MAX; block = (u16_t)(block + 8)) {
                     event.blocks[event.block_count].left = read_32(options + at + block);
@@ -99,15 +118,16 @@ static void read_options(const struct tcp_pcb *pcb, const u8_t *options, u16_t s
         }
         at = (u16_t)(at + length);
     }
+    return is_new;
 }
 
-void tcp_sender_before_input(struct stack_tcp *tcp, const struct tcp_hdr *header, u16_t option_size, u16_t size)
+bool tcp_sender_before_input(struct stack_tcp *tcp, const struct tcp_hdr *header, u16_t option_size, u16_t size)
 {
     struct tcp_pcb *pcb = tcp->pcb;
     u16_t flags = TCPH_FLAGS(header);
 
     if (!tcp->sender.started || pcb == NULL)
-        return;
+        return true;
     event.tcp = tcp;
     event.una = pcb->lastack;
     event.new_window = header->wnd != tcp->sender.advertised;
@@ -117,8 +137,13 @@ void tcp_sender_before_input(struct stack_tcp *tcp, const struct tcp_hdr *header
     event.has_data = size > 0 || (flags & TCP_FIN) != 0;
     event.has_echo = false;
     event.block_count = 0;
-    if (option_size > 0)
-        read_options(pcb, (const u8_t *)(header + 1), option_size);
+    if (option_size > 0 && !read_options(tcp, (const u8_t *)(header + 1), option_size) && (flags & TCP_RST) == 0) {
+        event.tcp = NULL;
+        if (event.has_data)
+            tcp_send_empty_ack(pcb);
+        return false;
+    }
+    tcp_acknowledge_look(tcp, header->seqno, size);
     tcp->sender.segments_in++;
     tcp->sender.data_segments_in += size > 0;
     pcb->rtime = -1;
@@ -126,6 +151,7 @@ void tcp_sender_before_input(struct stack_tcp *tcp, const struct tcp_hdr *header
     pcb->ssthresh = 0;
     pcb->bytes_acked = 0;
     pcb->cwnd = 0;
+    return true;
 }
 
 void tcp_sender_after_input(void)
@@ -133,6 +159,7 @@ void tcp_sender_after_input(void)
     struct stack_tcp *tcp = event.tcp;
     struct tcp_pcb *pcb;
 
+    tcp_acknowledge_forget();
     if (tcp == NULL)
         return;
     event.tcp = NULL;

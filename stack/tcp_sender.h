@@ -97,12 +97,14 @@ struct sender_event {
 
 /* ---- tcp_sender.c: between lwIP and the recovery ---- */
 
+/* Return: bytes of data in a full segment. */
+uint32_t tcp_sender_mss(const struct tcp_pcb *pcb);
 /* The connection is established. */
 void tcp_sender_start(struct stack_tcp *tcp);
 /* It ends: forget what was on its way, stop the clock. */
 void tcp_sender_release(struct stack_tcp *tcp);
-/* lwIP is about to process a segment; tcp_sender_after_input() does what follows from it. */
-void tcp_sender_before_input(struct stack_tcp *tcp, const struct tcp_hdr *header, u16_t option_size, u16_t size);
+/* lwIP is about to process a segment; tcp_sender_after_input() does what follows from it. Return: false when it is to be dropped. */
+bool tcp_sender_before_input(struct stack_tcp *tcp, const struct tcp_hdr *header, u16_t option_size, u16_t size);
 void tcp_sender_after_input(void);
 /* lwIP writes a segment that is kept until it is acknowledged. */
 void tcp_sender_on_segment(struct stack_tcp *tcp, const struct tcp_hdr *header, u32_t length);

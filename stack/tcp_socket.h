@@ -4,6 +4,7 @@
 
 #include "lwip_api.h"
 #include "receive_block.h"
+#include "tcp_acknowledge.h"
 #include "tcp_sender.h"
 
 /* What the socket is to its owner; lwIP's state is in the control block. */
@@ -77,6 +78,7 @@ struct stack_tcp {
 
     struct send_queue send;
     struct tcp_sender sender;
+    struct acknowledger acknowledger;
     struct receive_queue receive;
     int options[STACK_TCP_OPTION_COUNT];
 

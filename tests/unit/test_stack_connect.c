@@ -66,7 +66,8 @@ END_TEST
 START_TEST(syn_offers_what_we_can)
 {
     struct segment syn;
-    static const uint8_t wanted[] = {2, 4, 1460 >> 8, 1460 & 255, 1, 3, 3, 7, 1, 1, 4, 2};
+    uint8_t wanted[] = {2, 4, 1460 >> 8, 1460 & 255, 1, 1, 8, 10, 0, 0, 0, 0, 0, 0, 0, 0, 1, 3, 3, 7, 1, 1, 4, 2};
+    uint32_t now_ms;
 
     peer_resolve();
     told.tcp = open_socket();
@@ -74,6 +75,8 @@ START_TEST(syn_offers_what_we_can)
     stack_turn();
     syn = peer_take();
     ck_assert_uint_eq(syn.option_size, sizeof wanted);
+    now_ms = htonl((uint32_t)(stack_time_us() / 1000));
+    memcpy(wanted + 8, &now_ms, sizeof now_ms);
     ck_assert_mem_eq(syn.options, wanted, sizeof wanted);
     ck_assert_uint_eq(syn.window, 0xffff);
     stack_tcp_close(told.tcp);

@@ -77,7 +77,7 @@ START_TEST(window_shrinks_by_not_opening_again)
     peer_say(&peer, TH_ACK | TH_PUSH, data, SEGMENT);
     stack_tcp_receive_consume(child.tcp, SEGMENT);
     stack_advance(60);
-    ck_assert_uint_ge(last_window(), 32768 - SEGMENT);
+    ck_assert_uint_ge(last_window(), 32768 - SEGMENT - 127);
 }
 END_TEST
 
@@ -96,6 +96,11 @@ END_TEST
 
 START_TEST(each_segment_is_acknowledged_at_once_when_asked)
 {
+    for (int i = 0; i < 16; i++) /* the first ones are in any case */
+        peer_say(&peer, TH_ACK | TH_PUSH, "x", 1);
+    stack_tcp_receive_consume(child.tcp, 16);
+    stack_advance(60);
+    (void)last_window();
     peer_say(&peer, TH_ACK | TH_PUSH, "abc", 3);
     ck_assert_uint_eq(last_window(), 0xffffffff); /* delayed */
     ck_assert_int_eq(stack_tcp_set_option(child.tcp, STACK_TCP_QUICKACK, 1), 0);
