@@ -184,6 +184,13 @@ static u8_t current_protocol(const struct pbuf *p)
     return protocol;
 }
 
+/* Is it a ping to a group of IPv4? Linux answers none (net.ipv4.icmp_echo_ignore_broadcasts), and lwIP would. */
+static bool is_ping_to_many(const struct pbuf *p, size_t offset, u8_t protocol)
+{
+    return protocol == IP_PROTO_ICMP && !ip_current_is_v6() && ip4_addr_ismulticast(ip4_current_dest_addr()) &&
+           pbuf_get_at(p, (u16_t)offset) == ICMP_ECHO;
+}
+
 /* lwIP's IP layer has a packet for this host, p at its IP header. */
 raw_input_state_t raw_input(struct pbuf *p, struct netif *input)
 {
@@ -206,6 +213,10 @@ raw_input_state_t raw_input(struct pbuf *p, struct netif *input)
             pbuf_free(p);
             return RAW_INPUT_EATEN;
         }
+    }
+    if (is_ping_to_many(p, offset, protocol)) {
+        pbuf_free(p);
+        return RAW_INPUT_EATEN;
     }
     return heard ? RAW_INPUT_DELIVERED : RAW_INPUT_NONE;
 }

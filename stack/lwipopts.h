@@ -69,6 +69,7 @@
  * connection remembers its entry (LWIP_NETIF_HWADDRHINT; that of ARP, too), so the search is for others.
  */
 #define LWIP_IPV6_FORWARD 0
+#define LWIP_MULTICAST_PING 1 /* as Linux, of IPv6; datagram_receive.c sees to it that those of IPv4 go unanswered */
 #define LWIP_IPV6_NUM_ADDRESSES 16 /* of an interface; the first is the link-local one */
 #define LWIP_IPV6_MLD 1
 #define LWIP_IPV6_AUTOCONFIG 1

@@ -169,6 +169,30 @@ START_TEST(stack_answers_pings_on_its_loopback)
 }
 END_TEST
 
+START_TEST(ping_to_all_is_answered_on_ip6)
+{
+    const char *all = family->family == AF_INET ? "224.0.0.1" : "ff02::1";
+    uint8_t request[12] = {family->request, 0, 0, 0, 1, 2};
+    struct packet packet;
+
+    put_sum(family->peer, all, request, sizeof request);
+    packet_send(&(struct packet){.source = family->peer, .destination = all, .protocol = family->icmp, .data = request,
+                                 .size = sizeof request});
+    if (family->family == AF_INET) {
+        ck_assert_uint_eq(wire_count(), 0);
+        return;
+    }
+    packet = packet_take();
+    ck_assert_uint_eq(packet.data[0], family->reply);
+    ck_assert(sum_is_good(&packet));
+    {
+        union stack_address own = any_address_of(STACK_IP6, 0);
+
+        ck_assert_mem_eq(&packet.from, &own, sizeof own);
+    }
+}
+END_TEST
+
 START_TEST(ping_hears_of_errors)
 {
     uint8_t request[12] = {family->request}, message[8 + 40 + 12] = {family->unreachable, family->port_code};
@@ -396,6 +420,7 @@ int main(void)
         tcase_add_test(tcase, ping_goes_out_and_its_reply_comes_back);
         tcase_add_test(tcase, ping_sends_requests_alone);
         tcase_add_test(tcase, stack_answers_pings_on_its_loopback);
+        tcase_add_test(tcase, ping_to_all_is_answered_on_ip6);
         tcase_add_test(tcase, ping_hears_of_errors);
         tcase_add_test(tcase, raw_hears_every_packet_of_its_protocol);
         tcase_add_test(tcase, raw_hears_what_others_hear);
