@@ -7,7 +7,7 @@
  * identification and DF are Linux's.
  *
  * The checksum is left to the wire when it can (gather.c), when the packet leaves in one piece; on the loopback there is
- * none. A packet to a group or a broadcast address is heard on this host, too, as if it had come in by the wire.
+ * none. A train of datagrams may be left whole to it as well. A packet to a group or a broadcast address is heard on this host, too, as if it had come in by the wire.
  */
 #include <errno.h>
 #include <string.h>
@@ -199,8 +199,10 @@ int datagram_output_send(const struct datagram_packet *packet)
 
     if (route->netif == NULL)
         return 0;
-    if (packet->mtu_discover != IP_PMTUDISC_DO && packet->mtu_discover != IP_PMTUDISC_WANT &&
-        (!is_ip6 || size <= route->netif->mtu))
+    if (packet->segment != 0)
+        mtu = UINT16_MAX; /* the sender has seen to it that each piece fits */
+    else if (packet->mtu_discover != IP_PMTUDISC_DO && packet->mtu_discover != IP_PMTUDISC_WANT &&
+             (!is_ip6 || size <= route->netif->mtu))
         mtu = route->netif->mtu;
     if (size > mtu && (packet->mtu_discover == IP_PMTUDISC_DO || packet->mtu_discover == IP_PMTUDISC_PROBE ||
                        packet->mtu_discover == IP_PMTUDISC_INTERFACE))
@@ -217,7 +219,9 @@ int datagram_output_send(const struct datagram_packet *packet)
         loop_output_from_wire(p);
     if (route->multicast && packet->ttl == 0)
         return 0; /* for this host only */
+    gather_set_train(packet->segment);
     error = is_ip6 ? output_ip6(route, p, mtu) : output_ip4(route, p, mtu);
+    gather_set_train(0);
     LWIP_ASSERT("the packet was kept", head.custom.pbuf.ref == 1);
     return error_of(error);
 }

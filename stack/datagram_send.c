@@ -4,7 +4,9 @@
 
 #include "datagram_socket.h"
 #include "interface.h"
+#include "wire_netif.h"
 
+#define TRAIN_MAX 128    /* datagrams; Linux: UDP_MAX_SEGMENTS */
 #define PACKET_MAX 65535 /* of IP packet; for IPv6, too, because lwIP counts its header in 16 bits */
 
 /* Where to? Return: 0 or -errno. */
@@ -139,6 +141,31 @@ static int send_one(struct stack_datagram *datagram, struct datagram_packet *pac
     return datagram_send_packet(datagram, packet, port);
 }
 
+/* May this train go? Linux: udp_send_skb(). Return: 0 or -errno. */
+static int check_train(const struct stack_datagram *datagram, const struct datagram_packet *train, size_t segment)
+{
+    size_t headers = UDP_SIZE + (IP_IS_V6_VAL(train->route->destination) ? IP6_SIZE : IP4_SIZE);
+
+    if (headers + segment > datagram_route_mtu(train->route))
+        return -EMSGSIZE;
+    if (train->length > segment * TRAIN_MAX || datagram->options[STACK_DATAGRAM_NO_CHECK])
+        return -EINVAL;
+    return 0;
+}
+
+/* Leave the cutting to the wire. */
+static int send_whole_train(struct stack_datagram *datagram, struct datagram_packet *train, uint16_t port,
+                            uint16_t segment)
+{
+    int error;
+
+    train->segment = segment;
+    error = send_one(datagram, train, port);
+    if (error == 0)
+        datagram_counters.out += (train->length - 1) / segment; /* one was counted */
+    return error;
+}
+
 /* Cut a train into datagrams of segment bytes each. */
 static int send_train(struct stack_datagram *datagram, const struct datagram_packet *train, uint16_t port,
                       size_t segment)
@@ -180,19 +207,29 @@ static int udp_send_train(struct stack_datagram *datagram, const struct stack_da
                                                         : (size_t)datagram->options[STACK_DATAGRAM_SEGMENT];
     struct datagram_packet packet;
     struct datagram_route route;
+    bool is_train;
+    size_t headers;
     uint16_t port;
     int error = datagram_send_route(datagram, info, &route, &port);
 
     if (error < 0)
         return error;
-    if (length > PACKET_MAX - UDP_SIZE - (IP_IS_V6_VAL(route.destination) ? IP6_SIZE : IP4_SIZE))
+    headers = UDP_SIZE + (IP_IS_V6_VAL(route.destination) ? IP6_SIZE : IP4_SIZE);
+    is_train = segment != 0 && length > segment;
+    if (length > PACKET_MAX - (is_train ? UDP_SIZE : headers))
         return -EMSGSIZE;
     datagram_send_prepare(datagram, info, &route, &packet);
     packet.iov = iov;
     packet.count = count;
     packet.length = length;
-    if (segment == 0 || length <= segment)
+    if (!is_train)
         return send_one(datagram, &packet, port);
+    error = check_train(datagram, &packet, segment);
+    if (error < 0)
+        return error;
+    if (route.netif == wire_netif_get() && !route.multicast && !route.broadcast && headers + length <= PACKET_MAX &&
+        wire_netif_takes_trains(&route.destination))
+        return send_whole_train(datagram, &packet, port, (uint16_t)segment);
     return send_train(datagram, &packet, port, segment);
 }
 

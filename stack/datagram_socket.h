@@ -139,6 +139,7 @@ struct datagram_packet {
     const struct datagram_route *route;
     uint8_t protocol, ttl, tos;
     bool loop;          /* to many: members on this host hear it too */
+    uint16_t segment;     /* it is a train, for the wire to cut (wire_netif_takes_trains()); 0: it is not */
     bool header_included; /* the header begins with that of IP, complete */
     int mtu_discover;   /* IP_PMTUDISC_* */
     int checksum_at;    /* in the transport header; -1: none */

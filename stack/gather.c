@@ -19,9 +19,14 @@
 
 #include <string.h>
 
+#ifndef VIRTIO_NET_HDR_GSO_UDP_L4 /* headers older than Linux 6.2 */
+#define VIRTIO_NET_HDR_GSO_UDP_L4 5
+#endif
+
 #define ETHERNET_SIZE 14
 #define IP_SIZE 20  /* of IPv4, without options */
 #define IP6_SIZE 40 /* of IPv6, without extension headers */
+#define UDP_SIZE 8
 #define HEADER_MAX (ETHERNET_SIZE + IP6_SIZE + 60)
 #define PIECES_MAX 96 /* of payload; a 64 KB frame of 16 KB chunks needs 5 */
 #define IP_PACKET_MAX 65535
@@ -29,6 +34,8 @@
 struct gather_counters gather_counters;
 
 static struct wire *wire; /* borrowed; the stack's */
+
+static uint16_t train_size; /* gather_set_train() */
 
 static struct {
     bool open;             /* holds something */
@@ -247,6 +254,16 @@ static void finish_single(struct virtio_net_hdr *header, struct pbuf *p)
         (protocol == IP_PROTO_TCP && whole && (wire->features & WIRE_CHECKSUM) != 0 &&
          p->len >= ETHERNET_SIZE + ip_size + TCP_HLEN))
         leave_checksum(header, ip, ip_size, p->tot_len - ETHERNET_SIZE - ip_size, protocol);
+    if ((p->flags & GATHER_COMPLETE_CHECKSUM) != 0 && train_size != 0) {
+        header->gso_type = VIRTIO_NET_HDR_GSO_UDP_L4;
+        header->gso_size = train_size;
+        header->hdr_len = (uint16_t)(ETHERNET_SIZE + ip_size + UDP_SIZE);
+    }
+}
+
+void gather_set_train(uint16_t size)
+{
+    train_size = size;
 }
 
 /* Write a frame by itself. */

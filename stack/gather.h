@@ -8,6 +8,9 @@
 /* A flag of a pbuf that lwIP leaves alone: a UDP packet, not a fragment, whose checksum the wire completes. */
 #define GATHER_COMPLETE_CHECKSUM 0x40u
 
+/* The next frames with that flag are trains of datagrams of size bytes each, for the wire to cut (WIRE_USO); 0: they are not. */
+void gather_set_train(uint16_t size);
+
 /* Start, with nothing gathered, on this wire (borrowed). */
 void gather_open(struct wire *wire);
 

@@ -32,6 +32,7 @@ struct wire_operations {
 #define WIRE_CHECKSUM 1u /* takes VIRTIO_NET_HDR_F_NEEDS_CSUM, and may send it */
 #define WIRE_TSO4 2u     /* takes VIRTIO_NET_HDR_GSO_TCPV4, and may send it */
 #define WIRE_TSO6 4u
+#define WIRE_USO 8u      /* takes VIRTIO_NET_HDR_GSO_UDP_L4, of IPv4 and IPv6; does not send it */
 
 struct wire {
     const struct wire_operations *operations;

@@ -355,7 +355,7 @@ struct wire *wire_impair_open(struct wire *inner)
         inner->operations->close(inner);
         return NULL;
     }
-    impair->wire = (struct wire){.operations = &impair_operations, .fd = inner->fd, .features = inner->features};
+    impair->wire = (struct wire){.operations = &impair_operations, .fd = inner->fd, .features = inner->features & ~WIRE_USO};
     impair->inner = inner;
     return &impair->wire;
 }

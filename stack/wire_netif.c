@@ -247,6 +247,12 @@ bool wire_netif_completes_checksums(void)
     return (wire->features & WIRE_CHECKSUM) != 0;
 }
 
+bool wire_netif_takes_trains(const ip_addr_t *destination)
+{
+    return (wire->features & (WIRE_CHECKSUM | WIRE_USO)) == (WIRE_CHECKSUM | WIRE_USO) &&
+           !wire_netif_is_unresolved(destination);
+}
+
 /* Does the virtio header tell a story that fits the frame? */
 static bool virtio_header_is_sane(const struct virtio_net_hdr *header, const uint8_t *frame, size_t size)
 {

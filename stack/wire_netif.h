@@ -33,6 +33,9 @@ const uint8_t *wire_netif_mac(void); /* 6 bytes */
 /* Does the wire fill in checksums that gather.c leaves to it? */
 bool wire_netif_completes_checksums(void);
 
+/* Can a train of UDP datagrams to this neighbour or beyond it leave as one frame? */
+bool wire_netif_takes_trains(const ip_addr_t *destination);
+
 /* A packet of ours, with nothing in it that needs a check, as if it had come in by the wire. Takes p. */
 void wire_netif_input_looped(struct pbuf *p);
 

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "datagram_fixture.h"
+#include "stack/wire.h"
 
 static struct heard one, two, three;
 
@@ -624,10 +625,53 @@ START_TEST(train_is_cut_into_datagrams)
 }
 END_TEST
 
+START_TEST(train_is_left_to_a_wire_that_cuts)
+{
+    static uint8_t bytes[60000];
+    struct iovec iov = {bytes, 1000};
+    struct stack_datagram_info info = {.ttl = -1, .tos = -1, .segment = 300};
+    struct packet packet;
+
+    pattern_fill(bytes, 0, sizeof bytes);
+    open_udp(&one);
+    info.peer = any_address_of(PEER_IP, 9);
+    ck_assert_int_eq(stack_datagram_send(one.datagram, &info, &iov, 1, 1000), 0);
+    stack_turn();
+    ck_assert_uint_eq(wire_count(), 1);
+    packet = packet_take();
+    ck_assert(packet.checksum_good);
+    ck_assert_uint_eq(packet.header.gso_type, 5);
+    ck_assert_uint_eq(packet.header.gso_size, 300);
+    ck_assert_uint_eq(packet.header.hdr_len, 42);
+    ck_assert_uint_eq(packet.size, 1008);
+    ck_assert_mem_eq(packet.data + 8, bytes, 1000);
+    ck_assert_uint_eq(counters_now().datagrams_out, 4);
+    iov.iov_len = sizeof bytes;
+    ck_assert_int_eq(stack_datagram_send(one.datagram, &info, &iov, 1, sizeof bytes), -EINVAL); /* more than 128 */
+    info.segment = 1473;
+    ck_assert_int_eq(stack_datagram_send(one.datagram, &info, &iov, 1, sizeof bytes), -EMSGSIZE);
+    info.segment = 1472;
+    ck_assert_int_eq(stack_datagram_send(one.datagram, &info, &iov, 1, sizeof bytes), 0);
+    ck_assert_uint_eq(wire_count(), 1);
+    wire_drop_all();
+    info.peer = any_address_of("10.1.0.88", 9); /* not resolved: each waits by itself */
+    ck_assert_int_eq(stack_datagram_send(one.datagram, &info, &iov, 1, 3000), 0);
+    ck_assert_uint_eq(wire_take()->bytes[13], 6);
+    ck_assert_int_eq(heard_send(&one, PEER_IP, 9, bytes, 1000), 0); /* and the next is no train */
+    ck_assert_uint_eq(packet_take().header.gso_type, 0);
+}
+END_TEST
+
+static void setup_trains(void)
+{
+    stack_setup(WIRE_CHECKSUM | WIRE_USO);
+    peer_resolve();
+}
+
 int main(void)
 {
     Suite *suite = suite_create("udp");
-    TCase *plain = tcase_create("plain"), *offload = tcase_create("offload");
+    TCase *plain = tcase_create("plain"), *offload = tcase_create("offload"), *trains = tcase_create("trains");
     SRunner *runner = srunner_create(suite);
     int failed;
 
@@ -659,6 +703,9 @@ int main(void)
     tcase_add_test(offload, wrong_sum_passes_when_the_wire_vouches);
     tcase_add_test(offload, datagram_waits_for_the_neighbour);
     suite_add_tcase(suite, offload);
+    tcase_add_checked_fixture(trains, setup_trains, teardown);
+    tcase_add_test(trains, train_is_left_to_a_wire_that_cuts);
+    suite_add_tcase(suite, trains);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);
     srunner_free(runner);
