@@ -120,5 +120,5 @@ int sockopt_set_port_range(struct socket *socket, const struct sockopt_row *row,
     if (low != 0 && high != 0 && low > high)
         return -EINVAL;
     sockopt_note_number(socket, (enum sockopt_number)row->where, value);
-    return 0;
+    return socket->tcp != NULL ? sockopt_set_stack(socket, STACK_IP_LOCAL_PORT_RANGE, value) : 0;
 }

@@ -90,9 +90,9 @@ sockopt_setter sockopt_set_nothing;
 
 /* sockopt_socket.c: SOL_SOCKET */
 sockopt_getter sockopt_get_type, sockopt_get_domain, sockopt_get_protocol, sockopt_get_accepting, sockopt_get_linger,
-    sockopt_get_peer_credentials, sockopt_get_peer_name, sockopt_get_cookie, sockopt_get_namespace_cookie, sockopt_get_memory,
+    sockopt_get_peer_credentials, sockopt_get_peer_name, sockopt_get_device, sockopt_get_cookie, sockopt_get_namespace_cookie, sockopt_get_memory,
     sockopt_get_cpu, sockopt_get_filter_lock, sockopt_get_timestamp, sockopt_get_timestamping, sockopt_get_pacing_rate, sockopt_get_transmit_time;
-sockopt_setter sockopt_set_linger, sockopt_set_device, sockopt_set_cpu, sockopt_set_buffer, sockopt_set_timestamp,
+sockopt_setter sockopt_set_linger, sockopt_set_device, sockopt_set_interface, sockopt_set_cpu, sockopt_set_buffer, sockopt_set_timestamp,
     sockopt_set_timestamping, sockopt_set_pacing_rate, sockopt_set_priority, sockopt_set_busy_poll, sockopt_set_filter,
     sockopt_set_filter_lock, sockopt_set_rehash, sockopt_set_reserved_memory, sockopt_set_device_memory;
 
@@ -105,7 +105,7 @@ sockopt_setter sockopt_set_tos, sockopt_set_ttl, sockopt_set_options, sockopt_se
 
 /* sockopt_datagram.c: IPPROTO_IP, IPPROTO_IPV6, IPPROTO_UDP of datagram sockets */
 sockopt_getter sockopt_get_device, sockopt_get_filter4, sockopt_get_filter6;
-sockopt_setter sockopt_set_byte, sockopt_set_hops, sockopt_set_filter4, sockopt_set_filter6, sockopt_set_checksum, sockopt_set_named_device;
+sockopt_setter sockopt_set_byte, sockopt_set_hops, sockopt_set_filter4, sockopt_set_filter6, sockopt_set_checksum;
 
 /* What a raw socket has from its protocol. */
 void sockopt_set_raw_defaults(struct socket *socket);

@@ -1,7 +1,8 @@
 /* sockopt_socket.c - the options at SOL_SOCKET that have a structure or a rule of their own. */
-#include "log.h"
 #include "datagram.h"
+#include "log.h"
 #include "sockopt_row.h"
+#include "stack/interface.h"
 
 #include <errno.h>
 #include <limits.h>
@@ -104,17 +105,55 @@ int sockopt_get_peer_name(const struct socket *socket, const struct sockopt_row 
     return sockopt_answer(request, reply, &peer, length);
 }
 
-/* SO_BINDTODEVICE: to none; a name that nothing has is ENODEV. */
+/* From now on only by this interface; 0: any. datagram_option.c tells the stack of datagram sockets. */
+static int bind_interface(struct socket *socket, int index)
+{
+    sockopt_note_number(socket, NUMBER_BIND_INTERFACE, index);
+    return socket->tcp != NULL ? sockopt_set_stack(socket, STACK_IP_BIND_INTERFACE, index) : 0;
+}
+
+/* SO_BINDTOIFINDEX: Linux takes any number, and tells later when there is none such. */
+int sockopt_set_interface(struct socket *socket, const struct sockopt_row *row, const struct protocol_message *request,
+                          int value, bool root)
+{
+    (void)row;
+    (void)request;
+    (void)root;
+    return bind_interface(socket, value);
+}
+
+/* SO_BINDTODEVICE: the name of an interface, "": any. */
 int sockopt_set_device(struct socket *socket, const struct sockopt_row *row, const struct protocol_message *request,
                        int value, bool root)
 {
+    struct stack_interface interface;
+    char name[IF_NAMESIZE] = "";
+
     (void)row;
     (void)value;
     (void)root;
-    if (request->option_length > 0 && request->option[0] != '\0')
-        return -ENODEV;
-    sockopt_note_number(socket, NUMBER_BIND_INTERFACE, 0);
-    return 0;
+    memcpy(name, request->option, request->option_length < sizeof name - 1 ? request->option_length : sizeof name - 1);
+    if (name[0] == '\0')
+        return bind_interface(socket, 0);
+    for (unsigned index = 1; stack_get_interface(index, &interface) == 0; index++) {
+        if (strcmp(interface.name, name) == 0)
+            return bind_interface(socket, (int)index);
+    }
+    return -ENODEV;
+}
+
+int sockopt_get_device(const struct socket *socket, const struct sockopt_row *row,
+                       const struct protocol_message *request, struct protocol_message *reply)
+{
+    unsigned index = (unsigned)sockopt_number(socket, NUMBER_BIND_INTERFACE);
+    struct stack_interface interface;
+
+    (void)row;
+    if (index == 0 || stack_get_interface(index, &interface) < 0)
+        return sockopt_answer(request, reply, "", 0);
+    if (request->option_length < IF_NAMESIZE)
+        return -EINVAL;
+    return sockopt_answer(request, reply, interface.name, strlen(interface.name) + 1);
 }
 
 int sockopt_get_cookie(const struct socket *socket, const struct sockopt_row *row,

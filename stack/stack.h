@@ -221,6 +221,10 @@ enum stack_tcp_option {
     STACK_TCP_NOTSENT_LOWAT,  /* bytes not sent that the send queue takes; 0: all */
     STACK_TCP_QUICKACK,       /* 0, 1: acknowledge each segment at once */
     STACK_TCP_LINGER2,        /* seconds in FIN-WAIT-2 after a close; negative: none */
+    STACK_IP_LOCAL_PORT_RANGE, /* the first port in the lower half, the last in the upper one; 0: the usual one */
+    STACK_IP_MINTTL,           /* 0 to 255: packets with a smaller TTL are dropped */
+    STACK_IPV6_MINHOPCOUNT,    /* 0 to 255: the same for the hop limit */
+    STACK_IP_BIND_INTERFACE,   /* index, 0: any */
     STACK_TCP_OPTION_COUNT
 };
 int stack_tcp_set_option(struct stack_tcp *tcp, enum stack_tcp_option option, int value);

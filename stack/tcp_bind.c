@@ -33,6 +33,11 @@ bool tcp_bind_is_ours(const ip_addr_t *address)
     return loop_is_local(ip_2_ip4(address)) || wire_netif_is_broadcast(ip_2_ip4(address));
 }
 
+unsigned tcp_bind_interface_of(const ip_addr_t *address)
+{
+    return ip_addr_isloopback(address) ? STACK_INTERFACE_LOOP : STACK_INTERFACE_WIRE;
+}
+
 ip_addr_t tcp_bind_any(const struct stack_tcp *tcp)
 {
     return tcp->options[STACK_IPV6_V6ONLY] ? *IP6_ADDR_ANY : sockaddr_any(tcp->family);
@@ -72,14 +77,23 @@ bool tcp_bind_conflicts(const struct stack_tcp *tcp, const ip_addr_t *address, u
     return false;
 }
 
-/* Return: a port that no socket uses, from a random start; 0 when there is none. */
-uint16_t tcp_bind_choose_port(void)
+static bool is_local_port(unsigned port)
 {
-    unsigned count = LOCAL_PORT_LAST - LOCAL_PORT_FIRST + 1;
+    return port >= LOCAL_PORT_FIRST && port <= LOCAL_PORT_LAST;
+}
+
+/* Return: a port that no socket uses, from a random start; 0 when there is none. */
+uint16_t tcp_bind_choose_port(const struct stack_tcp *tcp)
+{
+    unsigned range = (unsigned)tcp->options[STACK_IP_LOCAL_PORT_RANGE];
+    /* The socket's own range only narrows the usual one (Linux: inet_sk_get_local_port_range). */
+    unsigned first = is_local_port(range & 0xffff) ? range & 0xffff : LOCAL_PORT_FIRST;
+    unsigned last = is_local_port(range >> 16) ? range >> 16 : LOCAL_PORT_LAST;
+    unsigned count = last - first + 1;
     unsigned start = port_random() % count;
 
     for (unsigned i = 0; i < count; i++) {
-        uint16_t port = (uint16_t)(LOCAL_PORT_FIRST + (start + i) % count);
+        uint16_t port = (uint16_t)(first + (start + i) % count);
 
         if (port_is_free(port))
             return port;
@@ -168,7 +182,7 @@ int stack_tcp_bind(struct stack_tcp *tcp, const union stack_address *address)
     if (error < 0)
         return error;
     if (port == 0) {
-        port = tcp_bind_choose_port();
+        port = tcp_bind_choose_port(tcp);
         if (port == 0)
             return -EADDRINUSE;
     } else if (tcp_bind_conflicts(tcp, &local, port)) {

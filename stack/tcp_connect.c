@@ -1,6 +1,7 @@
 /* tcp_connect.c - beginning a connection. */
 #include <errno.h>
 
+#include "interface.h"
 #include "loop_netif.h"
 #include "port.h"
 #include "route.h"
@@ -71,6 +72,12 @@ static int choose_local6(const ip6_addr_t *peer, ip6_addr_t *local)
 /* Where does a connection to peer come from? Return: 0 and *local, or -errno. */
 static int tcp_connect_choose_local(const struct stack_tcp *tcp, const ip_addr_t *peer, ip_addr_t *local)
 {
+    unsigned interface = (unsigned)tcp->options[STACK_IP_BIND_INTERFACE];
+
+    if (interface > STACK_INTERFACE_COUNT)
+        return IP_IS_V6(peer) ? -ENETUNREACH : -ENODEV; /* as Linux */
+    if (interface != 0 && interface != tcp_bind_interface_of(peer))
+        return -ENETUNREACH; /* DIFFERS: Linux sends it out there, and nobody answers */
     *local = tcp->bound_address;
     if (sockaddr_is_any(local))
         ip_addr_set_any(IP_IS_V6(peer), local);
@@ -139,7 +146,7 @@ int stack_tcp_connect(struct stack_tcp *tcp, const union stack_address *address)
     error = tcp_connect_choose_local(tcp, &peer, &local);
     if (error < 0)
         return error;
-    port = tcp->bound ? tcp->local_port : tcp_bind_choose_port();
+    port = tcp->bound ? tcp->local_port : tcp_bind_choose_port(tcp);
     if (port == 0)
         return -EADDRNOTAVAIL;
     pcb = tcp_new_ip_type(IP_GET_TYPE(&peer));

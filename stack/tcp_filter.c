@@ -85,6 +85,25 @@ static void blank_mss_option(u8_t *options, u16_t size)
     }
 }
 
+/* Has the packet passed more routers than the socket puts up with (RFC 5082)? */
+static bool came_too_far(const struct stack_tcp *tcp)
+{
+    if (ip_current_is_v6())
+        return tcp->options[STACK_IPV6_MINHOPCOUNT] > IP6H_HOPLIM(ip6_current_header());
+    return tcp->options[STACK_IP_MINTTL] > IPH_TTL(ip4_current_header());
+}
+
+/* Does a listening socket that is bound to an interface not hear of this SYN? It is refused then, as if nobody listened. */
+static bool is_for_other_interface(const struct stack_tcp *tcp, const struct tcp_pcb *pcb, const struct tcp_hdr *header)
+{
+    unsigned bound = (unsigned)tcp->options[STACK_IP_BIND_INTERFACE];
+
+    if (bound == 0 || bound == tcp_bind_interface_of(ip_current_dest_addr()))
+        return false;
+    tcp_rst(pcb, 0, header->seqno + 1, ip_current_dest_addr(), ip_current_src_addr(), header->dest, header->src);
+    return true;
+}
+
 err_t tcp_filter_segment(struct tcp_pcb *pcb, struct tcp_hdr *header, u16_t option_size, bool split, struct pbuf *p)
 {
     struct stack_tcp *tcp = tcp_ext_arg_get(pcb, 0);
@@ -95,7 +114,7 @@ err_t tcp_filter_segment(struct tcp_pcb *pcb, struct tcp_hdr *header, u16_t opti
         return ERR_VAL; /* our blocks hold any header whole */
     if (option_size > 0 && (flags & TCP_SYN) == 0)
         blank_mss_option((u8_t *)(header + 1), option_size);
-    if (tcp != NULL && !tcp_sender_before_input(tcp, header, option_size, p->tot_len))
+    if (tcp != NULL && (came_too_far(tcp) || !tcp_sender_before_input(tcp, header, option_size, p->tot_len)))
         return ERR_VAL;
     if (pcb->state == ESTABLISHED || tcp == NULL)
         return ERR_OK;
@@ -105,6 +124,8 @@ err_t tcp_filter_segment(struct tcp_pcb *pcb, struct tcp_hdr *header, u16_t opti
     }
     if (pcb->state == TIME_WAIT && flags == TCP_SYN)
         return recycle_time_wait(pcb, header, p) ? ERR_ABRT : ERR_OK;
+    if (pcb->state == LISTEN && flags == TCP_SYN && is_for_other_interface(tcp, pcb, header))
+        return ERR_VAL;
     if (pcb->state == LISTEN && flags == TCP_SYN && tcp->incoming >= INCOMING_MAX)
         return ERR_MEM;
     if (pcb->state == LISTEN && flags == TCP_SYN)

@@ -99,7 +99,7 @@ int stack_tcp_listen(struct stack_tcp *tcp, stack_tcp_may_accept *may_accept)
     if (tcp->role != TCP_ROLE_NEW && tcp->role != TCP_ROLE_FAILED)
         return -EINVAL;
     if (!tcp->bound) {
-        uint16_t port = tcp_bind_choose_port();
+        uint16_t port = tcp_bind_choose_port(tcp);
 
         if (port == 0)
             return -EADDRINUSE;

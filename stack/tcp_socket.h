@@ -118,7 +118,9 @@ void tcp_socket_release(struct stack_tcp *tcp);
 /* tcp_bind.c: which ports are taken. */
 bool tcp_bind_conflicts(const struct stack_tcp *tcp, const ip_addr_t *address, uint16_t port);
 struct stack_tcp *tcp_bind_choose_listener(struct stack_tcp *found, uint32_t hash);
-uint16_t tcp_bind_choose_port(void);
+/* By which interface does a socket that is bound to one reach the address, or is reached by it? Our own are the wire's, as on Linux. */
+unsigned tcp_bind_interface_of(const ip_addr_t *address);
+uint16_t tcp_bind_choose_port(const struct stack_tcp *tcp);
 void tcp_bind_enter(struct stack_tcp *tcp, const ip_addr_t *address, uint16_t port);
 /* The unspecified address as a socket of this family and with these options means it. */
 ip_addr_t tcp_bind_any(const struct stack_tcp *tcp);

@@ -260,6 +260,83 @@ static void run_zerocopy(void)
     print_option(fd, &zerocopy, true);
 }
 
+/* A range of local ports of one's own narrows the system's. */
+static void run_port_range(void)
+{
+    static const struct {
+        unsigned first, last;
+    } ranges[] = {{40000, 40009}, {60990, 0}, {0, 32777}, {1000, 2000}};
+
+    for (size_t i = 0; i < sizeof ranges / sizeof ranges[0]; i++) {
+        int fd = oracle_socket(), port;
+        unsigned range = ranges[i].last << 16 | ranges[i].first;
+        unsigned first = ranges[i].first >= 32768 ? ranges[i].first : 32768;
+        unsigned last = ranges[i].last >= 32768 ? ranges[i].last : 60999;
+
+        CALL(setsockopt(fd, IPPROTO_IP, 51 /* IP_LOCAL_PORT_RANGE */, &range, sizeof range));
+        CALL(oracle_bind(fd, oracle_subject_address(0)));
+        port = oracle_local_port(fd);
+        oracle_say("%u to %u: within: %d", ranges[i].first, ranges[i].last, port >= (int)first && port <= (int)last);
+    }
+    for (int i = 0; i < 2; i++) {
+        unsigned port = oracle_family() == AF_INET6 ? 40021 : 40020, range = port << 16 | port;
+        int fd = oracle_socket();
+
+        CALL(setsockopt(fd, IPPROTO_IP, 51, &range, sizeof range));
+        CALL(oracle_bind(fd, oracle_subject_address(0)));
+    }
+}
+
+/* A socket that is bound to the loopback neither hears of the peer nor can reach it. */
+static void run_bind_to_interface(void)
+{
+    int listen_fd = oracle_socket(), index = 1, none = 99, fd, port;
+    char name[16] = "";
+    socklen_t length = sizeof name;
+
+    CALL(setsockopt(listen_fd, SOL_SOCKET, SO_BINDTODEVICE, "lo", 3));
+    CALL(oracle_bind(listen_fd, oracle_address("any", 0)));
+    CALL(listen(listen_fd, 5));
+    port = oracle_local_port(listen_fd);
+    CALL(getsockopt(listen_fd, SOL_SOCKET, SO_BINDTODEVICE, name, &length));
+    oracle_say("%s, length %u", name, (unsigned)length);
+    length = 4;
+    CALL(getsockopt(listen_fd, SOL_SOCKET, SO_BINDTODEVICE, name, &length));
+    peer_do("connect 0 @ %d", port);
+    fd = oracle_socket();
+    CALL(oracle_connect(fd, oracle_subject_address(port)));
+    fd = oracle_socket();
+    CALL(oracle_connect(fd, oracle_address("loopback", port)));
+    CALL_FD(accept(listen_fd, NULL, NULL));
+    CALL(setsockopt(listen_fd, SOL_SOCKET, SO_BINDTODEVICE, "", 0));
+    peer_do("connect 0 @ %d", port);
+    CALL_FD(accept(listen_fd, NULL, NULL));
+
+    fd = oracle_socket();
+    CALL(setsockopt(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &index, sizeof index));
+    CALL(oracle_connect(fd, oracle_address("loopback", oracle_refused_port())));
+    fd = oracle_socket();
+    CALL(setsockopt(fd, SOL_SOCKET, SO_BINDTOIFINDEX, &none, sizeof none));
+    CALL(oracle_connect(fd, oracle_peer_address(80)));
+    CALL(setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, "nonesuch0", 9));
+}
+
+/* What comes from too far is not heard. */
+static void run_minimum_ttl(void)
+{
+    static const struct option minimum = OPTION(IPPROTO_IP, IP_MINTTL, 255, true);
+    int fd = oracle_connect_peer(), low = 10;
+
+    CALL(setsockopt(fd, IPPROTO_IP, IP_MINTTL, &minimum.value, sizeof minimum.value));
+    print_option(fd, &minimum, true);
+    peer_do("send 0 5");
+    oracle_set_timeout(fd, SO_RCVTIMEO, 300);
+    oracle_recv(fd, 5, 0);
+    CALL(setsockopt(fd, IPPROTO_IP, IP_MINTTL, &low, sizeof low));
+    oracle_set_timeout(fd, SO_RCVTIMEO, 5000);
+    oracle_recv(fd, 5, 0); /* it is sent again */
+}
+
 /* A connection is there for accept() when its first data is. */
 static void run_defer_accept(void)
 {
@@ -401,6 +478,9 @@ const struct oracle_case oracle_cases[] = {
     {"structures", run_structures},
     {"zerocopy", run_zerocopy},
     {"buffers_bound", run_buffers_bound},
+    {"port_range", run_port_range},
+    {"bind_to_interface", run_bind_to_interface},
+    {"minimum_ttl_v4", run_minimum_ttl},
     {"defer_accept", run_defer_accept},
     {"defer_accept_expires", run_defer_accept_expires},
     {"defer_accept_close", run_defer_accept_close},
