@@ -87,7 +87,8 @@ static ssize_t receive_parts(int fd, struct msghdr *message, int flags, struct i
     ssize_t got;
 
     parts[0] = (struct iovec){&header, sizeof header};
-    memcpy(parts + 1, message->msg_iov, message->msg_iovlen * sizeof *message->msg_iov);
+    if (message->msg_iovlen > 0) /* else msg_iov may be NULL */
+        memcpy(parts + 1, message->msg_iov, message->msg_iovlen * sizeof *message->msg_iov);
     got = libc_recvmsg(fd, &plain, (flags & PAIR_FLAGS) | MSG_TRUNC);
     if (got <= 0) {
         int error = got < 0 ? datagram_pair_error(fd, errno) : receive_end(fd, flags);
@@ -203,7 +204,8 @@ static int receive_batch(int fd, struct mmsghdr *messages, unsigned count, int f
         const struct msghdr *message = &messages[i].msg_hdr;
 
         parts[i][0] = (struct iovec){&headers[i], sizeof headers[i]};
-        memcpy(parts[i] + 1, message->msg_iov, message->msg_iovlen * sizeof *message->msg_iov);
+        if (message->msg_iovlen > 0)
+            memcpy(parts[i] + 1, message->msg_iov, message->msg_iovlen * sizeof *message->msg_iov);
         batch[i].msg_hdr = (struct msghdr){.msg_iov = parts[i], .msg_iovlen = 1 + message->msg_iovlen};
     }
     got = libc_recvmmsg(fd, batch, count, (flags & (PAIR_FLAGS | MSG_WAITFORONE)) | MSG_TRUNC, timeout);

@@ -306,7 +306,8 @@ static ssize_t send_parts(int fd, struct protocol_datagram *header, struct iovec
     int error;
 
     parts[0] = (struct iovec){header, sizeof *header};
-    memcpy(parts + 1, iov, count * sizeof *iov);
+    if (count > 0) /* else iov may be NULL */
+        memcpy(parts + 1, iov, count * sizeof *iov);
     header->number = asks ? next_number() : 0;
     if (descriptor_kind(fd) == DESCRIPTOR_DATAGRAM_ERRORS) {
         error = datagram_take_error(fd);

@@ -269,8 +269,7 @@ ssize_t oracle_send_control(int fd, const union oracle_sockaddr *to, int level, 
     return sendmsg(fd, &message, 0);
 }
 
-/* Wait until all that the peer has sent is there: what it sends to another socket, by the same way, comes after it. */
-static void wait_for_marker(void)
+void oracle_wait_for_peer(void)
 {
     static bool opened;
 
@@ -293,7 +292,7 @@ void oracle_peer_sends(int fd, int count)
 {
     if (peer_ask("udp-send 0 %d %d", count, oracle_local_port(fd)) < 0)
         oracle_die("the peer cannot send");
-    wait_for_marker();
+    oracle_wait_for_peer();
 }
 
 char *oracle_pattern(size_t count)

@@ -33,6 +33,8 @@ long oracle_recvmsg(int fd, size_t size, size_t control_size, int flags);
 /* One sendmsg() of "abc" with one control message. to: NULL: none. */
 ssize_t oracle_send_control(int fd, const union oracle_sockaddr *to, int level, int type, const void *value,
                             size_t size);
+/* Wait until all that the peer has sent is there: what it sends to another socket, by the same way, comes after it. */
+void oracle_wait_for_peer(void);
 /* The peer sends one datagram of this many bytes from its socket 0, and it is there. Prints nothing. */
 void oracle_peer_sends(int fd, int count);
 /* count bytes of the pattern, beginning with an a; from malloc(). */

@@ -347,6 +347,7 @@ static void run_peer_refused(void)
     oracle_peer_udp(0);
     peer_do("udp-connect 0 @ %d", port);
     close(fd);
+    close(oracle_udp()); /* the service has seen the close when it answers this */
     peer_do("udp-send 0 3 0");
     peer_do("udp-error 0");
 }

@@ -304,6 +304,7 @@ static void run_overflow_counted(void)
     oracle_set(fd, SOL_SOCKET, SO_RXQ_OVFL, 1);
     oracle_set(fd, SOL_SOCKET, SO_RCVBUF, 4096);
     peer_do("udp-send 0 1000 @ %d 100", oracle_local_port(fd));
+    oracle_wait_for_peer();
     oracle_set_timeout(fd, SO_RCVTIMEO, 300);
     while (recv(fd, &(char){0}, 1, 0) > 0)
         continue;
