@@ -1,7 +1,7 @@
 #!/bin/bash
 # dig and drill against dnsmasq and unbound: clients on the stack and servers on the kernel, and the other way round.
 # time: 90
-# asan: both
+# asan: service
 # shellcheck source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 lib_begin
