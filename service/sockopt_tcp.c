@@ -53,12 +53,16 @@ int sockopt_get_info(const struct socket *socket, const struct sockopt_row *row,
                      struct protocol_message *reply)
 {
     struct tcp_info info = {.tcpi_state = TCP_CLOSE};
+    struct stack_tcp_more_info more = {0};
     unsigned char value[PROTOCOL_OPTION_MAX] = {0};
 
     (void)row;
     if (socket->tcp != NULL)
         stack_tcp_get_info(socket->tcp, &info);
+    if (socket->tcp != NULL)
+        stack_tcp_get_more_info(socket->tcp, &more);
     memcpy(value, &info, sizeof info);
+    memcpy(value + sizeof info, &more, sizeof more);
     return sockopt_answer(request, reply, value, TCP_INFO_BYTES);
 }
 

@@ -237,4 +237,16 @@ const char *stack_tcp_get_congestion(const struct stack_tcp *tcp);
 /* The true figures of the connection, in Linux's structure (the first fields up to tcpi_total_retrans; the rest is zero). */
 void stack_tcp_get_info(const struct stack_tcp *tcp, struct tcp_info *info);
 
+/* What Linux's own struct tcp_info (linux/tcp.h, 6.18) has behind the end of the C library's; names without tcpi_. */
+struct stack_tcp_more_info {
+    uint64_t pacing_rate, max_pacing_rate, bytes_acked, bytes_received;
+    uint32_t segs_out, segs_in, notsent_bytes, min_rtt, data_segs_in, data_segs_out;
+    uint64_t delivery_rate, busy_time, rwnd_limited, sndbuf_limited;
+    uint32_t delivered, delivered_ce;
+    uint64_t bytes_sent, bytes_retrans;
+    uint32_t dsack_dups, reord_seen, rcv_ooopack, snd_wnd, rcv_wnd, rehash;
+};
+_Static_assert(sizeof(struct tcp_info) == 104 && offsetof(struct stack_tcp_more_info, snd_wnd) == 228 - 104, "as Linux has it");
+void stack_tcp_get_more_info(const struct stack_tcp *tcp, struct stack_tcp_more_info *more);
+
 #endif

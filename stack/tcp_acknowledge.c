@@ -36,6 +36,7 @@ void tcp_acknowledge_start(struct stack_tcp *tcp)
 {
     tcp->acknowledger.quick = QUICK_SEGMENTS;
     tcp->acknowledger.answers = false;
+    tcp->acknowledger.bytes = 0;
 }
 
 void tcp_acknowledge_release(struct stack_tcp *tcp)
@@ -56,6 +57,7 @@ void tcp_acknowledge_data(struct stack_tcp *tcp, size_t size)
     struct acknowledger *acknowledger = &tcp->acknowledger;
     struct tcp_pcb *pcb = tcp->pcb;
 
+    acknowledger->bytes += size;
     if (size > pcb->mss || tcp->options[STACK_TCP_QUICKACK]) {
         tcp_ack_now(pcb);
     } else if (acknowledger->quick > 0 && !acknowledger->answers) {

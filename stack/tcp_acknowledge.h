@@ -8,6 +8,7 @@ struct acknowledger {
     bool wanted;               /* at the end of this batch of frames */
     struct stack_tcp *next;    /* that wants one, too */
     uint8_t quick;             /* segments that are still acknowledged at once */
+    uint64_t bytes;            /* received in order */
     bool answers;              /* data flows both ways: an acknowledgement can ride on ours */
 };
 

@@ -70,3 +70,31 @@ void stack_tcp_get_info(const struct stack_tcp *tcp, struct tcp_info *info)
     info->tcpi_reordering = sender->reordering_seen ? LWIP_MAX(3u, sender->reorderings) : 3;
     info->tcpi_rcv_space = TCP_WND_MAX(pcb);
 }
+
+void stack_tcp_get_more_info(const struct stack_tcp *tcp, struct stack_tcp_more_info *more)
+{
+    const struct tcp_sender *sender = &tcp->sender;
+    const struct tcp_pcb *pcb = tcp->pcb;
+
+    *more = (struct stack_tcp_more_info){
+        .pacing_rate = UINT64_MAX, /* there is no pacing */
+        .max_pacing_rate = UINT64_MAX,
+        .bytes_acked = sender->bytes_acked,
+        .bytes_received = tcp->acknowledger.bytes,
+        .segs_out = sender->segments_out,
+        .segs_in = sender->segments_in,
+        .min_rtt = sender->min_rtt_us != 0 ? sender->min_rtt_us : UINT32_MAX,
+        .data_segs_in = sender->data_segments_in,
+        .data_segs_out = sender->data_segments_out,
+        .delivered = sender->delivered,
+        .bytes_sent = sender->bytes_sent,
+        .bytes_retrans = sender->bytes_resent,
+        .dsack_dups = sender->dsacks,
+        .reord_seen = sender->reorderings,
+    };
+    if (pcb == NULL || pcb->state == LISTEN)
+        return;
+    more->notsent_bytes = (uint32_t)stack_tcp_send_unsent(tcp);
+    more->snd_wnd = pcb->snd_wnd;
+    more->rcv_wnd = pcb->rcv_wnd;
+}

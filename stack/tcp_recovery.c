@@ -359,14 +359,20 @@ static void go_open(struct tcp_sender *sender)
     sender->state = sender->board.sacked_count > 0 || sender->duplicates > 0 ? TCP_CA_Disorder : TCP_CA_Open;
 }
 
-/* Is it known by now that nothing had to be sent again? */
-static bool resent_in_vain(const struct stack_tcp *tcp, const struct sender_event *event)
+/* Does this acknowledgement answer what was sent before the first segment was sent again? Only one that moves says so: while
+ * something is missing, the peer echoes the timestamp of what came before the gap (RFC 7323 4.3). */
+static bool echo_is_older(const struct stack_tcp *tcp, const struct sender_event *event, const struct told *told)
 {
     const struct tcp_sender *sender = &tcp->sender;
 
-    return sender->can_undo &&
-           (sender->undo_resent == 0 || (sender->was_resent && event->has_echo &&
-                                         (int32_t)(event->echo_ms - sender->first_resent_ms) < 0));
+    return told->advanced && sender->was_resent && event->has_echo &&
+           (int32_t)(event->echo_ms - sender->first_resent_ms) < 0;
+}
+
+/* Is it known by now that nothing had to be sent again? */
+static bool resent_in_vain(const struct stack_tcp *tcp, const struct sender_event *event, const struct told *told)
+{
+    return tcp->sender.can_undo && (tcp->sender.undo_resent == 0 || echo_is_older(tcp, event, told));
 }
 
 static void undo(struct stack_tcp *tcp)
@@ -407,7 +413,7 @@ static void on_ack_in_loss(struct stack_tcp *tcp, const struct sender_event *eve
             sender->frto = false;
         }
     }
-    if (resent_in_vain(tcp, event)) {
+    if (told->advanced && resent_in_vain(tcp, event, told)) {
         undo(tcp);
         return;
     }
@@ -417,17 +423,19 @@ static void on_ack_in_loss(struct stack_tcp *tcp, const struct sender_event *eve
     }
 }
 
-static void on_ack_in_recovery(struct stack_tcp *tcp, const struct sender_event *event)
+static void on_ack_in_recovery(struct stack_tcp *tcp, const struct sender_event *event, const struct told *told)
 {
     struct tcp_sender *sender = &tcp->sender;
 
     if (TCP_SEQ_LT(tcp->pcb->lastack, sender->high)) {
-        if (sender->state == TCP_CA_Recovery && resent_in_vain(tcp, event))
+        /* The first gap was filled by what was only late; not as long as the fate of others is open. */
+        if (sender->state == TCP_CA_Recovery && sender->can_undo && sender->board.resent_count == 0 &&
+            echo_is_older(tcp, event, told))
             undo(tcp);
         return;
     }
     sender->duplicates = 0;
-    if (resent_in_vain(tcp, event)) {
+    if (resent_in_vain(tcp, event, told)) {
         undo(tcp);
         return;
     }
@@ -529,7 +537,7 @@ void tcp_recovery_on_ack(struct stack_tcp *tcp, const struct sender_event *event
     if (before == TCP_CA_Loss)
         on_ack_in_loss(tcp, event, &told);
     else if (before >= TCP_CA_CWR)
-        on_ack_in_recovery(tcp, event);
+        on_ack_in_recovery(tcp, event, &told);
     else if (told.duplicate_report && sender->can_undo && sender->undo_resent == 0)
         undo(tcp);
     if (sender->state < TCP_CA_CWR)

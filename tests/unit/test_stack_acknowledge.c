@@ -227,6 +227,33 @@ START_TEST(rfc7323_segments_carry_timestamps_and_are_shorter)
 }
 END_TEST
 
+START_TEST(tcp_info_counts_what_was_sent_and_came)
+{
+    struct stack_tcp_more_info more;
+
+    stack_tcp_set_option(told.tcp, STACK_TCP_NODELAY, 1);
+    send_bytes(told.tcp, data, 5000);
+    stack_turn();
+    wire_drop_all();
+    stack_advance(100);
+    peer.expected += 1448;
+    send_stamped(first, 700, peer_ms + 100, now_ms() - 100, TH_ACK);
+    stack_tcp_get_more_info(told.tcp, &more);
+    ck_assert_uint_eq(more.bytes_sent, 5000);
+    ck_assert_uint_eq(more.bytes_acked, 1448);
+    ck_assert_uint_eq(more.bytes_received, 700);
+    ck_assert_uint_eq(more.delivered, 1);
+    ck_assert_uint_eq(more.data_segs_out, 4);
+    ck_assert_uint_eq(more.data_segs_in, 1);
+    ck_assert_uint_eq(more.min_rtt, 100000);
+    stack_advance(1000);
+    stack_tcp_get_more_info(told.tcp, &more);
+    ck_assert_uint_gt(more.bytes_retrans, 0);
+    ck_assert_uint_eq(more.bytes_retrans, more.bytes_sent - 5000);
+    stack_tcp_receive_consume(told.tcp, 700);
+}
+END_TEST
+
 START_TEST(rfc7323_old_segments_are_dropped)
 {
     send_stamped(first, 100, peer_ms + 100, 0, TH_ACK);
@@ -302,6 +329,35 @@ START_TEST(rfc3522_an_echo_from_before_undoes_a_time_out)
 }
 END_TEST
 
+/* RFC 7323 4.3: what is acknowledged while something is missing echoes what came before the gap, and says nothing. */
+START_TEST(rfc3522_an_echo_from_before_a_gap_undoes_nothing)
+{
+    uint32_t block[2], before_ms;
+    struct segment segment = {.source_port = 80, .port = peer.stack_port, .sequence = first, .flags = TH_ACK,
+                              .window = 0xffff, .option_size = 24};
+
+    send_bytes(told.tcp, data, 60000);
+    stack_turn();
+    before_ms = now_ms();
+    wire_drop_all();
+    stack_advance(100);
+    segment.acknowledgement = peer.expected;
+    memcpy(segment.options, "\x01\x01\x08\x0a", 4);
+    memcpy(segment.options + 4, (uint32_t[]){htonl(peer_ms), htonl(before_ms - 1)}, 8);
+    memcpy(segment.options + 12, "\x01\x01\x05\x0a", 4);
+    for (unsigned i = 2; i <= 10; i++) {
+        block[0] = htonl(peer.expected + 1448);
+        block[1] = htonl(peer.expected + i * 1448);
+        memcpy(segment.options + 16, block, 8);
+        peer_send(&segment);
+        stack_advance(10);
+    }
+    ck_assert_uint_eq(info_now().tcpi_ca_state, TCP_CA_Recovery);
+    ck_assert_uint_eq(info_now().tcpi_snd_ssthresh, 7);
+    ck_assert_uint_le(info_now().tcpi_snd_cwnd, 8);
+}
+END_TEST
+
 START_TEST(rfc2883_a_report_fits_beside_a_timestamp)
 {
     uint32_t blocks[4][2];
@@ -337,11 +393,13 @@ int main(void)
     suite_add_tcase(suite, plain);
     tcase_add_checked_fixture(stamped, setup_stamped, stack_teardown);
     tcase_add_test(stamped, rfc7323_segments_carry_timestamps_and_are_shorter);
+    tcase_add_test(stamped, tcp_info_counts_what_was_sent_and_came);
     tcase_add_test(stamped, rfc7323_old_segments_are_dropped);
     tcase_add_test(stamped, rfc7323_a_timestamp_outdates_in_24_days);
     tcase_add_test(stamped, rfc7323_a_reset_needs_no_timestamp_of_today);
     tcase_add_test(stamped, rfc7323_a_resent_segment_is_measured_by_its_echo);
     tcase_add_test(stamped, rfc3522_an_echo_from_before_undoes_a_time_out);
+    tcase_add_test(stamped, rfc3522_an_echo_from_before_a_gap_undoes_nothing);
     tcase_add_test(stamped, rfc2883_a_report_fits_beside_a_timestamp);
     suite_add_tcase(suite, stamped);
     runner = srunner_create(suite);

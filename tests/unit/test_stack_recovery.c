@@ -773,7 +773,7 @@ START_TEST(random_losses_lose_nothing)
 {
     srand(7);
     for (int loss = 0; loss <= 10; loss++) {
-        const unsigned count = 700;
+        const unsigned count = 300;
 
         memset(&receiver, 0, sizeof receiver);
         send_segments(count);
