@@ -28,28 +28,30 @@ enum stack_datagram_kind {
 /* What goes with the bytes of one datagram. */
 struct stack_datagram_info {
     union stack_address peer;  /* received: from whom. To send: to whom; AF_UNSPEC: to the connected peer */
-    union stack_address local; /* received: the address it was sent to, and our port. To send: from where; AF_UNSPEC: chosen */
+    union stack_address local; /* received: where it was sent to. To send: from where; AF_UNSPEC: chosen */
     unsigned interface;        /* index; received: where it came in. To send: 0: by the route */
     int ttl, tos;              /* TTL or hop limit, TOS or traffic class; to send: -1: the socket's */
     uint16_t segment;          /* bytes of each datagram but the last in a train (UDP_SEGMENT, UDP_GRO); 0: no train */
     uint64_t received_ns;      /* received: CLOCK_REALTIME */
 };
 
-/* An error about a datagram that this socket sent: an ICMP message, or (ee_origin LOCAL) EMSGSIZE that the call returned as well. The
- * socket is told as Linux does: of all errors with STACK_DATAGRAM_RECEIVE_ERRORS; without it, when it is connected, of final ones. */
+/* An error about a datagram that this socket sent: an ICMP message, or (ee_origin LOCAL) EMSGSIZE that the call returned
+ * as well. The socket is told as Linux does: of all errors with STACK_DATAGRAM_RECEIVE_ERRORS; without it, when it is
+ * connected, of final ones. */
 struct stack_datagram_error {
     struct sock_extended_err extended; /* as recvmsg(2) with MSG_ERRQUEUE gives it; ee_errno is the error */
     union stack_address offender;      /* who said so */
     union stack_address destination;   /* where the datagram was to go */
     const void *payload;               /* as much of it as came back */
     size_t length;
-    bool hard;                         /* sets SO_ERROR: the next call fails with it. Otherwise it is for MSG_ERRQUEUE alone */
+    bool hard;                         /* sets SO_ERROR: the next call fails with it. Else for MSG_ERRQUEUE alone */
 };
 
 struct stack_datagram_events {
-    /* A datagram came. The bytes are the stack's, for the time of the call: copy them on or lose them. Return: false: there was no
-     * room, count it as dropped. */
-    bool (*received)(void *owner, const struct stack_datagram_info *info, const struct iovec *iov, int count, size_t length);
+    /* A datagram came. The bytes are the stack's, for the time of the call: copy them on or lose them. Return: false:
+     * there was no room, count it as dropped. */
+    bool (*received)(void *owner, const struct stack_datagram_info *info, const struct iovec *iov, int count,
+                     size_t length);
     void (*failed)(void *owner, const struct stack_datagram_error *error);
 };
 
@@ -58,15 +60,16 @@ struct stack_datagram *stack_datagram_open(enum stack_datagram_kind kind, int fa
                                            const struct stack_datagram_events *events, void *owner);
 void stack_datagram_close(struct stack_datagram *datagram);
 
-/* bind(2), with Linux's rules for reuse; port 0 chooses one at once. Return: 0, -EADDRINUSE, -EADDRNOTAVAIL, -EINVAL, -EAFNOSUPPORT, -ENODEV. */
+/* bind(2), with Linux's rules for reuse; port 0 chooses one at once.
+ * Return: 0, -EADDRINUSE, -EADDRNOTAVAIL, -EINVAL, -EAFNOSUPPORT, -ENODEV. */
 int stack_datagram_bind(struct stack_datagram *datagram, const union stack_address *address);
 
-/* connect(2): from now on only this peer is heard, and sent to by default; AF_UNSPEC dissolves it. Binds to a port by itself.
+/* connect(2): from now on only this peer is heard, and sent to by default; AF_UNSPEC dissolves it. Binds by itself.
  * Return: 0, -ENETUNREACH, -EACCES (broadcast without SO_BROADCAST), -EAGAIN (no port), -EINVAL, -EAFNOSUPPORT. */
 int stack_datagram_connect(struct stack_datagram *datagram, const union stack_address *peer);
 
-/* Send one datagram (or a train) in at most STACK_DATAGRAM_IOV pieces; the memory is the caller's again afterwards. info may be NULL: to
- * the connected peer. Binds to a port by itself.
+/* Send one datagram (or a train) in at most STACK_DATAGRAM_IOV pieces; the memory is the caller's again afterwards. info
+ * may be NULL: to the connected peer. Binds to a port by itself.
  * Return: 0 or -errno as sendto(2) gives it: -EDESTADDRREQ, -EMSGSIZE, -ENETUNREACH, -EACCES, -EINVAL, -ENOBUFS, ... */
 #define STACK_DATAGRAM_IOV 64
 int stack_datagram_send(struct stack_datagram *datagram, const struct stack_datagram_info *info, const struct iovec *iov,
@@ -118,7 +121,14 @@ void stack_datagram_set_filter(struct stack_datagram *datagram, const uint32_t f
  * interface: index, 0: by the route. source: NULL: any; else only what it sends (include), or all but that (exclude).
  * Return: 0, -EADDRINUSE (a member already), -EADDRNOTAVAIL (not a member), -EINVAL (not a group), -ENODEV, -ENOBUFS.
  */
-enum stack_membership { STACK_JOIN, STACK_LEAVE, STACK_JOIN_SOURCE, STACK_LEAVE_SOURCE, STACK_BLOCK_SOURCE, STACK_UNBLOCK_SOURCE };
+enum stack_membership {
+    STACK_JOIN,
+    STACK_LEAVE,
+    STACK_JOIN_SOURCE,
+    STACK_LEAVE_SOURCE,
+    STACK_BLOCK_SOURCE,
+    STACK_UNBLOCK_SOURCE
+};
 int stack_datagram_membership(struct stack_datagram *datagram, enum stack_membership what, unsigned interface,
                               const union stack_address *group, const union stack_address *source);
 

@@ -7,9 +7,10 @@
 #include <errno.h>
 #include <string.h>
 
-#include "datagram_socket.h"
+#include "datagram_packet.h"
 
-/* A link-local address means nothing without its interface, and ties the socket to it, as on Linux. Return: 0, -EINVAL. */
+/* A link-local address means nothing without its interface, and ties the socket to it, as on Linux.
+ * Return: 0, -EINVAL. */
 static int tie_to_interface(struct stack_datagram *datagram, ip_addr_t *ip)
 {
     int *interface = &datagram->options[STACK_DATAGRAM_BIND_INTERFACE];

@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "datagram_socket.h"
+#include "datagram_packet.h"
 #include "path_mtu.h"
 
 #define ICMP_SIZE 8
@@ -265,7 +265,8 @@ void datagram_error_input(struct pbuf *p, size_t offset, struct netif *input)
         return;
     message.type = flat[0];
     message.code = flat[1];
-    if (!(ip_current_is_v6() ? classify6(&message) : classify4(&message)) || !datagram_error_checksum_is_good(p, offset, input))
+    if (!(ip_current_is_v6() ? classify6(&message) : classify4(&message)) ||
+        !datagram_error_checksum_is_good(p, offset, input))
         return;
     if (ip_current_is_v6())
         message.info = (uint32_t)read_16(flat + 4) << 16 | read_16(flat + 6);

@@ -42,7 +42,9 @@ static struct group *groups;
 
 static struct netif *netif_of(unsigned interface)
 {
-    return interface == STACK_INTERFACE_LOOP ? loop_netif() : interface == STACK_INTERFACE_WIRE ? wire_netif_get() : NULL;
+    if (interface == STACK_INTERFACE_LOOP)
+        return loop_netif();
+    return interface == STACK_INTERFACE_WIRE ? wire_netif_get() : NULL;
 }
 
 /* Is it a group that every host is a member of? */

@@ -7,12 +7,13 @@
  * identification and DF are Linux's.
  *
  * The checksum is left to the wire when it can (gather.c), when the packet leaves in one piece; on the loopback there is
- * none. A train of datagrams may be left whole to it as well. A packet to a group or a broadcast address is heard on this host, too, as if it had come in by the wire.
+ * none. A train of datagrams may be left whole to it as well. A packet to a group or a broadcast address is heard on this
+ * host, too, as if it had come in by the wire.
  */
 #include <errno.h>
 #include <string.h>
 
-#include "datagram_socket.h"
+#include "datagram_packet.h"
 #include "gather.h"
 #include "interface.h"
 #include "loop_netif.h"

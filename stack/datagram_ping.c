@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "datagram_socket.h"
+#include "datagram_packet.h"
 
 #define ECHO_SIZE 8 /* type, code, checksum, identifier, sequence number */
 

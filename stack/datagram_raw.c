@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "datagram_socket.h"
+#include "datagram_packet.h"
 
 void stack_datagram_set_filter(struct stack_datagram *datagram, const uint32_t filter[8])
 {

@@ -15,7 +15,7 @@
 #include "lwip/priv/raw_priv.h"
 
 #include "block.h"
-#include "datagram_socket.h"
+#include "datagram_packet.h"
 #include "interface.h"
 #include "router_advert.h"
 
@@ -122,7 +122,8 @@ static bool udp_is_sound(struct pbuf *p, size_t offset, struct udp_hdr *header, 
             good = !ip_current_is_v6(); /* RFC 768: none was computed; RFC 8200 8.1: there must be one */
         } else {
             pbuf_remove_header(p, offset);
-            good = ip_chksum_pseudo(p, IP_PROTO_UDP, (u16_t)claimed, ip_current_src_addr(), ip_current_dest_addr()) == 0;
+            good = ip_chksum_pseudo(p, IP_PROTO_UDP, (u16_t)claimed, ip_current_src_addr(),
+                                    ip_current_dest_addr()) == 0;
             pbuf_add_header_force(p, offset);
         }
     }

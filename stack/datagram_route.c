@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "datagram_socket.h"
+#include "datagram_packet.h"
 #include "interface.h"
 #include "loop_netif.h"
 #include "path_mtu.h"

@@ -2,7 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "datagram_socket.h"
+#include "datagram_packet.h"
 #include "interface.h"
 #include "wire_netif.h"
 

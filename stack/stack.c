@@ -7,7 +7,7 @@
 #include "address.h"
 #include "address_conflict.h"
 #include "block.h"
-#include "datagram_socket.h"
+#include "datagram_packet.h"
 #include "dhcp6_client.h"
 #include "dhcp_client.h"
 #include "gather.h"
