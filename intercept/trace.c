@@ -64,10 +64,22 @@ static void put_hexadecimal(struct line *line, uint64_t value)
     put_number(line, value, 16);
 }
 
+/* All eight numbers: shorter ways to write an IPv6 address are for people who have the time. */
+static void put_address6(struct line *line, const struct sockaddr_in6 *in6)
+{
+    put_char(line, '[');
+    for (int i = 0; i < 8; i++) {
+        put_number(line, ntohs(in6->sin6_addr.s6_addr16[i]), 16);
+        put_string(line, i < 7 ? ":" : "]:");
+    }
+    put_number(line, ntohs(in6->sin6_port), 10);
+}
+
 static void put_address(struct line *line, const struct sockaddr *address, socklen_t length)
 {
     struct protocol_address copy;
     struct sockaddr_in in;
+    struct sockaddr_in6 in6;
     const uint8_t *bytes = (const uint8_t *)&in.sin_addr;
 
     if (address == NULL || address_copy_in(&copy, address, length) < 0 || copy.length < sizeof in) {
@@ -75,6 +87,11 @@ static void put_address(struct line *line, const struct sockaddr *address, sockl
         return;
     }
     memcpy(&in, copy.bytes, sizeof in);
+    if (in.sin_family == AF_INET6 && copy.length >= sizeof in6) {
+        memcpy(&in6, copy.bytes, sizeof in6);
+        put_address6(line, &in6);
+        return;
+    }
     if (in.sin_family != AF_INET) {
         put_string(line, "{family ");
         put_number(line, in.sin_family, 10);
