@@ -8,9 +8,11 @@
 #include "icmp_error.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 
 #include "path_mtu.h"
+#include "route6.h"
 #include "tcp_socket.h"
 #include "wire_netif.h"
 
@@ -166,6 +168,21 @@ static bool is_good_too_big6(const uint8_t *icmp, size_t length)
            find_quoted(&source, &destination, quoted + IP6_HLEN) != NULL;
 }
 
+/* A redirect is to be believed from the router that packets to its destination go to, and from nobody else (RFC 4861 8.1). */
+static bool is_good_redirect(const uint8_t *packet, size_t length)
+{
+    ip6_addr_t source = {0}, destination = {0};
+    const ip6_addr_t *router;
+
+    if (length < sizeof(struct redirect_header))
+        return false;
+    memcpy(source.addr, packet + 8, sizeof source.addr);
+    memcpy(destination.addr, packet + IP6_HLEN + offsetof(struct redirect_header, destination_address),
+           sizeof destination.addr);
+    router = route6_next_hop(&destination);
+    return router != NULL && ip6_addr_zoneless_eq(router, &source);
+}
+
 bool icmp_error_input6(const uint8_t *packet, size_t size)
 {
     const uint8_t *icmp = packet + IP6_HLEN, *quoted = icmp + ICMP_SIZE;
@@ -175,6 +192,8 @@ bool icmp_error_input6(const uint8_t *packet, size_t size)
 
     if (length < ICMP_SIZE || size < IP6_HLEN + length)
         return false;
+    if (icmp[0] == ICMP6_TYPE_RD)
+        return is_good_redirect(packet, length);
     error = error_of6(icmp[0], icmp[1]);
     if (error == 0 && icmp[0] != ICMP6_TYPE_PTB)
         return true;

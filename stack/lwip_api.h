@@ -31,6 +31,7 @@
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/prot/etharp.h"
 #include "lwip/prot/icmp6.h"
+#include "lwip/prot/nd6.h"
 #include "lwip/prot/tcp.h"
 #include "lwip/raw.h"
 #include "lwip/stats.h"

@@ -77,7 +77,7 @@ err_t wire_netif6_output(struct netif *to, struct pbuf *p, const ip6_addr_t *des
 
     if (ip6_addr_ismulticast(destination) || is_resolved(destination, to->hints))
         return ethip6_output(to, p, destination);
-    if (route6_is_own(destination)) /* our link-local address, whose zone led lwIP here */
+    if (loop_is_local6(destination)) /* a zone led lwIP here: that of our own link-local address, or of the source */
         return loop_output(to, p, NULL);
     tick_catch_up();
     copy = pbuf_clone(PBUF_LINK, PBUF_RAM, p);

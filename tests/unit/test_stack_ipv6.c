@@ -293,6 +293,42 @@ START_TEST(far_addresses_go_by_the_gateway)
 }
 END_TEST
 
+/* A redirect: to destination by way of target, by who is a link-local router or not. */
+static void send_redirect(const char *source, const char *destination, const char *target)
+{
+    uint8_t message[48] = {[0] = 137, [40] = 2, [41] = 1, [42] = 2, [47] = 9};
+
+    inet_pton(AF_INET6, target, message + 8);
+    inet_pton(AF_INET6, destination, message + 24);
+    *(uint16_t *)(void *)(message + 2) =
+        htons(packet_checksum(source, STACK_IP6, IPPROTO_ICMPV6, message, sizeof message));
+    packet_send(&(struct packet){.source = source, .destination = STACK_IP6, .protocol = IPPROTO_ICMPV6, .ttl = 255,
+                                 .data = message, .size = sizeof message});
+    stack_turn();
+}
+
+START_TEST(redirects_of_strangers_are_not_followed)
+{
+    struct told told = {.tcp = stack_tcp_open(AF_INET6, &told_events, &told)};
+    union stack_address peer = address_of("2001:db8::1", 80);
+    const struct frame *frame;
+
+    ck_assert_int_eq(stack_tcp_connect(told.tcp, &peer), 0);
+    stack_turn();
+    peer_advertise6("fd00:1::fe");
+    frame = wire_take(); /* the question */
+    frame = wire_take();
+    ck_assert_ptr_nonnull(frame);
+    ck_assert_uint_eq(frame->bytes[5], 1); /* the gateway's Ethernet address is the peer's */
+    send_redirect(PEER_LINK_LOCAL, "2001:db8::1", "fe80::9");
+    stack_advance(1100);
+    frame = wire_take();
+    ck_assert_ptr_nonnull(frame);
+    ck_assert_uint_eq(frame->bytes[5], 1);
+    stack_tcp_close(told.tcp);
+}
+END_TEST
+
 START_TEST(link_local_peer_is_reached_in_its_scope)
 {
     struct told told = {.tcp = stack_tcp_open(AF_INET6, &told_events, &told)};
@@ -550,6 +586,7 @@ int main(void)
     tcase_add_test(plain, packets_wait_for_the_neighbour_and_then_go);
     tcase_add_test(plain, neighbour_that_does_not_answer_is_unreachable);
     tcase_add_test(plain, far_addresses_go_by_the_gateway);
+    tcase_add_test(plain, redirects_of_strangers_are_not_followed);
     tcase_add_test(plain, link_local_peer_is_reached_in_its_scope);
     tcase_add_test(plain, own_addresses_stay_inside);
     tcase_add_test(plain, addresses_of_our_own_do_not_come_from_outside);
