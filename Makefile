@@ -20,7 +20,7 @@ STACK     = $(addprefix stack/, address.c address_conflict.c block.c datagram_bi
               fragment.c gather.c icmp_error.c impairment.c interface.c isn.c learned.c loop_netif.c path_mtu.c \
               port.c receive_block.c route.c route6.c router_advert.c sockaddr.c source6.c stack.c \
               tcp_acknowledge.c tcp_bind.c tcp_clock.c tcp_congestion.c tcp_connect.c tcp_filter.c \
-              tcp_info.c tcp_listen.c tcp_option.c tcp_path_mtu.c tcp_receive.c \
+              tcp_info.c tcp_listen.c tcp_option.c tcp_path_mtu.c tcp_rack.c tcp_receive.c \
               tcp_recovery.c tcp_scoreboard.c tcp_send.c tcp_sender.c tcp_socket.c tcp_time_wait.c tcp_timer.c \
               tcp_window.c tick.c wire_impair.c wire_netif.c wire_netif6.c wire_split.c wire_tap.c)
 SERVICE   = $(addprefix service/, address.c capture.c client.c connect.c control_path.c control_socket.c datagram.c \

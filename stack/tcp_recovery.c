@@ -27,6 +27,7 @@
  * are what they were before.
  */
 #include "port.h"
+#include "tcp_rack.h"
 #include "tcp_socket.h"
 
 #define RTO_INITIAL_US 1000000u
@@ -36,22 +37,6 @@
 #define PROBE_SLACK_US 2000u     /* Linux: TCP_TIMEOUT_MIN_US */
 #define PEER_DELAY_US 200000u    /* RFC 8985 7.2: the peer may hold the acknowledgement of a single segment */
 #define MIN_RTT_WINDOW_US 300000000u /* Linux: tcp_min_rtt_wlen */
-#define DUPLICATES_MAX 3
-#define REORDER_STEPS_MAX 255
-#define REORDER_PERSIST 16       /* RFC 8985 6.2, step 4 */
-
-/* What one acknowledgement told. */
-struct told {
-    bool advanced;           /* the acknowledgement number moved */
-    bool sacked;             /* something was SACKed that was not */
-    bool duplicate_report;   /* DSACK */
-    bool original_delivered; /* a segment was delivered that was sent once, before the recovery began */
-    bool new_loss;
-    uint32_t delivered;      /* bytes */
-    uint64_t first_sent_us;  /* of the segments that were acknowledged and sent once; 0: none */
-    uint64_t last_sent_us;
-    uint64_t reorder_due_us; /* when the segments that are late will be lost; 0: none is */
-};
 
 /* ---- Time ---- */
 
@@ -130,185 +115,6 @@ uint32_t tcp_recovery_pipe(const struct stack_tcp *tcp)
     return pipe > left ? pipe - left : 0;
 }
 
-/* ---- What was delivered ---- */
-
-/* RFC 8985 6.2 step 2: is this the delivered segment that was sent last? */
-static void rack_update(struct stack_tcp *tcp, const struct sender_event *event, const struct sent_segment *sent)
-{
-    struct tcp_sender *sender = &tcp->sender;
-    uint32_t rtt_us = (uint32_t)LWIP_MIN(port_now_us - sent->sent_us, UINT32_MAX);
-
-    if ((sent->flags & SENT_EVER_RESENT) != 0) {
-        if (rtt_us < sender->min_rtt_us)
-            return; /* that was the first copy */
-        if (event->has_echo && (int32_t)(event->echo_ms - (uint32_t)(sent->sent_us / 1000)) < 0)
-            return;
-    }
-    sender->rack_rtt_us = rtt_us;
-    if (!sender->rack_valid || sent->sent_us > sender->rack_sent_us ||
-        (sent->sent_us == sender->rack_sent_us && TCP_SEQ_GT(sent->end, sender->rack_end))) {
-        sender->rack_sent_us = sent->sent_us;
-        sender->rack_end = sent->end;
-        sender->rack_valid = true;
-    }
-}
-
-/* The peer has a segment, and we learn that now. */
-static void note_delivered(struct stack_tcp *tcp, const struct sender_event *event, const struct sent_segment *sent,
-                           struct told *told, bool acknowledged)
-{
-    struct tcp_sender *sender = &tcp->sender;
-
-    told->delivered += sent->end - sent->sequence;
-    sender->delivered++;
-    if ((sent->flags & SENT_EVER_RESENT) == 0) {
-        if (acknowledged && told->first_sent_us == 0)
-            told->first_sent_us = sent->sent_us;
-        if (sent->sent_us > told->last_sent_us)
-            told->last_sent_us = sent->sent_us;
-        if (TCP_SEQ_LEQ(sent->end, sender->high))
-            told->original_delivered = true;
-        if (sender->highest_valid && TCP_SEQ_LT(sent->end, sender->highest_sacked)) {
-            sender->reordering_seen = true;
-            sender->reorderings++;
-        }
-    }
-    if (!sender->highest_valid || TCP_SEQ_GT(sent->end, sender->highest_sacked)) {
-        sender->highest_sacked = sent->end;
-        sender->highest_valid = true;
-    }
-    rack_update(tcp, event, sent);
-}
-
-/* A report of a segment that came twice: RFC 2883. */
-static void note_duplicate(struct stack_tcp *tcp, uint32_t right, struct told *told)
-{
-    struct tcp_sender *sender = &tcp->sender;
-
-    told->duplicate_report = true;
-    sender->dsacks++;
-    if (sender->can_undo && sender->undo_resent > 0 && TCP_SEQ_GT(right, sender->undo_from))
-        sender->undo_resent--;
-    /* RFC 8985 6.2 step 4: wait longer, once a round trip */
-    if (!sender->dsack_round_valid || TCP_SEQ_GEQ(tcp->pcb->lastack, sender->dsack_round)) {
-        sender->dsack_round = tcp->pcb->snd_nxt;
-        sender->dsack_round_valid = true;
-        sender->reorder_persist = REORDER_PERSIST;
-        if (sender->reorder_steps < REORDER_STEPS_MAX)
-            sender->reorder_steps++;
-    }
-}
-
-/* Is the first block a report of a duplicate? RFC 2883 4. */
-static bool is_duplicate_report(const struct sender_event *event)
-{
-    return TCP_SEQ_LEQ(event->blocks[0].right, event->acknowledgement) ||
-           (event->block_count > 1 && TCP_SEQ_GEQ(event->blocks[0].left, event->blocks[1].left) &&
-            TCP_SEQ_LEQ(event->blocks[0].right, event->blocks[1].right));
-}
-
-static void process_blocks(struct stack_tcp *tcp, const struct sender_event *event, struct told *told)
-{
-    struct scoreboard *board = &tcp->sender.board;
-
-    for (int i = 0; i < event->block_count; i++) {
-        uint32_t left = event->blocks[i].left, right = event->blocks[i].right;
-
-        if (!TCP_SEQ_LT(left, right) || TCP_SEQ_GT(right, tcp->pcb->snd_nxt))
-            continue;
-        if (i == 0 && is_duplicate_report(event)) {
-            note_duplicate(tcp, right, told);
-            continue;
-        }
-        if (TCP_SEQ_LEQ(right, tcp->pcb->lastack))
-            continue;
-        for (uint32_t index = scoreboard_find(board, left); index < board->count; index++) {
-            struct sent_segment *sent = scoreboard_at(board, index);
-
-            if (TCP_SEQ_GT(sent->end, right))
-                break;
-            if ((sent->flags & SENT_SACKED) != 0 || TCP_SEQ_LT(sent->sequence, left))
-                continue;
-            note_delivered(tcp, event, sent, told, false);
-            scoreboard_mark(board, sent, SENT_SACKED, SENT_LOST | SENT_RESENT);
-            told->sacked = true;
-        }
-    }
-}
-
-/* ---- What is lost ---- */
-
-static void mark_lost(struct stack_tcp *tcp, struct sent_segment *sent, struct told *told)
-{
-    struct tcp_sender *sender = &tcp->sender;
-
-    scoreboard_mark(&sender->board, sent, SENT_LOST, SENT_RESENT);
-    if (sender->board.lost_count == 1 || TCP_SEQ_LT(sent->sequence, sender->resend_from))
-        sender->resend_from = sent->sequence;
-    told->new_loss = true;
-}
-
-/* RFC 8985 6.2 step 4. */
-static uint32_t reorder_window_us(const struct stack_tcp *tcp)
-{
-    const struct tcp_sender *sender = &tcp->sender;
-
-    if (!sender->reordering_seen &&
-        (sender->state >= TCP_CA_Recovery || sender->board.sacked_count >= DUPLICATES_MAX))
-        return 0;
-    return (uint32_t)LWIP_MIN((uint64_t)sender->min_rtt_us / 4 * sender->reorder_steps, tcp->rtt_us);
-}
-
-/* RFC 8985 6.2 step 5. */
-static void detect_losses(struct stack_tcp *tcp, struct told *told)
-{
-    struct tcp_sender *sender = &tcp->sender;
-    struct scoreboard *board = &sender->board;
-    uint64_t wait_us;
-
-    if (!sender->rack_valid || (board->sacked_count == 0 && board->resent_count == 0))
-        return;
-    wait_us = (uint64_t)sender->rack_rtt_us + reorder_window_us(tcp);
-    for (uint32_t i = 0; i < board->count; i++) {
-        struct sent_segment *sent = scoreboard_at(board, i);
-
-        if ((sent->flags & SENT_SACKED) != 0 || (sent->flags & (SENT_LOST | SENT_RESENT)) == SENT_LOST)
-            continue;
-        if (sent->sent_us > sender->rack_sent_us ||
-            (sent->sent_us == sender->rack_sent_us && !TCP_SEQ_LT(sent->end, sender->rack_end))) {
-            if ((sent->flags & SENT_EVER_RESENT) == 0)
-                break; /* and so were all behind it */
-            continue;
-        }
-        if (sent->sent_us + wait_us <= port_now_us)
-            mark_lost(tcp, sent, told);
-        else if (sent->sent_us + wait_us > told->reorder_due_us)
-            told->reorder_due_us = sent->sent_us + wait_us;
-    }
-}
-
-/* RFC 6582, for a peer that does not know SACK. */
-static void count_duplicates(struct stack_tcp *tcp, const struct sender_event *event, struct told *told)
-{
-    struct tcp_sender *sender = &tcp->sender;
-    struct scoreboard *board = &sender->board;
-
-    if (told->advanced) {
-        uint32_t segments = told->delivered / LWIP_MAX(sender->congestion.mss, 1);
-
-        sender->duplicates -= LWIP_MIN(sender->duplicates, LWIP_MAX(segments, 1u) - 1);
-        if (sender->state < TCP_CA_Recovery)
-            sender->duplicates = 0;
-        else if (board->count > 0 && TCP_SEQ_LT(tcp->pcb->lastack, sender->high) &&
-                 (scoreboard_at(board, 0)->flags & SENT_RESENT) == 0)
-            mark_lost(tcp, scoreboard_at(board, 0), told); /* a partial acknowledgement */
-    } else if (!event->has_data && event->acknowledgement == event->una && !event->new_window && board->count > 0) {
-        told->delivered += sender->congestion.mss;
-        if (++sender->duplicates == DUPLICATES_MAX && sender->state < TCP_CA_Recovery)
-            mark_lost(tcp, scoreboard_at(board, 0), told);
-    }
-}
-
 /* ---- States ---- */
 
 static void begin_undo(struct stack_tcp *tcp)
@@ -361,7 +167,7 @@ static void go_open(struct tcp_sender *sender)
 
 /* Does this acknowledgement answer what was sent before the first segment was sent again? Only one that moves says so: while
  * something is missing, the peer echoes the timestamp of what came before the gap (RFC 7323 4.3). */
-static bool echo_is_older(const struct stack_tcp *tcp, const struct sender_event *event, const struct told *told)
+static bool echo_is_older(const struct stack_tcp *tcp, const struct sender_event *event, const struct rack_news *told)
 {
     const struct tcp_sender *sender = &tcp->sender;
 
@@ -370,7 +176,7 @@ static bool echo_is_older(const struct stack_tcp *tcp, const struct sender_event
 }
 
 /* Is it known by now that nothing had to be sent again? */
-static bool resent_in_vain(const struct stack_tcp *tcp, const struct sender_event *event, const struct told *told)
+static bool resent_in_vain(const struct stack_tcp *tcp, const struct sender_event *event, const struct rack_news *told)
 {
     return tcp->sender.can_undo && (tcp->sender.undo_resent == 0 || echo_is_older(tcp, event, told));
 }
@@ -391,7 +197,7 @@ static void undo(struct stack_tcp *tcp)
 }
 
 /* After a time-out. */
-static void on_ack_in_loss(struct stack_tcp *tcp, const struct sender_event *event, const struct told *told)
+static void on_ack_in_loss(struct stack_tcp *tcp, const struct sender_event *event, const struct rack_news *told)
 {
     struct tcp_sender *sender = &tcp->sender;
     bool recovered = TCP_SEQ_GEQ(tcp->pcb->lastack, sender->high);
@@ -423,7 +229,7 @@ static void on_ack_in_loss(struct stack_tcp *tcp, const struct sender_event *eve
     }
 }
 
-static void on_ack_in_recovery(struct stack_tcp *tcp, const struct sender_event *event, const struct told *told)
+static void on_ack_in_recovery(struct stack_tcp *tcp, const struct sender_event *event, const struct rack_news *told)
 {
     struct tcp_sender *sender = &tcp->sender;
 
@@ -444,7 +250,7 @@ static void on_ack_in_recovery(struct stack_tcp *tcp, const struct sender_event 
 }
 
 /* RFC 8985 7.4: what became of the probe? */
-static void check_probe(struct stack_tcp *tcp, const struct sender_event *event, const struct told *told)
+static void check_probe(struct stack_tcp *tcp, const struct sender_event *event, const struct rack_news *told)
 {
     struct tcp_sender *sender = &tcp->sender;
 
@@ -464,7 +270,7 @@ static void check_probe(struct stack_tcp *tcp, const struct sender_event *event,
 }
 
 /* RFC 6937 3.1, as Linux has it: with PRR-CRB, and PRR-SSRB while no new loss shows. */
-static void reduce_proportionally(struct stack_tcp *tcp, const struct told *told)
+static void reduce_proportionally(struct stack_tcp *tcp, const struct rack_news *told)
 {
     struct tcp_sender *sender = &tcp->sender;
     struct congestion *congestion = &sender->congestion;
@@ -489,7 +295,7 @@ static void reduce_proportionally(struct stack_tcp *tcp, const struct told *told
 }
 
 /* Measure the round trip: by a segment that was sent once (Karn), else by the echo of a timestamp (RFC 7323 4). */
-static void measure(struct stack_tcp *tcp, const struct sender_event *event, const struct told *told)
+static void measure(struct stack_tcp *tcp, const struct sender_event *event, const struct rack_news *told)
 {
     struct tcp_sender *sender = &tcp->sender;
 
@@ -507,31 +313,22 @@ void tcp_recovery_on_ack(struct stack_tcp *tcp, const struct sender_event *event
     struct tcp_sender *sender = &tcp->sender;
     struct tcp_pcb *pcb = tcp->pcb;
     struct scoreboard *board = &sender->board;
-    struct told told = {.advanced = TCP_SEQ_GT(pcb->lastack, event->una)};
+    struct rack_news told = {.advanced = TCP_SEQ_GT(pcb->lastack, event->una)};
     uint8_t before = sender->state;
     bool has_sack = (pcb->flags & TF_SACK) != 0;
 
     sender->acked_us = port_now_us;
-    while (board->count > 0 && TCP_SEQ_LEQ(scoreboard_at(board, 0)->end, pcb->lastack)) {
-        const struct sent_segment *sent = scoreboard_at(board, 0);
-
-        if ((sent->flags & SENT_SACKED) == 0)
-            note_delivered(tcp, event, sent, &told, true);
-        scoreboard_drop_first(board);
-    }
+    rack_take_acknowledged(tcp, event, &told);
     if (told.advanced) {
         sender->bytes_acked += pcb->lastack - event->una;
         sender->rto_base_us = port_now_us;
     }
-    if (event->block_count > 0)
-        process_blocks(tcp, event, &told);
-    if (sender->highest_valid && TCP_SEQ_LEQ(sender->highest_sacked, pcb->lastack))
-        sender->highest_valid = false;
+    rack_take_blocks(tcp, event, &told);
     measure(tcp, event, &told);
     if (has_sack)
-        detect_losses(tcp, &told);
+        rack_detect_losses(tcp, &told);
     else
-        count_duplicates(tcp, event, &told);
+        rack_count_duplicates(tcp, event, &told);
     if (sender->probing)
         check_probe(tcp, event, &told);
     if (before == TCP_CA_Loss)
@@ -602,7 +399,7 @@ static void time_out(struct stack_tcp *tcp)
     struct tcp_sender *sender = &tcp->sender;
     struct scoreboard *board = &sender->board;
     struct tcp_pcb *pcb = tcp->pcb;
-    struct told told = {0};
+    struct rack_news told = {0};
     bool is_new = sender->state < TCP_CA_Recovery;
     bool reneged = (scoreboard_at(board, 0)->flags & SENT_SACKED) != 0; /* the peer dropped what it had SACKed */
 
@@ -623,7 +420,7 @@ static void time_out(struct stack_tcp *tcp)
         if (reneged)
             scoreboard_mark(board, sent, 0, SENT_SACKED);
         if ((sent->flags & SENT_SACKED) == 0)
-            mark_lost(tcp, sent, &told);
+            rack_mark_lost(tcp, sent, &told);
     }
     sender->resend_from = scoreboard_at(board, 0)->sequence;
     if (pcb->nrtx < port_retries_max)
@@ -638,14 +435,14 @@ void tcp_recovery_on_clock(struct stack_tcp *tcp)
 {
     struct tcp_sender *sender = &tcp->sender;
     enum sender_timer timer = sender->timer;
-    struct told told = {0};
+    struct rack_news told = {0};
 
     sender->timer = SENDER_TIMER_NONE;
     if (sender->board.count == 0)
         return;
     switch (timer) {
     case SENDER_TIMER_REORDER:
-        detect_losses(tcp, &told);
+        rack_detect_losses(tcp, &told);
         if (told.new_loss && sender->state < TCP_CA_Recovery)
             enter_recovery(tcp);
         if (sender->state == TCP_CA_Recovery && sender->prr_sent == 0)

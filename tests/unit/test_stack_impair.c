@@ -125,13 +125,16 @@ START_TEST(delay_holds_each_frame_that_long)
     set("out:delay=20ms");
     send_frame(1, 100);
     port_now_us += 5000;
-    send_frame(2, 100);
+    for (uint32_t i = 2; i < 10; i++)
+        send_frame(i, 100);
     ck_assert_uint_eq(written_count, 0);
     ck_assert_uint_eq(wire->operations->due_us(wire), 1020000);
     drain();
-    ck_assert_uint_eq(written_count, 2);
-    ck_assert_uint_eq(written[0].at_us, 1020000);
-    ck_assert_uint_eq(written[1].at_us, 1025000);
+    ck_assert_uint_eq(written_count, 9);
+    for (size_t i = 0; i < written_count; i++) { /* in the order in which they came */
+        ck_assert_uint_eq(written[i].at_us, i == 0 ? 1020000 : 1025000);
+        ck_assert_uint_eq(number_of(&written[i]), i + 1);
+    }
 }
 END_TEST
 
