@@ -107,6 +107,13 @@ EXPORT int gethostbyaddr_r(const void *address, socklen_t address_length, int fa
     return libc_gethostbyaddr_r(address, address_length, family, host, buffer, length, result, code);
 }
 
+/* Without /etc/hostid it looks up the host's own name, by calls that pass us by. */
+EXPORT long gethostid(void)
+{
+    names_prepare();
+    return libc_gethostid();
+}
+
 /* ---- networks, which libc would look up by DNS, too ---- */
 
 EXPORT struct netent *getnetbyname(const char *name)

@@ -97,6 +97,7 @@
       (const void *address, socklen_t address_length, int family, struct hostent *host, char *buffer, size_t length,   \
        struct hostent **result, int *code),                                                                            \
       (address, address_length, family, host, buffer, length, result, code))                                           \
+    X(long, gethostid, (void), ())                                                                                     \
     X(struct netent *, getnetbyname, (const char *name), (name))                                                       \
     X(struct netent *, getnetbyaddr, (uint32_t network, int family), (network, family))                                \
     X(int, getnetbyname_r,                                                                                             \
