@@ -65,6 +65,11 @@ u32_t dhcp_client_ticks(u32_t seconds)
     return seconds == 0 ? 1 : LWIP_MIN(seconds, SECONDS_MAX) / DHCP_COARSE_TIMER_SECS;
 }
 
+bool dhcp_client_is_open(void)
+{
+    return running;
+}
+
 bool dhcp_client_is_bound(void)
 {
     return running && dhcp_supplied_address(wire_netif_get());

@@ -11,6 +11,9 @@ int dhcp_client_open(const struct stack_config *config);
 /* Give the address back to the server, and stop. */
 void dhcp_client_close(void);
 
+/* Does it ask for an address, or have one? */
+bool dhcp_client_is_open(void);
+
 /* Is there an address from DHCP? */
 bool dhcp_client_is_bound(void);
 

@@ -13,6 +13,8 @@
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <ifaddrs.h>
+#include <net/if.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -20,6 +22,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/ioctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -282,6 +285,43 @@ START_TEST(service_comes_back)
     service = fake_service_start(path);
     other = make_socket();
     ck_assert_int_eq(connection_used(other), 1);
+    close(fd);
+}
+END_TEST
+
+/* All that lists interfaces fails with this errno. */
+static void assert_no_interfaces(int error)
+{
+    struct ifaddrs *list;
+    char name[IF_NAMESIZE];
+
+    ck_assert_int_eq(getifaddrs(&list), -1);
+    ck_assert_int_eq(errno, error);
+    errno = 0;
+    ck_assert_uint_eq(if_nametoindex("lo"), 0);
+    ck_assert_int_eq(errno, error);
+    errno = 0;
+    ck_assert_ptr_null(if_indextoname(1, name));
+    ck_assert_int_eq(errno, error);
+    errno = 0;
+    ck_assert_ptr_null(if_nameindex());
+    ck_assert_int_eq(errno, error);
+}
+
+/* The kernel's are never shown in their place. */
+START_TEST(interfaces_are_the_services)
+{
+    struct ifreq line = {.ifr_name = "lo"};
+    int fd = make_socket();
+
+    assert_no_interfaces(EPROTO); /* the fake says that there are none */
+    ck_assert_int_eq(ioctl(fd, SIOCGIFINDEX, &line), -1);
+    ck_assert_int_eq(errno, EPROTO);
+    fake_service_stop(service, path);
+    service = 0;
+    assert_no_interfaces(ENETDOWN);
+    ck_assert_int_eq(ioctl(fd, SIOCGIFINDEX, &line), -1);
+    ck_assert_int_eq(errno, ENETDOWN);
     close(fd);
 }
 END_TEST
@@ -811,6 +851,7 @@ int main(void)
     tcase_add_test(tcase, raw_fork_gets_its_own_connection);
     tcase_add_loop_test(tcase, child_keeps_reach_when_it_gives_up_root, 0, 4);
     tcase_add_test(tcase, service_comes_back);
+    tcase_add_test(tcase, interfaces_are_the_services);
     tcase_add_test(tcase, restarted_service_costs_no_failure);
     tcase_add_test(tcase, complains_once);
     tcase_add_loop_test(tcase, garbage_is_refused, 0, sizeof garbage / sizeof *garbage);
