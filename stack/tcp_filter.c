@@ -10,6 +10,7 @@
  *    what the peer does with that, or sends by itself, is the SYN-ACK that lwIP waits for.
  *  - lwIP believes an MSS option in any segment, and asserts that the MSS never shrinks while data waits: a peer could
  *    end the service with it. The option has no meaning but in a SYN (RFC 9293 3.7.1), so it is blanked elsewhere.
+ *  - Of an established connection the sender takes note of it first, and drops what PAWS says is old (tcp_sender.c).
  */
 #include <string.h>
 
