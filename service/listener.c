@@ -1,11 +1,13 @@
 /*
  * listener.c - listening sockets: new connections become messages on the listening descriptor.
  *
- * Each established connection is one struct protocol_accepted in the listening socket's pair, its descriptor riding along, so that readiness, blocking,
- * time-outs and many processes on one listener work in the kernel. `untaken` is Linux's accept queue: what is established and no accept() took yet, whether
- * its message is in the pair or still waits here because the pair is full. Its bound is the backlog; beyond it SYNs are dropped, and the peers try again.
+ * Each established connection is one struct protocol_accepted in the listening socket's pair, its descriptor riding
+ * along, so that readiness, blocking, time-outs and many processes on one listener work in the kernel. `untaken` is
+ * Linux's accept queue: what is established and no accept() took yet, whether its message is in the pair or still waits
+ * here because the pair is full. Its bound is the backlog; beyond it SYNs are dropped, and the peers try again.
  *
- * With TCP_DEFER_ACCEPT a connection first waits at the head of that list, not counted, until data comes or its time is over.
+ * With TCP_DEFER_ACCEPT a connection first waits at the head of that list, not counted, until data comes or its time is
+ * over.
  */
 #include "listener.h"
 
@@ -103,7 +105,8 @@ static void deliver(struct socket *listener)
         int error = send_child(listener, child);
 
         if (error < 0) {
-            /* Full: EPOLLOUT comes. Too many descriptors in flight (unix(7), ETOOMANYREFS): goes on when one is taken. */
+            /* Full: EPOLLOUT comes. Too many descriptors in flight (unix(7), ETOOMANYREFS): goes on when one is taken.
+             * Full: EPOLLOUT comes. Too many descriptors in flight (unix(7), ETOOMANYREFS): goes on when one is taken. */
             if (error != -EAGAIN && error != -ETOOMANYREFS && error != -EPIPE) {
                 errno = -error;
                 log_warn("listener: socket %llu: passing a connection", (unsigned long long)listener->id);

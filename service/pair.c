@@ -2,15 +2,16 @@
  * pair.c - the AF_UNIX stream pair that stands for one socket.
  *
  * The stale byte. An AF_UNIX end that is closed while bytes lie unread in it gives the other end ECONNRESET once what
- * it had already received is read: exactly TCP's reset. So the service leaves one byte unread for as long as the stream is
- * open: first a byte that it wrote itself, later the last byte of what it read, which was peeked at and forwarded. A reset,
- * and the death of the service, then need no further step.
+ * it had already received is read: exactly TCP's reset. So the service leaves one byte unread for as long as the stream
+ * is open: first a byte that it wrote itself, later the last byte of what it read, which was peeked at and forwarded. A
+ * reset, and the death of the service, then need no further step.
  *
- * The filler. An end is writable while what its peer has not read is at most a quarter of SO_SNDBUF. SO_SNDBUF is such that one message of FILLER_BYTES is
- * just within that, and not so with one byte more in a message of its own. These two make the program's end not writable (poll() reports
- * nothing, like a TCP socket before its handshake), and reading the first of them makes it writable, with one edge; the byte stays as the stale one.
- * So nothing has to be done to the program's end, of which the service keeps no copy: it would never see the program close its own.
- * The filler's pages are sent by reference, so a held pair costs no memory.
+ * The filler. An end is writable while what its peer has not read is at most a quarter of SO_SNDBUF. SO_SNDBUF is such
+ * that one message of FILLER_BYTES is just within that, and not so with one byte more in a message of its own. These
+ * two make the program's end not writable (poll() reports nothing, like a TCP socket before its handshake), and reading
+ * the first of them makes it writable, with one edge; the byte stays as the stale one. So nothing has to be done to the
+ * program's end, of which the service keeps no copy: it would never see the program close its own. The filler's pages
+ * are sent by reference, so a held pair costs no memory.
  */
 #include "pair.h"
 
@@ -34,10 +35,11 @@
 #define FILLER_BYTES 65536
 
 /*
- * What setsockopt() is given for SO_SNDBUF of the service's end, and of the program's end of an accepted connection; the kernel doubles it, and no
- * privilege is needed up to net.core.wmem_max. A quarter of it must be more than FILLER_BYTES, because the message that the stale byte
- * belongs to counts whole: up to as much when it came from sendfile() or splice() (16 pages, the kernel's fs/splice.c). With the default a program
- * that does that would wait for ever.
+ * What setsockopt() is given for SO_SNDBUF of the service's end, and of the program's end of an accepted connection;
+ * the kernel doubles it, and no privilege is needed up to net.core.wmem_max. A quarter of it must be more than
+ * FILLER_BYTES, because the message that the stale byte belongs to counts whole: up to as much when it came from
+ * sendfile() or splice() (16 pages, the kernel's fs/splice.c). With the default a program that does that would wait for
+ * ever.
  */
 #define SEND_BUFFER 212992
 

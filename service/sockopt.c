@@ -1,6 +1,6 @@
 /*
- * sockopt.c - getsockopt(2) and setsockopt(2) for what the pair itself does not hold: finds the option's row (sockopt_table.c), does what all rows
- * have in common, and keeps what the record keeps.
+ * sockopt.c - getsockopt(2) and setsockopt(2) for what the pair itself does not hold: finds the option's row
+ * (sockopt_table.c), does what all rows have in common, and keeps what the record keeps.
  */
 #include "sockopt_row.h"
 
@@ -47,7 +47,8 @@ void sockopt_note_number(struct socket *socket, enum sockopt_number which, int v
     socket->options.numbers[which] = value;
 }
 
-/* Does the row keep a number in the record? Those behind functions that do have an initial value or bounds of their own to show for it. */
+/* Does the row keep a number in the record? Those behind functions that do have an initial value or bounds of their
+ * own to show for it. */
 static bool keeps_number(const struct sockopt_row *row)
 {
     return row->place == PLACE_NUMBER || row->get == sockopt_get_number || row->get == sockopt_get_whole_number;

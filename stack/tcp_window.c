@@ -1,10 +1,10 @@
 /*
  * tcp_window.c - how much a connection may have under way: the receive window, and the send queue's bound.
  *
- * lwIP's receive window is what it has promised and not received, and what was received and not consumed is what is missing of it; so a connection
- * that starts with a smaller window keeps one. STACK_TCP_RECEIVE_WINDOW says how much (0: lwIP's own), but at least two segments, because with less the
- * two ends wait for each other's timers. The peer may use a window once it was announced, so one that is to shrink does so
- * by not opening again (window_debt).
+ * lwIP's receive window is what it has promised and not received, and what was received and not consumed is what is
+ * missing of it; so a connection that starts with a smaller window keeps one. STACK_TCP_RECEIVE_WINDOW says how much
+ * (0: lwIP's own), but at least two segments, because with less the two ends wait for each other's timers. The peer may
+ * use a window once it was announced, so one that is to shrink does so by not opening again (window_debt).
  */
 #include "port.h"
 #include "tcp_socket.h"

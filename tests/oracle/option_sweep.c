@@ -1,9 +1,10 @@
 /*
- * option_sweep.c - every option number of every level, whether it has a name or not: what get says to each length, what set says to several values and
- * lengths and what get says after it; on sockets that are fresh, connected, listening and accepted, and what an accepted one inherits.
+ * option_sweep.c - every option number of every level, whether it has a name or not: what get says to each length, what
+ * set says to several values and lengths and what get says after it; on sockets that are fresh, connected, listening
+ * and accepted, and what an accepted one inherits.
  *
- * So an option that nobody thought of, or that a newer kernel brings, shows as a difference and not in silence. One line an option; neighbours
- * that say the same share one, and what is unknown both ways (ENOPROTOOPT) has none.
+ * So an option that nobody thought of, or that a newer kernel brings, shows as a difference and not in silence. One
+ * line an option; neighbours that say the same share one, and what is unknown both ways (ENOPROTOOPT) has none.
  */
 #include "oracle.h"
 
@@ -37,8 +38,9 @@ static const struct number chosen[] = {
 };
 
 /*
- * Left out: what takes all that comes after along (TCP_REPAIR and its like), what is there or not by the kernel's configuration (netfilter's
- * numbers, MD5, TCP-AO), and the differences that docs/differences.md tells of (cases of their own in options.c).
+ * Left out: what takes all that comes after along (TCP_REPAIR and its like), what is there or not by the kernel's
+ * configuration (netfilter's numbers, MD5, TCP-AO), and the differences that docs/differences.md tells of (cases of
+ * their own in options.c).
  */
 static const struct number left_out[] = {
     {IPPROTO_TCP, TCP_REPAIR},       {IPPROTO_TCP, TCP_REPAIR_QUEUE},       {IPPROTO_TCP, TCP_REPAIR_OPTIONS},
@@ -232,7 +234,8 @@ static int connect_somewhere(void)
     return fd;
 }
 
-/* Is the value one that keeps the peer from connecting, rightly so? And SO_PEEK_OFF is moved by the message that brings the connection. */
+/* Is the value one that keeps the peer from connecting, rightly so? And SO_PEEK_OFF is moved by the message that
+ * brings the connection. */
 static bool is_not_for_listeners(int level, int name)
 {
     return (level == SOL_SOCKET && name == SO_BINDTOIFINDEX) /* 1 is the loopback */
