@@ -137,11 +137,11 @@ $(UNIT_PROGRAMS): $(B)/unit/%: $(B)/obj/tests/unit/%.o $(B)/libunit.a
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(BASE) -pie -o $@ $< -Wl,--start-group $(filter-out $<,$^) -Wl,--end-group -lcheck -lsubunit -lm -lrt -lpthread -lpcap -linih -lcares
 
-PLATFORM_HELPERS  = tests/platform/platform.c
+PLATFORM_HELPERS  = tests/platform/platform.c tests/poll_bits.c
 PLATFORM_SOURCES  = $(filter-out $(PLATFORM_HELPERS),$(wildcard tests/platform/*.c))
 PLATFORM_PROGRAMS = $(patsubst tests/%.c,$(B)/%,$(PLATFORM_SOURCES))
 ORACLE_PEER       = $(wildcard tests/oracle/peer*.c)
-ORACLE_HELPERS    = $(wildcard tests/oracle/oracle*.c)
+ORACLE_HELPERS    = $(wildcard tests/oracle/oracle*.c) tests/poll_bits.c
 ORACLE_SOURCES    = $(filter-out $(ORACLE_PEER) $(ORACLE_HELPERS),$(wildcard tests/oracle/*.c))
 ORACLE_PROGRAMS   = $(patsubst tests/%.c,$(B)/%,$(ORACLE_SOURCES))
 

@@ -1,5 +1,6 @@
 /* oracle.c - what the oracle's programs share: main(), the transcript, waiting, data. */
 #include "oracle.h"
+#include "tests/poll_bits.h"
 
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -71,26 +72,7 @@ long oracle_print_result(const char *text, long result, bool hide)
 
 const char *oracle_bits_text(unsigned bits)
 {
-    static char texts[4][80];
-    static unsigned next;
-    static const struct {
-        unsigned bit;
-        const char *name;
-    } names[] = {
-        {POLLIN, "IN"},      {POLLPRI, "PRI"}, {POLLOUT, "OUT"}, {POLLRDHUP, "RDHUP"},
-        {POLLHUP, "HUP"},    {POLLERR, "ERR"}, {POLLNVAL, "NVAL"},
-    };
-    char *text = texts[next++ % 4];
-
-    text[0] = '\0';
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (!(bits & names[i].bit))
-            continue;
-        if (text[0] != '\0')
-            strcat(text, "|");
-        strcat(text, names[i].name);
-    }
-    return text[0] != '\0' ? text : "nothing";
+    return poll_bits_text(bits);
 }
 
 void oracle_name_port(int port, const char *name)

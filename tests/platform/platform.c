@@ -1,5 +1,6 @@
 /* platform.c - what the platform tests share: checks, pairs, poll bits, passing of descriptors. */
 #include "platform.h"
+#include "tests/poll_bits.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -78,25 +79,7 @@ int platform_poll(int fd)
 
 const char *platform_bits_text(int bits)
 {
-    static char texts[4][64];
-    static unsigned next;
-    static const struct {
-        int bit;
-        const char *name;
-    } names[] = {
-        {POLLIN, "IN"}, {POLLPRI, "PRI"}, {POLLOUT, "OUT"}, {POLLRDHUP, "RDHUP"}, {POLLHUP, "HUP"}, {POLLERR, "ERR"},
-    };
-    char *text = texts[next++ % 4];
-
-    text[0] = '\0';
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
-        if (!(bits & names[i].bit))
-            continue;
-        if (text[0] != '\0')
-            strcat(text, "|");
-        strcat(text, names[i].name);
-    }
-    return text[0] != '\0' ? text : "nothing";
+    return poll_bits_text((unsigned)bits);
 }
 
 bool platform_check_bits(int fd, int expected, const char *when)
