@@ -363,6 +363,27 @@ START_TEST(low_ports_are_for_root_and_the_services_user)
 }
 END_TEST
 
+START_TEST(some_options_are_for_root_and_the_services_user)
+{
+    int fd = service_socket(), off = 0, one = 1, six = 6, seven = 7, large = 1000000;
+
+    service_client_uid = geteuid() + 1000;
+    service_set_option(fd, SOL_SOCKET, SO_MARK, &one, sizeof one, -EPERM);
+    service_set_option(fd, SOL_SOCKET, SO_DEBUG, &one, sizeof one, -EACCES);
+    service_set_option(fd, SOL_SOCKET, SO_DEBUG, &off, sizeof off, 0);
+    service_set_option(fd, SOL_SOCKET, SO_PRIORITY, &six, sizeof six, 0);
+    service_set_option(fd, SOL_SOCKET, SO_PRIORITY, &seven, sizeof seven, -EPERM);
+    service_set_option(fd, SOL_SOCKET, SO_RCVBUFFORCE, &large, sizeof large, -EPERM);
+    service_set_option(fd, IPPROTO_IP, IP_TRANSPARENT, &one, sizeof one, -EPERM);
+    service_client_uid = geteuid();
+    service_set_option(fd, SOL_SOCKET, SO_MARK, &one, sizeof one, 0);
+    service_set_option(fd, SOL_SOCKET, SO_PRIORITY, &seven, sizeof seven, 0);
+    service_set_option(fd, SOL_SOCKET, SO_RCVBUFFORCE, &large, sizeof large, 0);
+    ck_assert_int_eq(service_get_option(fd, SOL_SOCKET, SO_RCVBUF), 2 * large);
+    close(fd);
+}
+END_TEST
+
 START_TEST(options_keep_what_was_set)
 {
     int on = 1, thirty = 30, bad = 40000;
@@ -409,6 +430,7 @@ int main(void)
     tcase_add_test(alone, what_nobody_accepted_is_reset_with_its_listener);
     tcase_add_test(alone, many_wait_to_be_accepted);
     tcase_add_test(alone, low_ports_are_for_root_and_the_services_user);
+    tcase_add_test(alone, some_options_are_for_root_and_the_services_user);
     suite_add_tcase(suite, alone);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);
