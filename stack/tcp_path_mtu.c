@@ -42,7 +42,8 @@ static bool split_segments(struct tcp_pcb *pcb, struct tcp_seg *segment)
     bool ok = true;
 
     for (; segment != NULL && ok; segment = segment->next) {
-        u16_t maximum = (u16_t)(pcb->mss - LWIP_TCP_OPT_LENGTH(segment->flags));
+        u16_t options = LWIP_TCP_OPT_LENGTH(segment->flags);
+        u16_t maximum = (u16_t)(pcb->mss - options);
 
         if (segment->len <= maximum)
             continue;

@@ -173,6 +173,48 @@ START_TEST(other_connections_to_the_host_follow)
 }
 END_TEST
 
+START_TEST(timestamps_take_their_part)
+{
+    const size_t mtu = 1300;
+    struct told listener = {.child_told = &(struct told){0}};
+    union stack_address any = address_of(is_v6(_i) ? "::" : "0.0.0.0", 7);
+    int family = is_v6(_i) ? AF_INET6 : AF_INET;
+    struct segment segment;
+
+    if (is_v6(_i))
+        peer_resolve6(PEER_IP6);
+    else
+        peer_resolve();
+    wire_drop_all();
+    listener.tcp = stack_tcp_open(family, &told_events, &listener);
+    ck_assert_int_eq(stack_tcp_bind(listener.tcp, &any), 0);
+    ck_assert_int_eq(stack_tcp_listen(listener.tcp, NULL), 0);
+    segment = (struct segment){.family = family, .source_port = 40000, .port = 7, .sequence = 5000, .flags = TH_SYN,
+                               .window = 0xffff, .options = {2, 4, 1400 >> 8, 1400 & 255, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0,
+                                                             4, 2}, .option_size = 16};
+    peer_send(&segment);
+    segment.acknowledgement = peer_take().sequence + 1;
+    segment.sequence++;
+    segment.flags = TH_ACK;
+    memcpy(segment.options, (uint8_t[]){1, 1, 8, 10, 0, 0, 0, 2, 0, 0, 0, 1}, 12);
+    segment.option_size = 12;
+    peer_send(&segment);
+    ck_assert_uint_eq(listener.accepted, 1);
+    pattern_fill(data, 0, SIZE);
+    send_bytes(listener.child, data, SIZE);
+    stack_flush();
+    segment = peer_take();
+    ck_assert_uint_eq(segment.option_size, 12);
+    wire_drop_all();
+    send_too_big(_i, &segment, mtu, true);
+    segment = peer_take();
+    ck_assert_uint_eq(segment.option_size, 12);
+    ck_assert_uint_eq(segment.header.gso_type != 0 ? segment.header.gso_size : segment.size, mtu - headers(_i) - 12);
+    stack_tcp_abort(listener.child);
+    stack_tcp_close(listener.tcp);
+}
+END_TEST
+
 START_TEST(lies_are_not_believed)
 {
     struct told told = {0};
@@ -245,6 +287,7 @@ int main(void)
     for (int i = 0; i < 2; i++) {
         tcase_add_loop_test(cases[i], segments_become_small_enough, 0, 2);
         tcase_add_loop_test(cases[i], other_connections_to_the_host_follow, 0, 2);
+        tcase_add_loop_test(cases[i], timestamps_take_their_part, 0, 2);
         tcase_add_loop_test(cases[i], lies_are_not_believed, 0, 2);
         tcase_add_loop_test(cases[i], a_fin_stays_at_the_end, 0, 2);
         suite_add_tcase(suite, cases[i]);
