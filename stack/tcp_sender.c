@@ -198,7 +198,8 @@ void tcp_sender_on_segment(struct stack_tcp *tcp, const struct tcp_hdr *header, 
         return; /* it could not be sent at the first try */
     if (board->count == 0)
         sender->rto_base_us = port_now_us;
-    scoreboard_append(board, pcb->unsent, sequence, length, port_now_us);
+    if (!scoreboard_append(board, pcb->unsent, sequence, length, port_now_us))
+        sender->blind = true;
     sender->prr_sent += length;
     if (sender->clock.due_us == TCP_CLOCK_NEVER || sender->timer == SENDER_TIMER_NONE)
         tcp_recovery_set_clock(tcp);

@@ -156,7 +156,7 @@ static void check_connections(void)
             pcb->rto = (s16_t)LWIP_MIN(LWIP_TCP_RTO_TIME / TCP_SLOW_INTERVAL << LWIP_MIN(pcb->nrtx, 10), RTO_MAX_TICKS);
             error = check_connecting(tcp);
         } else {
-            error = check_silence(tcp);
+            error = tcp->sender.blind ? ENOMEM : check_silence(tcp);
         }
         if (error != 0) {
             tcp_socket_fail(tcp, error, pcb->state != SYN_SENT);
