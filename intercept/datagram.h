@@ -1,8 +1,8 @@
 /*
  * datagram.h - sending, receiving and errors of datagram sockets of ours (UDP, ping, raw).
  *
- * All return what the call returns, or -errno; or DATAGRAM_FOREIGN when the descriptor is not ours after all, and the caller
- * does what the program asked for.
+ * All return what the call returns, or -errno; or DATAGRAM_FOREIGN when the descriptor is not ours after all, and the
+ * caller does what the program asked for.
  */
 #ifndef SIDESTACK_INTERCEPT_DATAGRAM_H
 #define SIDESTACK_INTERCEPT_DATAGRAM_H
@@ -49,7 +49,8 @@ int datagram_sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flag
 /* setsockopt(2) is about to be asked for. */
 void datagram_note_option(int fd, int level, int name);
 
-/* Something about the socket changed (bound, connected, an option): ask the service again before a datagram is sent unasked. */
+/* Something about the socket changed (bound, connected, an option): ask the service again before a datagram is sent
+ * unasked. */
 void datagram_forget(int fd);
 
 /* A datagram came from there: so one may be sent there. */
@@ -73,7 +74,8 @@ bool datagram_header_is_good(const struct protocol_datagram *header, size_t leng
 /* Take the pending error if it is the next thing in the pair. Return: positive errno or 0. errno is kept. */
 int datagram_take_error(int fd);
 
-/* The pair gave errno to a read or write, or its end. Return: -errno as the program shall see it, 0 for the end, or DATAGRAM_FOREIGN. */
+/* The pair gave errno to a read or write, or its end. Return: -errno as the program shall see it, 0 for the end, or
+ * DATAGRAM_FOREIGN. */
 int datagram_pair_error(int fd, int error);
 
 /* The same for a write. has_peer: the datagram says whom it is for. */

@@ -1,8 +1,8 @@
 /*
  * datagram_error.c - errors of datagram sockets of ours, and the control messages that recvmsg(2) gives.
  *
- * A pending error is a message in the pair like a datagram: whoever comes upon it takes it out, and the call fails with it. What Linux keeps in a
- * queue beside (IP_RECVERR) the service keeps, and MSG_ERRQUEUE asks for it.
+ * A pending error is a message in the pair like a datagram: whoever comes upon it takes it out, and the call fails
+ * with it. What Linux keeps in a queue beside (IP_RECVERR) the service keeps, and MSG_ERRQUEUE asks for it.
  */
 #include "datagram.h"
 
@@ -39,7 +39,8 @@ int datagram_take_error(int fd)
     if (length == sizeof header && datagram_header_is_good(&header, sizeof header) &&
         (header.flags & PROTOCOL_DATAGRAM_ERROR)) {
         error = header.error;
-        /* Another thread may take it at the same time, and then this takes the datagram behind it: a datagram is lost. */
+        /* Another thread may take it at the same time, and then this takes the datagram behind it: a datagram is
+         * lost. */
         (void)!libc_recv(fd, &header, sizeof header, MSG_DONTWAIT);
     }
     errno = saved_errno;

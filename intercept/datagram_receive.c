@@ -1,8 +1,8 @@
 /*
  * datagram_receive.c - receiving on datagram sockets of ours.
  *
- * Each message in the pair is a header and a datagram. The header is read into our frame and the datagram into the program's pieces, by
- * one system call.
+ * Each message in the pair is a header and a datagram. The header is read into our frame and the datagram into the
+ * program's pieces, by one system call.
  */
 #include "datagram.h"
 
@@ -54,11 +54,11 @@ static int receive_pending(int fd, const struct protocol_datagram *header, int f
 }
 
 /*
- * A datagram is in the pieces and its header in *header: tell the program the rest. got: of the message in the pair, its true length. pair_flags: what the
- * pair said. Return: as recvmsg().
+ * A datagram is in the pieces and its header in *header: tell the program the rest. got: of the message in the pair,
+ * its true length. pair_flags: what the pair said. Return: as recvmsg().
  */
-static ssize_t finish(int fd, const struct protocol_datagram *header, size_t got, int pair_flags, struct msghdr *message,
-                      int flags)
+static ssize_t finish(int fd, const struct protocol_datagram *header, size_t got, int pair_flags,
+                      struct msghdr *message, int flags)
 {
     size_t length = got - sizeof *header;
     struct control_out out = {message->msg_control, message->msg_control ? message->msg_controllen : 0, false};
@@ -189,8 +189,8 @@ static size_t move_pieces(const struct msghdr *to, const struct msghdr *from, si
 }
 
 /*
- * Receive as many as there are into the first messages, in one system call. An error among datagrams is passed over, and those behind
- * it move up.
+ * Receive as many as there are into the first messages, in one system call. An error among datagrams is passed over,
+ * and those behind it move up.
  * Return: how many came, or -errno.
  */
 static int receive_batch(int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *timeout)

@@ -1,13 +1,15 @@
 /*
  * datagram_send.c - sending from datagram sockets of ours.
  *
- * Each datagram is one message in the pair: a header that says where to, and the program's bytes where they lie. The service sends it later, so how that
- * goes is not known yet when the call returns. But a program expects its errno (no route, a broadcast address without permission, no address
- * at all) from the same call. So the first datagram to a destination carries a number, and the library asks the service for its
- * result before it returns. When it went well that is noted (`known`), and from then on datagrams to that destination, not longer than the longest that
- * went well, are sent without asking. An error that comes up later is a pending error, which the next call reports.
+ * Each datagram is one message in the pair: a header that says where to, and the program's bytes where they lie. The
+ * service sends it later, so how that goes is not known yet when the call returns. But a program expects its errno
+ * (no route, a broadcast address without permission, no address at all) from the same call. So the first datagram to
+ * a destination carries a number, and the library asks the service for its result before it returns. When it went
+ * well that is noted (`known`), and from then on datagrams to that destination, not longer than the longest that went
+ * well, are sent without asking. An error that comes up later is a pending error, which the next call reports.
  *
- * `known` is a cache of a fixed size without locks: an entry that was overwritten, or that another thread writes at the same time, costs a question.
+ * `known` is a cache of a fixed size without locks: an entry that was overwritten, or that another thread writes at
+ * the same time, costs a question.
  */
 #include "datagram.h"
 
@@ -39,10 +41,12 @@
 #define KNOWN_SLOTS 2048u
 #define LENGTH_BITS 16
 
-/* What an answer that came to us proves about the way back: this much fits any link that carries IPv6, with its headers. */
+/* What an answer that came to us proves about the way back: this much fits any link that carries IPv6, with its
+ * headers. */
 #define PEER_LENGTH 1232
 
-/* The upper 48 bits are of the hash of a socket and a destination; the lower 16 the longest datagram that went there. */
+/* The upper 48 bits are of the hash of a socket and a destination; the lower 16 the longest datagram that went
+ * there. */
 static _Atomic uint64_t known[KNOWN_SLOTS];
 
 /* Changes when the socket with this number changes, so that what was known about it does not count any more. */
@@ -121,7 +125,8 @@ void datagram_note_peer(int fd, const struct protocol_datagram *header)
 
 /* ---- the header ---- */
 
-/* The value of a control message that has an int, or one byte if it may. Return: 0, or -EINVAL outside of minimum to 255. */
+/* The value of a control message that has an int, or one byte if it may. Return: 0, or -EINVAL outside of minimum to
+ * 255. */
 static int read_number(const struct cmsghdr *part, bool or_byte, int minimum, int32_t *number)
 {
     int value;
@@ -263,7 +268,8 @@ static int make_header(struct protocol_datagram *header, const struct msghdr *me
 
 /* ---- sending ---- */
 
-/* Ask how the datagram with this number went; if others like it need not be asked about, note that. Return: 0 or -errno. */
+/* Ask how the datagram with this number went; if others like it need not be asked about, note that. Return: 0 or
+ * -errno. */
 static int ask(int fd, uint32_t number, uint64_t route, size_t length)
 {
     struct protocol_message message;
@@ -384,8 +390,8 @@ ssize_t datagram_send(int fd, const void *buffer, size_t length, int flags, cons
 }
 
 /*
- * Send as many of the first datagrams as can go unasked, in one system call. Return: how many went, 0: the first one can't go so, or
- * -errno.
+ * Send as many of the first datagrams as can go unasked, in one system call. Return: how many went, 0: the first one
+ * can't go so, or -errno.
  */
 static int send_batch(int fd, struct mmsghdr *messages, unsigned count, int flags)
 {

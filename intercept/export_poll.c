@@ -1,8 +1,9 @@
 /*
  * export_poll.c - libc's names for poll(2).
  *
- * Readiness is the pair's own, but for one thing: a pending error of a datagram socket is a message in the pair, so the kernel says IN where Linux says
- * ERR. traceroute and its like go by that. A process that never had such a socket pays one load.
+ * Readiness is the pair's own, but for one thing: a pending error of a datagram socket is a message in the pair, so
+ * the kernel says IN where Linux says ERR. traceroute and its like go by that. A process that never had such a socket
+ * pays one load.
  */
 #undef _FORTIFY_SOURCE /* its wrappers bear the names that are defined here */
 

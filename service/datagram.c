@@ -1,11 +1,13 @@
 /*
- * datagram.c - the datagram sockets of programs: made, bound, connected, asked about, freed. datagram_relay.c moves the datagrams.
+ * datagram.c - the datagram sockets of programs: made, bound, connected, asked about, freed. datagram_relay.c moves
+ * the datagrams.
  *
- * The pair of such a socket is writable from the start, and nothing about it ever changes but by shutdown(2): so it serves for the whole life of the
- * socket. Before any request is carried out, what the program had sent until then is sent, so that order is as the program has it.
+ * The pair of such a socket is writable from the start, and nothing about it ever changes but by shutdown(2): so it
+ * serves for the whole life of the socket. Before any request is carried out, what the program had sent until then is
+ * sent, so that order is as the program has it.
  *
- * Every way of sending in the library writes into the pair and goes on. How it went is asked afterwards, when the library has a reason to think that
- * it may have failed: PROTOCOL_SEND_RESULT. Other failures become pending errors.
+ * Every way of sending in the library writes into the pair and goes on. How it went is asked afterwards, when the
+ * library has a reason to think that it may have failed: PROTOCOL_SEND_RESULT. Other failures become pending errors.
  */
 #include "datagram.h"
 
@@ -152,9 +154,9 @@ static bool is_connected(const struct socket *socket)
 }
 
 /*
- * shutdown(2), on the pair's end that rode with the request, so that the kernel does what follows from it. It shows here like a close if it is both ways; no
- * program can close its last copy before this one is closed, so what is seen during it is no close. (Linux shuts an unconnected socket down too, and
- * yet says ENOTCONN.)
+ * shutdown(2), on the pair's end that rode with the request, so that the kernel does what follows from it. It shows
+ * here like a close if it is both ways; no program can close its last copy before this one is closed, so what is seen
+ * during it is no close. (Linux shuts an unconnected socket down too, and yet says ENOTCONN.)
  */
 static int shutdown_socket(struct socket *socket, int how, int program_fd)
 {

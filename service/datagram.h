@@ -13,7 +13,8 @@
 struct queued_error;
 TAILQ_HEAD(error_queue, queued_error);
 
-/* How many asked-for results are kept: one for each thread of a program that sends on the same socket at the same time. */
+/* How many asked-for results are kept: one for each thread of a program that sends on the same socket at the same
+ * time. */
 #define DATAGRAM_RESULTS 4
 
 /* A datagram of which the program has sent a part so far (MSG_MORE, UDP_CORK). */

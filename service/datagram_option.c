@@ -1,9 +1,9 @@
 /*
  * datagram_option.c - makes the options of a datagram socket true.
  *
- * The record has every option as the program set it (sockopt_table.c). Some are acted on by the stack, some by the pair (the buffers), and those that
- * ask for control messages by the library, which is told with every datagram. All are passed on after each change: options are set rarely, and one
- * way for all is plain.
+ * The record has every option as the program set it (sockopt_table.c). Some are acted on by the stack, some by the
+ * pair (the buffers), and those that ask for control messages by the library, which is told with every datagram. All
+ * are passed on after each change: options are set rarely, and one way for all is plain.
  */
 #include "datagram_option.h"
 

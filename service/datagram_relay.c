@@ -6,14 +6,15 @@
  *
  * Each message in the pair is one struct protocol_datagram and one datagram, both ways.
  *
- * To the wire: what the program wrote is read several messages at a time, and sent; a socket that has more than its share of a turn goes on
- * in the next one, and its program blocks when the pair is full.
- * To the program: the stack's callback writes into the pair at once. If that is full (SO_RCVBUF) the datagram is lost and counted, as Linux
- * loses it. So nothing waits here, and a program that does not read costs nothing but its pair.
+ * To the wire: what the program wrote is read several messages at a time, and sent; a socket that has more than its
+ * share of a turn goes on in the next one, and its program blocks when the pair is full. To the program: the stack's
+ * callback writes into the pair at once. If that is full (SO_RCVBUF) the datagram is lost and counted, as Linux loses
+ * it. So nothing waits here, and a program that does not read costs nothing but its pair.
  *
- * Errors. One that sending gave is asked for (PROTOCOL_SEND_RESULT) when the message had a number; it is a pending error otherwise. One that ICMP brought is a
- * pending error of a connected socket, and with IP_RECVERR goes to a queue as well. A pending error is a message in the pair, so that the program
- * wakes up by it; there is one at most, as far as we know.
+ * Errors. One that sending gave is asked for (PROTOCOL_SEND_RESULT) when the message had a number; it is a pending
+ * error otherwise. One that ICMP brought is a pending error of a connected socket, and with IP_RECVERR goes to a
+ * queue as well. A pending error is a message in the pair, so that the program wakes up by it; there is one at most,
+ * as far as we know.
  */
 #include "datagram_relay.h"
 
@@ -119,7 +120,8 @@ static void queue_error(struct datagram *datagram, const struct stack_datagram_e
     memcpy(entry->wire.extended, &error->extended, sizeof entry->wire.extended);
     address_write(&entry->wire.offender, &error->offender);
     entry->destination = error->destination;
-    entry->wire.length = (uint32_t)(error->length < sizeof entry->wire.payload ? error->length : sizeof entry->wire.payload);
+    entry->wire.length =
+        (uint32_t)(error->length < sizeof entry->wire.payload ? error->length : sizeof entry->wire.payload);
     if (entry->wire.length > 0)
         memcpy(entry->wire.payload, error->payload, entry->wire.length);
     TAILQ_INSERT_TAIL(&datagram->errors, entry, link);
@@ -152,8 +154,8 @@ static struct iovec join(const struct iovec *iov, int count)
     return (struct iovec){bytes, length};
 }
 
-/* Linux takes one datagram of any size when the queue is empty, whatever SO_RCVBUF says; a pair refuses what is larger than its
- * buffer. Return: as sendmsg(). */
+/* Linux takes one datagram of any size when the queue is empty, whatever SO_RCVBUF says; a pair refuses what is larger
+ * than its buffer. Return: as sendmsg(). */
 static ssize_t send_oversized(struct socket *socket, const struct msghdr *message)
 {
     int size, large = MESSAGE_MAX;
@@ -191,7 +193,8 @@ static void find_own_address(const struct stack_datagram_info *info, uint8_t own
         memcpy(own, first, sizeof *first);
 }
 
-static bool received(void *owner, const struct stack_datagram_info *info, const struct iovec *iov, int count, size_t length)
+static bool received(void *owner, const struct stack_datagram_info *info, const struct iovec *iov, int count,
+                     size_t length)
 {
     struct socket *socket = owner;
     struct datagram *datagram = socket->datagram;
@@ -242,10 +245,12 @@ static void note_result(struct datagram *datagram, uint32_t number, int error)
 }
 
 /*
- * What the header says about where and how. Addresses are taken as they are, the stack judges them; but for their length, which only we know.
+ * What the header says about where and how. Addresses are taken as they are, the stack judges them; but for their
+ * length, which only we know.
  * Return: 0 or -errno as sendto(2) gives it.
  */
-static int read_header(const struct socket *socket, const struct protocol_datagram *header, struct stack_datagram_info *info)
+static int read_header(const struct socket *socket, const struct protocol_datagram *header,
+                       struct stack_datagram_info *info)
 {
     union stack_address *peer = &info->peer;
 
@@ -273,7 +278,8 @@ static int read_header(const struct socket *socket, const struct protocol_datagr
 }
 
 /* Add to the datagram that is being put together. Return: 0 or -errno. */
-static int add_to_cork(struct datagram *datagram, const struct stack_datagram_info *info, const char *bytes, size_t length)
+static int add_to_cork(struct datagram *datagram, const struct stack_datagram_info *info, const char *bytes,
+                       size_t length)
 {
     struct cork *cork = datagram->cork;
 

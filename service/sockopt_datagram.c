@@ -97,5 +97,6 @@ void sockopt_set_raw_defaults(struct socket *socket)
     if (socket->protocol == IPPROTO_ICMPV6 && socket->domain == AF_INET6)
         sockopt_note_number(socket, NUMBER6_CHECKSUM, CHECKSUM_ICMP6);
     if (socket->protocol == IPPROTO_RAW)
-        sockopt_note_switch(socket, socket->domain == AF_INET6 ? SWITCH6_HEADER_INCLUDED : SWITCH_HEADER_INCLUDED, true);
+        sockopt_note_switch(socket, socket->domain == AF_INET6 ? SWITCH6_HEADER_INCLUDED : SWITCH_HEADER_INCLUDED,
+                            true);
 }

@@ -1,7 +1,8 @@
 /*
  * sockopt_multicast.c - the options of datagram sockets that join, leave and choose: groups, sources, interfaces.
  *
- * There are three generations of the interface: ip_mreq and its like for IPv4, ipv6_mreq for IPv6, and group_req for both (RFC 3678).
+ * There are three generations of the interface: ip_mreq and its like for IPv4, ipv6_mreq for IPv6, and group_req for
+ * both (RFC 3678).
  */
 #include "sockopt_row.h"
 
