@@ -60,6 +60,10 @@ struct stack_datagram *stack_datagram_open(enum stack_datagram_kind kind, int fa
                                            const struct stack_datagram_events *events, void *owner);
 void stack_datagram_close(struct stack_datagram *datagram);
 
+/* The program closed it: no packet is for it any more. Called by received() when it finds out, the packet then goes to whom it is for without
+ * this socket, or is refused. It is still to be closed. */
+void stack_datagram_leave(struct stack_datagram *datagram);
+
 /* bind(2), with Linux's rules for reuse; port 0 chooses one at once.
  * Return: 0, -EADDRINUSE, -EADDRNOTAVAIL, -EINVAL, -EAFNOSUPPORT, -ENODEV. */
 int stack_datagram_bind(struct stack_datagram *datagram, const union stack_address *address);

@@ -156,10 +156,12 @@ static bool udp_input_packet(struct pbuf *p, size_t offset, struct netif *input)
             found = next;
         }
     } else {
-        found = datagram_table_find(STACK_DATAGRAM_UDP, &tuple);
-        if (found != NULL) {
+        while ((found = datagram_table_find(STACK_DATAGRAM_UDP, &tuple)) != NULL) {
             datagram_receive_deliver(found, p, offset + UDP_SIZE, tuple.peer_port, input);
-        } else {
+            if (found->port_link != NULL)
+                break; /* else it was closed just now, and the packet is the next one's */
+        }
+        if (found == NULL) {
             datagram_counters.no_port++;
             datagram_error_refuse(p);
         }

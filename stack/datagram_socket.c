@@ -97,6 +97,11 @@ void stack_datagram_close(struct stack_datagram *datagram)
     free(datagram);
 }
 
+void stack_datagram_leave(struct stack_datagram *datagram)
+{
+    datagram_table_remove(datagram);
+}
+
 int stack_datagram_local_address(const struct stack_datagram *datagram, union stack_address *address)
 {
     const ip_addr_t *ip = ip_addr_isany(&datagram->local) ? &datagram->source : &datagram->local;

@@ -3,6 +3,7 @@
 #include "service/protocol.h"
 #include "service/socket.h"
 #include "service_fixture.h"
+#include "stack/stack.h"
 
 #include <check.h>
 #include <errno.h>
@@ -132,6 +133,19 @@ START_TEST(a_datagram_crosses_and_says_from_where)
     ck_assert_uint_eq(to.sin_port, b_address.sin_port);
     send_text(b, &from, "answer");
     expect(a, "answer");
+}
+END_TEST
+
+/* The packet is on its way when b is closed, and is there before the loop has heard of it. */
+START_TEST(a_socket_closed_just_now_takes_nothing)
+{
+    service_connect(a, &b_address, 0);
+    send_text(a, NULL, "late");
+    (void)service_local_address(a); /* which is answered after what was sent before */
+    close(b);
+    b = -1;
+    stack_run_timers();
+    expect_pending_error(a, ECONNREFUSED);
 }
 END_TEST
 
@@ -372,6 +386,7 @@ int main(void)
 
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, a_datagram_crosses_and_says_from_where);
+    tcase_add_test(tcase, a_socket_closed_just_now_takes_nothing);
     tcase_add_test(tcase, one_without_bytes_is_a_datagram);
     tcase_add_test(tcase, the_result_of_a_numbered_one_is_for_who_asks);
     tcase_add_test(tcase, an_error_that_nobody_asks_for_is_pending);
