@@ -473,7 +473,8 @@ static void part_async(void)
     sigprocmask(SIG_BLOCK, &set, NULL);
     event = (struct sigevent){.sigev_notify = SIGEV_SIGNAL, .sigev_signo = SIGUSR1, .sigev_value.sival_int = 42};
     printf("getaddrinfo_a with a signal: %s\n", error_name(getaddrinfo_a(GAI_NOWAIT, list, 1, &event)));
-    printf("the signal: %d with %d\n", sigwaitinfo(&set, &info), info.si_value.sival_int);
+    error = sigwaitinfo(&set, &info);
+    printf("the signal: %d with %d\n", error, info.si_value.sival_int);
     printf("getaddrinfo_a of silence: %s\n", error_name(getaddrinfo_a(GAI_NOWAIT, list + 4, 1, NULL)));
     error = gai_suspend((const struct gaicb *const *)list + 4, 1, &moment);
     printf("gai_suspend for a moment: %d\n", error == EAI_AGAIN || error == EAI_SYSTEM); /* glibc 2.36 says SYSTEM, the manual AGAIN */
