@@ -157,9 +157,10 @@ static bool udp_input_packet(struct pbuf *p, size_t offset, struct netif *input)
         }
     } else {
         while ((found = datagram_table_find(STACK_DATAGRAM_UDP, &tuple)) != NULL) {
+            datagram_has_left = false;
             datagram_receive_deliver(found, p, offset + UDP_SIZE, tuple.peer_port, input);
-            if (found->port_link != NULL)
-                break; /* else it was closed just now, and the packet is the next one's */
+            if (!datagram_has_left) /* it may be no more */
+                break;
         }
         if (found == NULL) {
             datagram_counters.no_port++;

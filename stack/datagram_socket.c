@@ -23,6 +23,7 @@
 #include <stdlib.h>
 
 struct stack_datagram *datagram_sockets;
+bool datagram_has_left;
 
 /* Linux's defaults: ip(7), ipv6(7), raw(7). -1: not set. */
 static const int defaults[STACK_DATAGRAM_OPTION_COUNT] = {
@@ -100,6 +101,7 @@ void stack_datagram_close(struct stack_datagram *datagram)
 void stack_datagram_leave(struct stack_datagram *datagram)
 {
     datagram_table_remove(datagram);
+    datagram_has_left = true;
 }
 
 int stack_datagram_local_address(const struct stack_datagram *datagram, union stack_address *address)

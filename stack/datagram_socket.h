@@ -39,6 +39,9 @@ struct stack_datagram {
 /* Every socket. */
 extern struct stack_datagram *datagram_sockets;
 
+/* stack_datagram_leave() was called: a socket that a packet was given to does not take it. */
+extern bool datagram_has_left;
+
 struct datagram_counters {
     uint64_t in, out;  /* datagrams to and from sockets */
     uint64_t no_port;  /* nobody wanted them */
