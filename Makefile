@@ -15,7 +15,7 @@ INTERCEPT = service/control_path.c $(addprefix intercept/, address.c connect.c c
               interface_ioctl.c libc.c linger.c names_addrinfo.c names_answer.c names_async.c names_config.c \
               names_find.c names_module.c names_query.c names_sort.c option.c replace.c socket.c start.c state.c trace.c)
 STACK     = $(addprefix stack/, address.c address_conflict.c block.c datagram_bind.c datagram_error.c \
-              datagram_multicast.c datagram_output.c datagram_ping.c datagram_raw.c datagram_receive.c \
+              datagram_lite.c datagram_multicast.c datagram_output.c datagram_ping.c datagram_raw.c datagram_receive.c \
               datagram_route.c datagram_send.c datagram_socket.c datagram_table.c dhcp6_client.c dhcp_client.c \
               fragment.c gather.c icmp_error.c impairment.c interface.c isn.c learned.c loop_netif.c path_mtu.c \
               port.c receive_block.c route.c route6.c router_advert.c sockaddr.c source6.c stack.c \

@@ -1,5 +1,5 @@
 /*
- * datagram.h - sending, receiving and errors of datagram sockets of ours (UDP, ping, raw).
+ * datagram.h - sending, receiving and errors of datagram sockets of ours (UDP, UDP-Lite, ping, raw).
  *
  * All return what the call returns, or -errno; or DATAGRAM_FOREIGN when the descriptor is not ours after all, and the
  * caller does what the program asked for.

@@ -41,8 +41,8 @@ static int check_type(int domain, int type, int protocol)
     switch (type & TYPE_MASK) {
     case SOCK_STREAM:
         return protocol == 0 || protocol == IPPROTO_TCP ? 0 : -EPROTONOSUPPORT;
-    case SOCK_DGRAM: /* DIFFERS: no UDP-Lite (docs/differences.md) */
-        return protocol == 0 || protocol == IPPROTO_UDP ||
+    case SOCK_DGRAM:
+        return protocol == 0 || protocol == IPPROTO_UDP || protocol == IPPROTO_UDPLITE ||
                        protocol == (domain == AF_INET6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP)
                    ? 0
                    : -EPROTONOSUPPORT;

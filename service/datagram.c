@@ -32,6 +32,10 @@ static int find_kind(int domain, int type, int protocol, bool is_privileged, enu
         *kind = STACK_DATAGRAM_UDP;
         return 0;
     }
+    if (type == SOCK_DGRAM && protocol == IPPROTO_UDPLITE) {
+        *kind = STACK_DATAGRAM_UDP_LITE;
+        return 0;
+    }
     if (type == SOCK_DGRAM && protocol == (domain == AF_INET6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP)) {
         *kind = STACK_DATAGRAM_PING; /* as if net.ipv4.ping_group_range had everyone in it */
         return 0;
@@ -121,7 +125,7 @@ static int bind_socket(struct socket *socket, const struct protocol_message *req
     if (error < 0)
         return error;
     port = address_port(&address);
-    if (datagram->kind == STACK_DATAGRAM_UDP && port != 0 && port < IPPORT_RESERVED && !is_privileged)
+    if (stack_datagram_kind_is_udp(datagram->kind) && port != 0 && port < IPPORT_RESERVED && !is_privileged)
         return -EACCES;
     error = stack_datagram_bind(datagram->stack, &address);
     if (error == -EADDRINUSE) { /* by a socket that was closed just now, perhaps */
@@ -178,7 +182,7 @@ static int get_name(const struct socket *socket, bool peer, struct protocol_mess
     int error = peer ? stack_datagram_peer_address(socket->datagram->stack, &address)
                      : stack_datagram_local_address(socket->datagram->stack, &address);
 
-    if (error == 0 && peer && address_port(&address) == 0 && socket->datagram->kind == STACK_DATAGRAM_UDP)
+    if (error == 0 && peer && address_port(&address) == 0 && stack_datagram_kind_is_udp(socket->datagram->kind))
         return -ENOTCONN; /* as Linux has it */
     if (error == 0)
         address_write(&reply->address, &address);
@@ -238,7 +242,7 @@ int datagram_execute(struct socket *socket, const struct protocol_message *reque
         reply->args[0] = is_connected(socket) ? PROTOCOL_STATE_CONNECTED : PROTOCOL_STATE_NEW;
         return 0;
     case PROTOCOL_SEND_RESULT:
-        reply->args[0] = socket->datagram->kind == STACK_DATAGRAM_UDP;
+        reply->args[0] = stack_datagram_kind_is_udp(socket->datagram->kind);
         return get_send_result(socket->datagram, (uint32_t)request->args[0]);
     case PROTOCOL_ERROR_QUEUE:
         return get_queued_error(socket, reply);

@@ -1,4 +1,4 @@
-/* datagram.h - the datagram sockets of programs: UDP, ping, raw. */
+/* datagram.h - the datagram sockets of programs: UDP, UDP-Lite, ping, raw. */
 #ifndef SIDESTACK_SERVICE_DATAGRAM_H
 #define SIDESTACK_SERVICE_DATAGRAM_H
 

@@ -61,6 +61,8 @@ static const struct {
     {NUMBER_TOS, STACK_DATAGRAM_TOS},
     {NUMBER_MULTICAST_TTL, STACK_DATAGRAM_MULTICAST_TTL},
     {NUMBER_SEGMENT, STACK_DATAGRAM_SEGMENT},
+    {NUMBER_SEND_COVERAGE, STACK_DATAGRAM_SEND_COVERAGE},
+    {NUMBER_RECEIVE_COVERAGE, STACK_DATAGRAM_RECEIVE_COVERAGE},
     {NUMBER_MULTICAST_INTERFACE, STACK_DATAGRAM_MULTICAST_INTERFACE},
     {NUMBER6_MTU_DISCOVER, STACK_DATAGRAM_MTU_DISCOVER6},
     {NUMBER6_HOP_LIMIT, STACK_DATAGRAM_HOP_LIMIT},
@@ -84,7 +86,7 @@ static bool is_either(const struct socket *socket, enum sockopt_switch ip4, enum
 
 static uint16_t find_control_flags(const struct socket *socket)
 {
-    uint16_t flags = socket->datagram->kind != STACK_DATAGRAM_UDP ? PROTOCOL_DATAGRAM_ASK : 0;
+    uint16_t flags = stack_datagram_kind_is_udp(socket->datagram->kind) ? 0 : PROTOCOL_DATAGRAM_ASK;
 
     for (size_t i = 0; i < sizeof control_flags / sizeof *control_flags; i++)
         if (sockopt_switch(socket, control_flags[i].from))

@@ -338,7 +338,7 @@ static int send_one(struct socket *socket, const struct protocol_datagram *heade
     if (error < 0)
         return error;
     if ((header->flags & PROTOCOL_DATAGRAM_SEND_OOB) &&
-        (socket->domain != AF_INET6 || datagram->kind != STACK_DATAGRAM_UDP)) /* where Linux takes no notice of it */
+        (socket->domain != AF_INET6 || !stack_datagram_kind_is_udp(datagram->kind))) /* there Linux ignores it */
         return -EOPNOTSUPP;
     if (datagram->cork == NULL && !datagram->is_corked && !(header->flags & PROTOCOL_DATAGRAM_SEND_MORE))
         return stack_datagram_send(datagram->stack, &info, &iov, 1, length);

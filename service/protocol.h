@@ -18,7 +18,7 @@
  *    getpeername() on the program's end says "one of ours", and the next character says how the socket was born;
  *  - a listening descriptor delivers one struct protocol_accepted for each new connection.
  *
- * A datagram socket (UDP, ping, raw) has a SOCK_SEQPACKET pair. Each message in it, both ways, is one struct
+ * A datagram socket (UDP, UDP-Lite, ping, raw) has a SOCK_SEQPACKET pair. Each message in it, both ways, is one struct
  * protocol_datagram and then the datagram's bytes: the library adds and strips the header. So a datagram of no bytes is
  * a message, an end of file is the service's end, and every message says by itself whom it is from or for.
  */

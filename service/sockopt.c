@@ -18,7 +18,9 @@ static unsigned kind_of(const struct socket *socket)
     case SOCK_RAW:
         return ON_RAW;
     default:
-        return socket->protocol == IPPROTO_UDP ? ON_UDP : ON_PING;
+        return socket->protocol == IPPROTO_UDP       ? ON_PLAIN_UDP
+               : socket->protocol == IPPROTO_UDPLITE ? ON_UDP_LITE
+                                                     : ON_PING;
     }
 }
 
@@ -51,7 +53,8 @@ void sockopt_note_number(struct socket *socket, enum sockopt_number which, int v
  * own to show for it. */
 static bool keeps_number(const struct sockopt_row *row)
 {
-    return row->place == PLACE_NUMBER || row->get == sockopt_get_number || row->get == sockopt_get_whole_number;
+    return row->place == PLACE_NUMBER || row->get == sockopt_get_number || row->get == sockopt_get_whole_number ||
+           row->get == sockopt_get_coverage;
 }
 
 static void set_default(struct socket *socket, const struct sockopt_row *row)
@@ -92,6 +95,8 @@ static const struct sockopt_row *find_row(const struct socket *socket, int level
 {
     unsigned kind = kind_of(socket);
 
+    if (level == IPPROTO_UDPLITE) /* Linux takes one for the other */
+        level = IPPROTO_UDP;
     for (size_t i = 0; i < sockopt_row_count; i++)
         if (sockopt_rows[i].level == level && sockopt_rows[i].name == name && (sockopt_rows[i].on & kind))
             return &sockopt_rows[i];
@@ -114,7 +119,8 @@ static bool has_level(const struct socket *socket, int level)
     case IPPROTO_TCP:
         return kind == ON_TCP;
     case IPPROTO_UDP:
-        return kind == ON_UDP;
+    case IPPROTO_UDPLITE:
+        return (kind & ON_UDP) != 0;
     case SOL_RAW:
         return kind == ON_RAW;
     case IPPROTO_ICMPV6:

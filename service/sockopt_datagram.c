@@ -7,8 +7,10 @@
 #include <limits.h>
 #include <netinet/in.h>
 #include <string.h>
+#include <sys/param.h>
 
 #define CHECKSUM_ICMP6 2 /* where ICMPv6 has it */
+#define UDP_HEADER_SIZE 8
 
 int sockopt_set_byte(struct socket *socket, const struct sockopt_row *row, const struct protocol_message *request,
                      int value, bool root)
@@ -90,6 +92,24 @@ int sockopt_set_checksum(struct socket *socket, const struct sockopt_row *row, c
         return -EINVAL;
     sockopt_note_number(socket, NUMBER6_CHECKSUM, value < 0 ? -1 : value);
     return 0;
+}
+
+/* UDPLITE_SEND_CSCOV, UDPLITE_RECV_CSCOV: 0 is the whole datagram; else at least its header. */
+int sockopt_set_coverage(struct socket *socket, const struct sockopt_row *row, const struct protocol_message *request,
+                         int value, bool root)
+{
+    (void)request;
+    (void)root;
+    if (value != 0)
+        value = MIN(MAX(value, UDP_HEADER_SIZE), USHRT_MAX);
+    sockopt_note_number(socket, (enum sockopt_number)row->where, value);
+    return 0;
+}
+
+int sockopt_get_coverage(const struct socket *socket, const struct sockopt_row *row,
+                         const struct protocol_message *request, struct protocol_message *reply)
+{
+    return sockopt_answer_int(request, reply, MAX(sockopt_number(socket, (enum sockopt_number)row->where), 0));
 }
 
 void sockopt_set_raw_defaults(struct socket *socket)

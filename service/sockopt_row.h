@@ -7,9 +7,11 @@
 /* Which sockets have the option. */
 enum sockopt_on {
     ON_TCP = 1u << 0,
-    ON_UDP = 1u << 1,
-    ON_PING = 1u << 2,
-    ON_RAW = 1u << 3,
+    ON_PLAIN_UDP = 1u << 1,
+    ON_UDP_LITE = 1u << 2,
+    ON_UDP = ON_PLAIN_UDP | ON_UDP_LITE,
+    ON_PING = 1u << 3,
+    ON_RAW = 1u << 4,
     ON_DATAGRAM = ON_UDP | ON_PING | ON_RAW,
     ON_ALL = ON_TCP | ON_DATAGRAM,
 };
@@ -104,8 +106,9 @@ sockopt_getter sockopt_get_tos, sockopt_get_ttl, sockopt_get_mtu, sockopt_get_po
 sockopt_setter sockopt_set_tos, sockopt_set_ttl, sockopt_set_options, sockopt_set_unicast_interface, sockopt_set_port_range;
 
 /* sockopt_datagram.c: IPPROTO_IP, IPPROTO_IPV6, IPPROTO_UDP of datagram sockets */
-sockopt_getter sockopt_get_device, sockopt_get_filter4, sockopt_get_filter6;
-sockopt_setter sockopt_set_byte, sockopt_set_hops, sockopt_set_filter4, sockopt_set_filter6, sockopt_set_checksum;
+sockopt_getter sockopt_get_device, sockopt_get_filter4, sockopt_get_filter6, sockopt_get_coverage;
+sockopt_setter sockopt_set_byte, sockopt_set_hops, sockopt_set_filter4, sockopt_set_filter6, sockopt_set_checksum,
+    sockopt_set_coverage;
 
 /* What a raw socket has from its protocol. */
 void sockopt_set_raw_defaults(struct socket *socket);

@@ -1,5 +1,5 @@
 /*
- * datagram.h - datagram sockets of the stack, as the service sees them: UDP, ICMP echo ("ping"), raw IP.
+ * datagram.h - datagram sockets of the stack, as the service sees them: UDP, UDP-Lite, ICMP echo ("ping"), raw IP.
  *
  * The rules of stack.h hold: one thread, errors are 0 or -errno, no lwIP type shows. Addresses are those of sockets; a
  * socket made for AF_INET6 takes and shows IPv4 addresses as v4-mapped ones unless it is IPv6 only.
@@ -21,6 +21,7 @@ struct stack_datagram; /* a socket */
 
 enum stack_datagram_kind {
     STACK_DATAGRAM_UDP,
+    STACK_DATAGRAM_UDP_LITE, /* udplite(7), RFC 3828: UDP in all but its checksum, with ports of its own */
     STACK_DATAGRAM_PING, /* icmp(7): ICMP echo requests out, their replies in; the "port" is the echo identifier */
     STACK_DATAGRAM_RAW,  /* raw(7): packets of one IP protocol, on IPv4 received with their IP header */
 };
@@ -46,6 +47,12 @@ struct stack_datagram_error {
     size_t length;
     bool hard;                         /* sets SO_ERROR: the next call fails with it. Else for MSG_ERRQUEUE alone */
 };
+
+/* Is it UDP, or UDP-Lite? */
+static inline bool stack_datagram_kind_is_udp(enum stack_datagram_kind kind)
+{
+    return kind == STACK_DATAGRAM_UDP || kind == STACK_DATAGRAM_UDP_LITE;
+}
 
 struct stack_datagram_events {
     /* A datagram came. The bytes are the stack's, for the time of the call: copy them on or lose them. Return: false:
@@ -111,6 +118,8 @@ enum stack_datagram_option {
     STACK_DATAGRAM_GRO,            /* UDP_GRO: trains may come */
     STACK_DATAGRAM_SEGMENT,        /* UDP_SEGMENT: default for sending */
     STACK_DATAGRAM_NO_CHECK,       /* SO_NO_CHECK */
+    STACK_DATAGRAM_SEND_COVERAGE,    /* UDPLITE_SEND_CSCOV; 0: all, -1: not set */
+    STACK_DATAGRAM_RECEIVE_COVERAGE, /* UDPLITE_RECV_CSCOV: at least; 0: all, -1: not set */
     STACK_DATAGRAM_RECEIVE_ERRORS, /* IP_RECVERR, IPV6_RECVERR: unconnected sockets hear of errors too */
     STACK_DATAGRAM_OPTION_COUNT
 };

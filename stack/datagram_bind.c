@@ -54,7 +54,7 @@ int stack_datagram_bind(struct stack_datagram *datagram, const union stack_addre
     if (error < 0)
         return error;
     is_bound = datagram->connected || (datagram->kind != STACK_DATAGRAM_RAW && datagram->local_port != 0);
-    if (is_bound && datagram->kind == STACK_DATAGRAM_UDP && datagram->family == AF_INET6)
+    if (is_bound && stack_datagram_kind_is_udp(datagram->kind) && datagram->family == AF_INET6)
         return -EINVAL; /* the others look at the address first, as on Linux */
     error = check_address(datagram, &ip);
     if (error < 0)

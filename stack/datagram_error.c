@@ -197,16 +197,17 @@ void datagram_error_local(struct stack_datagram *datagram, const ip_addr_t *dest
     datagram->events->failed(datagram->owner, &error);
 }
 
-/* Return: the UDP or ping socket that the quoted packet comes from; NULL: none. */
+/* Return: the UDP, UDP-Lite or ping socket that the quoted packet comes from; NULL: none. */
 static struct stack_datagram *find_sender(const struct message *message, struct datagram_tuple *tuple)
 {
     const uint8_t *transport = message->transport;
     bool is_ip6 = IP_IS_V6_VAL(message->source);
 
-    if (message->protocol == IPPROTO_UDP) {
+    if (message->protocol == IPPROTO_UDP || message->protocol == IPPROTO_UDPLITE) {
         tuple->local_port = read_16(transport);
         tuple->peer_port = read_16(transport + 2);
-        return datagram_table_find(STACK_DATAGRAM_UDP, tuple);
+        return datagram_table_find(message->protocol == IPPROTO_UDP ? STACK_DATAGRAM_UDP : STACK_DATAGRAM_UDP_LITE,
+                                   tuple);
     }
     if (message->protocol == (is_ip6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP) &&
         transport[0] == (is_ip6 ? ICMP6_TYPE_EREQ : ICMP_ECHO)) {
@@ -227,7 +228,7 @@ static void dispatch(const struct message *message, struct netif *input)
     if (message->error == EMSGSIZE && IP_IS_V4_VAL(message->source) && (raw != NULL || sender != NULL))
         path_mtu_learn(ip_2_ip4(&message->destination), (uint16_t)LWIP_MIN(message->info, UINT16_MAX),
                        read_16(message->ip + 2));
-    if (sender != NULL && sender->kind == STACK_DATAGRAM_UDP)
+    if (sender != NULL && stack_datagram_kind_is_udp(sender->kind))
         report(sender, message, tuple.peer_port, message->transport + UDP_SIZE, message->transport_size - UDP_SIZE);
     else if (sender != NULL)
         report(sender, message, 0, message->transport, message->transport_size);

@@ -6,9 +6,9 @@
  * resolved yet) copies it, which the memory's type tells lwIP. lwIP is given the IP header ready made, so that
  * identification and DF are Linux's.
  *
- * The checksum is left to the wire when it can (gather.c), when the packet leaves in one piece; on the loopback there is
- * none. A train of datagrams may be left whole to it as well. A packet to a group or a broadcast address is heard on this
- * host, too, as if it had come in by the wire.
+ * The checksum of UDP is left to the wire when it can (gather.c), when the packet leaves in one piece; on the loopback
+ * there is none. (UDP-Lite's is always there: datagram_lite.c.) A train of datagrams may be left whole to the wire as
+ * well. A packet to a group or a broadcast address is heard on this host, too, as if it had come in by the wire.
  */
 #include <errno.h>
 #include <string.h>
@@ -89,8 +89,10 @@ static void put_checksum(const struct datagram_packet *packet, struct pbuf *p, b
         p->flags |= GATHER_COMPLETE_CHECKSUM;
         return;
     }
-    sum = ip_chksum_pseudo(p, packet->protocol, p->tot_len, &route->source, &route->destination);
-    if (sum == 0 && packet->protocol == IPPROTO_UDP)
+    sum = packet->coverage != 0
+              ? datagram_lite_checksum(p, packet->coverage, route)
+              : ip_chksum_pseudo(p, packet->protocol, p->tot_len, &route->source, &route->destination);
+    if (sum == 0 && (packet->protocol == IPPROTO_UDP || packet->coverage != 0))
         sum = 0xffff; /* 0 would mean that there is none */
     memcpy(at, &sum, sizeof sum);
 }

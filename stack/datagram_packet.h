@@ -41,6 +41,7 @@ struct datagram_packet {
     bool header_included; /* the header begins with that of IP, complete */
     int mtu_discover;   /* IP_PMTUDISC_* */
     int checksum_at;    /* in the transport header; -1: none */
+    uint16_t coverage;  /* UDP-Lite: bytes that the checksum is about; 0: it is another protocol, and all */
     const uint8_t *header; /* the transport header */
     size_t header_size;
     const struct iovec *iov; /* what follows it */
@@ -82,6 +83,20 @@ int datagram_raw_send(struct stack_datagram *datagram, const struct stack_datagr
 void datagram_ping_input(struct pbuf *p, size_t offset, struct netif *input);
 /* Return: did a raw socket hear it? */
 bool datagram_raw_input(struct pbuf *p, size_t offset, uint8_t protocol, struct netif *input);
+
+/* ---- datagram_lite.c ---- */
+
+/* Decide how much of a UDP-Lite packet of length bytes its checksum is about. Return: what the header says of it. */
+uint16_t datagram_lite_cover(const struct stack_datagram *datagram, struct datagram_packet *packet, uint16_t length);
+
+/* The checksum of a packet's first coverage bytes; its own field is 0. */
+uint16_t datagram_lite_checksum(struct pbuf *p, uint16_t coverage, const struct datagram_route *route);
+
+/* Is the UDP-Lite packet right, as far as its checksum is about it? Reads its header. */
+bool datagram_lite_is_sound(struct pbuf *p, size_t offset, struct udp_hdr *header);
+
+/* Is the checksum of such a packet, of size bytes, about as much as the socket asks for? */
+bool datagram_lite_suffices(const struct stack_datagram *datagram, const struct udp_hdr *header, size_t size);
 
 /* ---- datagram_output.c ---- */
 

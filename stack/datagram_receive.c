@@ -2,7 +2,7 @@
  * datagram_receive.c - packets for datagram sockets, taken from lwIP's IP layer.
  *
  * This stands in for lwIP's raw.c: ip4_input() and ip6_input() call raw_input() with each packet for this host,
- * reassembled, before they look at its protocol. What a UDP socket gets ends here; what nobody here wants goes to
+ * reassembled, before they look at its protocol. What is UDP or UDP-Lite ends here; what nobody here wants goes to
  * lwIP's udp.c if one of its own control blocks (DHCP) listens there, and is answered with port unreachable otherwise.
  *
  * Nothing in a packet is believed before it was compared with what lwIP knows of it. The checksum is verified unless
@@ -130,35 +130,47 @@ static bool udp_is_sound(struct pbuf *p, size_t offset, struct udp_hdr *header, 
     return good;
 }
 
-/* A UDP packet. Return: was it taken? */
-static bool udp_input_packet(struct pbuf *p, size_t offset, struct netif *input)
+/* Hand a packet to a socket, unless that asks for more of a checksum than there is. */
+static void deliver_udp(struct stack_datagram *datagram, const struct pbuf *p, size_t offset,
+                        const struct udp_hdr *header, struct netif *input)
+{
+    if (datagram->kind == STACK_DATAGRAM_UDP_LITE && !datagram_lite_suffices(datagram, header, p->tot_len - offset))
+        datagram_counters.dropped++;
+    else
+        datagram_receive_deliver(datagram, p, offset + UDP_SIZE, ntohs(header->src), input);
+}
+
+/* A packet of UDP or UDP-Lite. Return: was it taken? */
+static bool udp_input_packet(struct pbuf *p, size_t offset, enum stack_datagram_kind kind, struct netif *input)
 {
     struct udp_hdr header;
     struct datagram_tuple tuple = {.local = ip_current_dest_addr(), .peer = ip_current_src_addr(),
                                    .interface = netif_get_index(input)};
     struct stack_datagram *found;
     bool to_many = ip_addr_ismulticast(tuple.local) || ip_addr_isbroadcast(tuple.local, input);
+    bool is_sound = kind == STACK_DATAGRAM_UDP ? udp_is_sound(p, offset, &header, input)
+                                               : datagram_lite_is_sound(p, offset, &header);
 
-    if (!udp_is_sound(p, offset, &header, input)) {
+    if (!is_sound) {
         datagram_counters.malformed++;
         pbuf_free(p);
         return true;
     }
     tuple.local_port = ntohs(header.dest);
     tuple.peer_port = ntohs(header.src);
-    if (is_lwip_port(tuple.local_port))
+    if (kind == STACK_DATAGRAM_UDP && is_lwip_port(tuple.local_port))
         return false;
     if (to_many) {
-        for (found = datagram_table_first(STACK_DATAGRAM_UDP, &tuple); found != NULL;) {
-            struct stack_datagram *next = datagram_table_next(STACK_DATAGRAM_UDP, found, &tuple);
+        for (found = datagram_table_first(kind, &tuple); found != NULL;) {
+            struct stack_datagram *next = datagram_table_next(kind, found, &tuple);
 
-            datagram_receive_deliver(found, p, offset + UDP_SIZE, tuple.peer_port, input);
+            deliver_udp(found, p, offset, &header, input);
             found = next;
         }
     } else {
-        while ((found = datagram_table_find(STACK_DATAGRAM_UDP, &tuple)) != NULL) {
+        while ((found = datagram_table_find(kind, &tuple)) != NULL) {
             datagram_has_left = false;
-            datagram_receive_deliver(found, p, offset + UDP_SIZE, tuple.peer_port, input);
+            deliver_udp(found, p, offset, &header, input);
             if (!datagram_has_left) /* it may be no more */
                 break;
         }
@@ -208,7 +220,9 @@ raw_input_state_t raw_input(struct pbuf *p, struct netif *input)
     }
     protocol = current_protocol(p);
     heard = datagram_raw_input(p, offset, protocol, input);
-    if (protocol == IP_PROTO_UDP && udp_input_packet(p, offset, input))
+    if (protocol == IP_PROTO_UDP && udp_input_packet(p, offset, STACK_DATAGRAM_UDP, input))
+        return RAW_INPUT_EATEN;
+    if (protocol == IP_PROTO_UDPLITE && udp_input_packet(p, offset, STACK_DATAGRAM_UDP_LITE, input))
         return RAW_INPUT_EATEN;
     if (protocol == (ip_current_is_v6() ? IP6_NEXTH_ICMP6 : IP_PROTO_ICMP)) {
         datagram_error_input(p, offset, input);

@@ -1,4 +1,4 @@
-/* datagram_send.c - what a program sends becomes packets; here those of UDP: Linux's udp_sendmsg(). */
+/* datagram_send.c - what a program sends becomes packets; here those of UDP and UDP-Lite: Linux's udp_sendmsg(). */
 #include <errno.h>
 #include <string.h>
 
@@ -28,7 +28,7 @@ static int choose_destination(const struct stack_datagram *datagram, const struc
     if (error < 0)
         return error == -ENODEV ? -ENETUNREACH : error;
     *port = sockaddr_port(&info->peer);
-    if (*port == 0 && datagram->kind == STACK_DATAGRAM_UDP)
+    if (*port == 0 && stack_datagram_kind_is_udp(datagram->kind))
         return -EINVAL;
     return IP_IS_V4(ip) && !datagram_takes_ip4(datagram) ? -ENETUNREACH : 0;
 }
@@ -131,9 +131,14 @@ int datagram_send_split(const struct iovec *iov, int count, uint8_t *header, siz
 /* Send one datagram with its UDP header. */
 static int send_one(struct stack_datagram *datagram, struct datagram_packet *packet, uint16_t port)
 {
-    uint16_t header[UDP_SIZE / 2] = {htons(datagram->local_port), htons(port),
-                                     htons((uint16_t)(UDP_SIZE + packet->length)), 0};
-    bool no_checksum = datagram->options[STACK_DATAGRAM_NO_CHECK] && IP_IS_V4_VAL(packet->route->destination);
+    uint16_t length = (uint16_t)(UDP_SIZE + packet->length);
+    uint16_t header[UDP_SIZE / 2] = {htons(datagram->local_port), htons(port), htons(length), 0};
+    bool is_lite = datagram->kind == STACK_DATAGRAM_UDP_LITE;
+    bool no_checksum = datagram->options[STACK_DATAGRAM_NO_CHECK] && !is_lite &&
+                       IP_IS_V4_VAL(packet->route->destination);
+
+    if (is_lite)
+        header[2] = htons(datagram_lite_cover(datagram, packet, length));
 
     packet->header = (const uint8_t *)header;
     packet->header_size = sizeof header;
@@ -199,7 +204,7 @@ static int send_train(struct stack_datagram *datagram, const struct datagram_pac
     return 0;
 }
 
-/* stack_datagram_send() of a UDP socket. */
+/* stack_datagram_send() of a UDP or UDP-Lite socket. */
 static int udp_send_train(struct stack_datagram *datagram, const struct stack_datagram_info *info,
                           const struct iovec *iov, int count, size_t length)
 {
@@ -218,6 +223,8 @@ static int udp_send_train(struct stack_datagram *datagram, const struct stack_da
     is_train = segment != 0 && length > segment;
     if (length > PACKET_MAX - (is_train ? UDP_SIZE : headers))
         return -EMSGSIZE;
+    if (segment != 0 && datagram->kind == STACK_DATAGRAM_UDP_LITE)
+        return -EIO; /* as on Linux */
     datagram_send_prepare(datagram, info, &route, &packet);
     packet.iov = iov;
     packet.count = count;
@@ -240,6 +247,7 @@ int stack_datagram_send(struct stack_datagram *datagram, const struct stack_data
         return -EMSGSIZE;
     switch (datagram->kind) {
     case STACK_DATAGRAM_UDP:
+    case STACK_DATAGRAM_UDP_LITE:
         return udp_send_train(datagram, info, iov, count, length);
     case STACK_DATAGRAM_PING:
         return datagram_ping_send(datagram, info, iov, count, length);

@@ -9,7 +9,8 @@
  *   datagram_table.c    finds the sockets;
  *   datagram_bind.c     bind and connect;
  *   datagram_multicast.c  groups;
- *   datagram_send.c     what a program sends becomes packets, of UDP;
+ *   datagram_send.c     what a program sends becomes packets, of UDP and UDP-Lite;
+ *   datagram_lite.c     what UDP-Lite has of its own;
  *   datagram_ping.c, datagram_raw.c  the other kinds;
  *   datagram_route.c    where they go, and from which address;
  *   datagram_output.c   IP headers, checksums, fragments, copies for members on this host;
@@ -38,6 +39,8 @@ static const int defaults[STACK_DATAGRAM_OPTION_COUNT] = {
     [STACK_DATAGRAM_MULTICAST_ALL] = 1,
     [STACK_DATAGRAM_MULTICAST_ALL6] = 1,
     [STACK_DATAGRAM_CHECKSUM] = -1,
+    [STACK_DATAGRAM_SEND_COVERAGE] = -1,
+    [STACK_DATAGRAM_RECEIVE_COVERAGE] = -1,
 };
 
 void datagram_socket_close_all(void)
@@ -59,13 +62,15 @@ struct stack_datagram *stack_datagram_open(enum stack_datagram_kind kind, int fa
     datagram->owner = owner;
     if (kind == STACK_DATAGRAM_UDP)
         datagram->protocol = IPPROTO_UDP;
+    else if (kind == STACK_DATAGRAM_UDP_LITE)
+        datagram->protocol = IPPROTO_UDPLITE;
     else if (kind == STACK_DATAGRAM_PING)
         datagram->protocol = family == AF_INET ? IPPROTO_ICMP : IPPROTO_ICMPV6;
     else
         datagram->protocol = (uint8_t)protocol;
     for (int i = 0; i < STACK_DATAGRAM_OPTION_COUNT; i++)
         datagram->options[i] = defaults[i];
-    if (kind != STACK_DATAGRAM_UDP)
+    if (!stack_datagram_kind_is_udp(kind))
         datagram->options[STACK_DATAGRAM_REUSEADDR] = 1;
     if (kind == STACK_DATAGRAM_RAW && datagram->protocol == IPPROTO_RAW)
         datagram->options[STACK_DATAGRAM_HEADER_INCLUDED] = 1;

@@ -1,7 +1,8 @@
 /*
  * datagram_table.c - finding the sockets that a packet is for: Linux's rules, in constant time.
  *
- * Three tables of UDP sockets, of which ping sockets use the first with their identifiers for ports:
+ * Three tables of UDP sockets, and of UDP-Lite's, which only meet their own kind; ping sockets use the first with their
+ * identifiers for ports:
  *   - port_table: every bound socket, by local port. Whether a port is free is asked here, and who hears a packet that
  *     goes to many;
  *   - open_table: those that are not connected, by local port;
@@ -62,7 +63,7 @@ void datagram_table_enter(struct stack_datagram *datagram)
         (*bucket)->port_link = &datagram->port_next;
     *bucket = datagram;
     datagram->port_link = bucket;
-    if (datagram->kind != STACK_DATAGRAM_UDP)
+    if (!stack_datagram_kind_is_udp(datagram->kind))
         return;
     bucket = datagram->connected ? connected_bucket(&datagram->local, datagram->local_port, &datagram->peer,
                                                     datagram->peer_port)

@@ -50,7 +50,7 @@ static const struct number left_out[] = {
     {IPPROTO_IP, 4 /* IP_OPTIONS */}, {IPPROTO_IP, 16 /* IP_IPSEC_POLICY */}, {IPPROTO_IP, 17 /* IP_XFRM_POLICY */},
     {IPPROTO_IP, IP_ROUTER_ALERT}, {IPPROTO_IPV6, 34 /* IPV6_IPSEC_POLICY */}, {IPPROTO_IPV6, 35 /* IPV6_XFRM_POLICY */},
     {IPPROTO_IPV6, IPV6_HOPOPTS}, {IPPROTO_IPV6, IPV6_RTHDRDSTOPTS}, {IPPROTO_IPV6, IPV6_DSTOPTS}, {SOL_SOCKET, SO_ZEROCOPY},
-    {IPPROTO_UDP, UDP_ENCAP},
+    {IPPROTO_UDP, UDP_ENCAP}, {IPPROTO_UDPLITE, UDP_ENCAP},
 };
 
 static bool is_among(const struct number *numbers, size_t count, int level, int name)
@@ -314,6 +314,12 @@ static int make_udp(void)
     return make_datagram(SOCK_DGRAM, 0);
 }
 
+static int make_lite(void)
+{
+    is_about_udp = true;
+    return make_datagram(SOCK_DGRAM, IPPROTO_UDPLITE);
+}
+
 static int make_ping(void)
 {
     return make_datagram(SOCK_DGRAM, oracle_family() == AF_INET6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP);
@@ -337,8 +343,10 @@ static int make_raw(void)
     DATAGRAM_LEVEL(kind, socket, SOL_SOCKET)                                                                           \
     DATAGRAM_LEVEL(kind, ip, IPPROTO_IP)                                                                               \
     DATAGRAM_LEVEL(kind, ipv6, IPPROTO_IPV6)                                                                           \
-    DATAGRAM_LEVEL(kind, udp, IPPROTO_UDP)
+    DATAGRAM_LEVEL(kind, udp, IPPROTO_UDP)                                                                             \
+    DATAGRAM_LEVEL(kind, udplite, IPPROTO_UDPLITE)
 DATAGRAM_LEVELS(udp)
+DATAGRAM_LEVELS(lite)
 DATAGRAM_LEVELS(ping)
 DATAGRAM_LEVELS(raw)
 
@@ -346,7 +354,8 @@ DATAGRAM_LEVELS(raw)
     {#kind "_socket_fresh", run_##kind##_socket_fresh}, {#kind "_socket_set", run_##kind##_socket_set},                \
         {#kind "_ip_fresh", run_##kind##_ip_fresh}, {#kind "_ip_set", run_##kind##_ip_set},                            \
         {#kind "_ipv6_fresh", run_##kind##_ipv6_fresh}, {#kind "_ipv6_set", run_##kind##_ipv6_set},                    \
-        {#kind "_udp_fresh", run_##kind##_udp_fresh}, {#kind "_udp_set", run_##kind##_udp_set}
+        {#kind "_udp_fresh", run_##kind##_udp_fresh}, {#kind "_udp_set", run_##kind##_udp_set},                        \
+        {#kind "_udplite_fresh", run_##kind##_udplite_fresh}, {#kind "_udplite_set", run_##kind##_udplite_set}
 
 #define CASES(name)                                                                                                    \
     {#name "_fresh", run_##name##_fresh}, {#name "_connected", run_##name##_connected},                                \
@@ -355,5 +364,6 @@ DATAGRAM_LEVELS(raw)
         {#name "_set_connected", run_##name##_set_connected}, {#name "_inherited", run_##name##_inherited}
 
 const struct oracle_case oracle_cases[] = {
-    CASES(socket), CASES(ip), CASES(tcp), CASES(ipv6), DATAGRAM_CASES(udp), DATAGRAM_CASES(ping), DATAGRAM_CASES(raw), {NULL, NULL},
+    CASES(socket), CASES(ip), CASES(tcp), CASES(ipv6), DATAGRAM_CASES(udp), DATAGRAM_CASES(lite), DATAGRAM_CASES(ping),
+    DATAGRAM_CASES(raw), {NULL, NULL},
 };

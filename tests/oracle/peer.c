@@ -27,6 +27,7 @@
  *   signal PID N              kill(PID, N)
  *   signal-then PID N COMMAND the same, then wait until it sleeps again, and do COMMAND
  *   udp D [PORT]              open datagram socket D (0 to 15) on any port of all addresses; the result is the port
+ *   udp-lite D [PORT]         the same of UDP-Lite
  *   udp-send D COUNT PORT [N] send N datagrams of COUNT bytes to the subject; PORT 0: to whom it is connected
  *   udp-send-to D HOST COUNT PORT   the same to another address
  *   udp-connect D PORT        connect it to the subject
@@ -34,6 +35,7 @@
  *   udp-from D                the port that this came from
  *   udp-show D                from now on udp-recv also tells to whom the datagram was sent, its TTL and TOS
  *   udp-set D ttl|tos VALUE   what is sent has this TTL, also to groups, or TOS
+ *   udp-coverage D send|recv N    its UDPLITE_SEND_CSCOV, or UDPLITE_RECV_CSCOV
  *   udp-join D GROUP          join a group
  *   udp-error D               wait for an error: its errno
  *   udp-close D               close it

@@ -16,6 +16,10 @@
 
 #define DATAGRAM_BYTES 65536
 
+/* linux/udp.h, which does not go with netinet's. */
+#define UDPLITE_SEND_CSCOV 10
+#define UDPLITE_RECV_CSCOV 11
+
 static struct {
     int fd; /* one more, so that 0 is none */
     int sent;
@@ -54,11 +58,11 @@ static unsigned find_interface(void)
     return index;
 }
 
-static long do_open(int number, int port)
+static long do_open(int number, int port, int protocol)
 {
     union peer_address address = peer_make_address(NULL, port);
     struct ip_mreqn group_interface = {.imr_ifindex = (int)find_interface()};
-    int fd = socket(peer_family(), SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    int fd = socket(peer_family(), SOCK_DGRAM | SOCK_CLOEXEC, protocol);
     socklen_t length = sizeof address;
 
     if (fd < 0)
@@ -253,9 +257,9 @@ long peer_run_datagram_command(const char *command)
         return -ENOSYS;
     if (number < 0 || number >= PEER_CONNECTIONS)
         return -EINVAL;
-    if (strcmp(name, "udp") == 0) {
+    if (strcmp(name, "udp") == 0 || strcmp(name, "udp-lite") == 0) {
         sscanf(command, "%*s %*d %d", &port);
-        return do_open(number, port);
+        return do_open(number, port, strcmp(name, "udp") == 0 ? IPPROTO_UDP : IPPROTO_UDPLITE);
     }
     if (sockets[number].fd == 0)
         return -EBADF;
@@ -285,6 +289,11 @@ long peer_run_datagram_command(const char *command)
     if (strcmp(name, "udp-set") == 0) {
         sscanf(command, "%*s %*d %63s %d", word, &count);
         return do_set(number, word, count);
+    }
+    if (strcmp(name, "udp-coverage") == 0) {
+        sscanf(command, "%*s %*d %63s %d", word, &count);
+        return set_int(socket_of(number), IPPROTO_UDPLITE,
+                       strcmp(word, "send") == 0 ? UDPLITE_SEND_CSCOV : UDPLITE_RECV_CSCOV, count);
     }
     if (strcmp(name, "udp-join") == 0) {
         sscanf(command, "%*s %*d %63s", word);

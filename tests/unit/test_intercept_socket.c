@@ -42,7 +42,7 @@ END_TEST
 START_TEST(socket_refuses)
 {
     intercept_expect_no_socket(AF_INET6, SOCK_STREAM, IPPROTO_UDP, EPROTONOSUPPORT);
-    intercept_expect_no_socket(AF_INET, SOCK_DGRAM, IPPROTO_UDPLITE, EPROTONOSUPPORT);
+    intercept_expect_no_socket(AF_INET, SOCK_DGRAM, IPPROTO_DCCP, EPROTONOSUPPORT);
     intercept_expect_no_socket(AF_INET, SOCK_DGRAM, IPPROTO_ICMPV6, EPROTONOSUPPORT);
     intercept_expect_no_socket(AF_INET, SOCK_RAW, 0, EPROTONOSUPPORT);
     intercept_expect_no_socket(AF_INET, SOCK_STREAM, IPPROTO_UDP, EPROTONOSUPPORT);

@@ -344,7 +344,7 @@ START_TEST(what_is_not_for_everyone)
     datagram_socket(SOCK_RAW, IPPROTO_ICMP, -EPERM);
     ping = datagram_socket(SOCK_DGRAM, IPPROTO_ICMP, 0);
     close(ping);
-    datagram_socket(SOCK_DGRAM, IPPROTO_UDPLITE, -EPROTONOSUPPORT);
+    datagram_socket(SOCK_DGRAM, IPPROTO_DCCP, -EPROTONOSUPPORT);
     service_client_uid = 0;
     service_bind(a, &low, 0);
 }

@@ -17,7 +17,7 @@
 #define ETHERNET_SIZE 14
 #define ROUNDS 30000
 
-static struct heard sockets[10];
+static struct heard sockets[12];
 static uint64_t random_state;
 
 static unsigned draw(unsigned below)
@@ -55,7 +55,8 @@ static void setup(void)
                  {STACK_DATAGRAM_UDP, AF_INET, 0},     {STACK_DATAGRAM_UDP, AF_INET6, 0},
                  {STACK_DATAGRAM_PING, AF_INET, 0},    {STACK_DATAGRAM_PING, AF_INET6, 0},
                  {STACK_DATAGRAM_RAW, AF_INET, 1},     {STACK_DATAGRAM_RAW, AF_INET6, 58},
-                 {STACK_DATAGRAM_RAW, AF_INET, 17},    {STACK_DATAGRAM_RAW, AF_INET6, 89}};
+                 {STACK_DATAGRAM_RAW, AF_INET, 17},    {STACK_DATAGRAM_RAW, AF_INET6, 89},
+                 {STACK_DATAGRAM_UDP_LITE, AF_INET, 0}, {STACK_DATAGRAM_UDP_LITE, AF_INET6, 0}};
     static const char *const any[] = {"0.0.0.0", "::"};
 
     stack_setup_both();
@@ -111,6 +112,11 @@ static void put_sums(uint8_t *frame, size_t size)
     if (protocol == IPPROTO_UDP && left >= at + 8) {
         write_16(ip + at + 6, 0);
         write_16(ip + at + 6, ~add_sum(sum, ip + at, left - at) & 0xffff);
+    } else if (protocol == IPPROTO_UDPLITE && left >= at + 8) {
+        size_t covered = (size_t)ip[at + 4] << 8 | ip[at + 5];
+
+        write_16(ip + at + 6, 0);
+        write_16(ip + at + 6, ~add_sum(sum, ip + at, covered == 0 || covered > left - at ? left - at : covered) & 0xffff);
     } else if ((protocol == IPPROTO_ICMP || protocol == IPPROTO_IGMP || protocol == IPPROTO_ICMPV6) && left >= at + 8) {
         write_16(ip + at + 2, 0);
         write_16(ip + at + 2, ~add_sum(protocol == IPPROTO_ICMPV6 ? sum : 0, ip + at, left - at) & 0xffff);
@@ -174,12 +180,16 @@ static size_t make_quoted(uint8_t *ip, bool is_ip6, uint8_t protocol)
 /* One of the patterns. Return: its size. */
 static size_t make_pattern(uint8_t *frame)
 {
-    static const uint8_t errors[] = {3, 11, 12}, errors6[] = {1, 2, 3, 4}, protocols[] = {17, 1, 89}, protocols6[] = {17, 58, 89};
+    static const uint8_t errors[] = {3, 11, 12}, errors6[] = {1, 2, 3, 4}, protocols[] = {17, 1, 89, 136}, protocols6[] = {17, 58, 89, 136};
     uint8_t payload[FRAME_MAX] = {0};
     bool is_ip6 = draw(2) == 0;
     size_t size = 8 + draw(40);
 
-    switch (draw(7)) {
+    switch (draw(8)) {
+    case 6: /* one of UDP-Lite */
+        payload[1] = payload[3] = 9;
+        write_16(payload + 4, draw(2) == 0 ? size : draw((unsigned)size + 2));
+        return make_frame(frame, is_ip6, draw(3) == 0, IPPROTO_UDPLITE, payload, size);
     case 0: /* a datagram */
         payload[1] = payload[3] = 9;
         write_16(payload + 4, size);
@@ -190,7 +200,7 @@ static size_t make_pattern(uint8_t *frame)
         payload[1] = (uint8_t)draw(6);
         payload[6] = (uint8_t)draw(6);
         payload[7] = (uint8_t)draw(256);
-        size = 8 + make_quoted(payload + 8, is_ip6, is_ip6 ? protocols6[draw(3)] : protocols[draw(3)]);
+        size = 8 + make_quoted(payload + 8, is_ip6, is_ip6 ? protocols6[draw(4)] : protocols[draw(4)]);
         return make_frame(frame, is_ip6, false, is_ip6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP, payload, size);
     case 3: /* an echo, or its reply */
         payload[0] = is_ip6 ? (uint8_t)(128 + draw(2)) : (uint8_t)(8 * draw(2));
