@@ -1,7 +1,7 @@
 #!/bin/bash
 # Real programs over IPv6: servers on ::, which take IPv4 as well, and clients; link-local addresses; the stack's own ::1.
 # time: 120
-# asan: both
+# asan: service
 # shellcheck source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 lib_begin
