@@ -208,6 +208,7 @@ static void run_cloexec(void)
 
     CALL(fcntl(fd, F_SETFD, FD_CLOEXEC));
     peer_ask("send 0 3");
+    oracle_wait_bytes(fd, 3); /* or the close may come first, and is no reset then */
     child = fork();
     if (child == 0) {
         execlp("true", "true", (char *)NULL);

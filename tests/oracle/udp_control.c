@@ -86,11 +86,33 @@ static void run_connected(void)
     oracle_recvmsg(fd, 10, 500, 0);
 }
 
+/* The kernel begins to take times a moment after the first socket asks for them (netstamp_needed): wait for that. */
+static void wait_for_stamps(void)
+{
+    int fd = oracle_udp_bound();
+
+    oracle_peer_udp(1);
+    oracle_set(fd, SOL_SOCKET, SO_TIMESTAMPING, SOF_TIMESTAMPING_RX_SOFTWARE | SOF_TIMESTAMPING_SOFTWARE);
+    for (int i = 0; i < 1000; i++) {
+        char byte, control[256];
+        struct iovec iov = {&byte, 1};
+        struct msghdr message = {
+            .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = sizeof control};
+
+        if (peer_ask("udp-send 1 1 %d", oracle_local_port(fd)) < 0 || recvmsg(fd, &message, 0) < 0)
+            oracle_die("no datagram");
+        if (message.msg_controllen > 0)
+            break;
+    }
+    close(fd);
+}
+
 static void run_times(void)
 {
     int fd = oracle_udp_bound();
 
     oracle_peer_udp(0);
+    wait_for_stamps();
     oracle_set(fd, SOL_SOCKET, SO_TIMESTAMP, 1);
     oracle_peer_sends(fd, 3);
     oracle_recvmsg(fd, 10, 500, 0);
