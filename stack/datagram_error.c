@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "bytes.h"
 #include "datagram_packet.h"
 #include "path_mtu.h"
 
@@ -29,11 +30,6 @@ struct message {
     const uint8_t *ip, *transport;
     size_t ip_size, transport_size; /* from each on */
 };
-
-static uint16_t read_16(const uint8_t *at)
-{
-    return (uint16_t)(at[0] << 8 | at[1]);
-}
 
 /* What does an ICMPv4 message mean? Return: false: it is about nothing that was sent. */
 static bool classify4(struct message *message)

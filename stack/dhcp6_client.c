@@ -10,6 +10,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "bytes.h"
 #include "learned.h"
 #include "port.h"
 #include "wire_netif.h"
@@ -41,11 +42,6 @@ static uint8_t *put_16(uint8_t *at, unsigned value)
     at[0] = (uint8_t)(value >> 8);
     at[1] = (uint8_t)value;
     return at + 2;
-}
-
-static unsigned get_16(const uint8_t *at)
-{
-    return (unsigned)at[0] << 8 | at[1];
 }
 
 static void make_duid(uint8_t duid[DUID_SIZE])
@@ -113,12 +109,12 @@ static bool is_ours(const uint8_t *message, size_t size)
         return false;
     make_duid(duid);
     for (size_t at = 4; at + 4 <= size; at += 4 + length) {
-        length = get_16(message + at + 2);
+        length = read_16(message + at + 2);
         if (at + 4 + length > size)
             return false;
-        if (get_16(message + at) == DHCP6_OPTION_SERVERID)
+        if (read_16(message + at) == DHCP6_OPTION_SERVERID)
             from_server = length > 0;
-        else if (get_16(message + at) == DHCP6_OPTION_CLIENTID &&
+        else if (read_16(message + at) == DHCP6_OPTION_CLIENTID &&
                  (length != DUID_SIZE || memcmp(message + at + 4, duid, DUID_SIZE) != 0))
             return false;
     }
@@ -152,16 +148,16 @@ static void on_message(void *arg, struct udp_pcb *from, struct pbuf *p, const ip
     if (!is_ours(message, size))
         return;
     learned_remove(LEARNED_DHCP6);
-    for (size_t at = 4; at + 4 <= size; at += 4 + get_16(message + at + 2)) {
+    for (size_t at = 4; at + 4 <= size; at += 4 + read_16(message + at + 2)) {
         const uint8_t *value = message + at + 4;
-        size_t length = get_16(message + at + 2);
+        size_t length = read_16(message + at + 2);
 
-        if (get_16(message + at) == DHCP6_OPTION_DNS_SERVERS)
+        if (read_16(message + at) == DHCP6_OPTION_DNS_SERVERS)
             add_servers(value, length);
-        else if (get_16(message + at) == DHCP6_OPTION_DOMAIN_LIST)
+        else if (read_16(message + at) == DHCP6_OPTION_DOMAIN_LIST)
             learned_add_encoded_domains(LEARNED_DHCP6, value, length, false, LEARNED_FOR_EVER);
-        else if (get_16(message + at) == OPTION_REFRESH_TIME && length == 4)
-            refresh_s = (uint32_t)get_16(value) << 16 | get_16(value + 2);
+        else if (read_16(message + at) == OPTION_REFRESH_TIME && length == 4)
+            refresh_s = read_32(value);
     }
     asking = false;
     due_us = port_now_us + LWIP_MAX(REFRESH_MIN_S, LWIP_MIN(refresh_s, REFRESH_MAX_S)) * SECOND_US;

@@ -11,12 +11,9 @@
  */
 #include "lwip_api.h"
 
-#define PACKET_MAX 65535
+#include "bytes.h"
 
-static unsigned read_16(const u8_t *at)
-{
-    return (unsigned)at[0] << 8 | at[1];
-}
+#define PACKET_MAX 65535
 
 /* Take the packet away from lwIP. Return: that it was. */
 static int refuse(struct pbuf *p)

@@ -19,6 +19,8 @@
 
 #include <string.h>
 
+#include "bytes.h"
+
 #ifndef VIRTIO_NET_HDR_GSO_UDP_L4 /* headers older than Linux 6.2 */
 #define VIRTIO_NET_HDR_GSO_UDP_L4 5
 #endif
@@ -49,22 +51,6 @@ static struct {
     _Alignas(4) uint8_t header[HEADER_MAX];
     struct iovec pieces[1 + PIECES_MAX]; /* the first is header */
 } batch;
-
-static uint16_t read_16(const uint8_t *at)
-{
-    return (uint16_t)(at[0] << 8 | at[1]);
-}
-
-static uint32_t read_32(const uint8_t *at)
-{
-    return (uint32_t)read_16(at) << 16 | read_16(at + 2);
-}
-
-static void write_16(uint8_t *at, uint16_t value)
-{
-    at[0] = (uint8_t)(value >> 8);
-    at[1] = (uint8_t)value;
-}
 
 /* Hand one frame to the wire. */
 static void write_frame(const struct virtio_net_hdr *header, const struct iovec *iov, int count, size_t length)

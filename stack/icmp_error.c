@@ -11,6 +11,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "bytes.h"
 #include "path_mtu.h"
 #include "route6.h"
 #include "tcp_socket.h"
@@ -44,11 +45,6 @@ static int error_of(uint8_t type, uint8_t code)
     default:
         return 0;
     }
-}
-
-static uint16_t read_16(const uint8_t *at)
-{
-    return (uint16_t)(at[0] << 8 | at[1]);
 }
 
 /* The connection whose segment is quoted. Return: NULL when there is none, or it has nothing under way at that sequence number. */

@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#include "bytes.h"
 #include "learned.h"
 #include "wire_netif.h"
 
@@ -27,11 +28,6 @@ void router_advert_open(bool wanted)
     heeded = wanted;
     netif_set_ip6_autoconfig_enabled(netif, wanted);
     netif->rs_count = wanted ? LWIP_ND6_MAX_MULTICAST_SOLICIT : 0;
-}
-
-static uint32_t read_32(const uint8_t *at)
-{
-    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
 }
 
 /* One option of size bytes, its type and length included. */

@@ -22,6 +22,7 @@
 
 #include <errno.h>
 
+#include "bytes.h"
 #include "port.h"
 #include "tcp_socket.h"
 
@@ -77,11 +78,6 @@ const char *stack_tcp_get_congestion(const struct stack_tcp *tcp)
     const struct congestion_algorithm *algorithm = tcp->sender.congestion.algorithm;
 
     return (algorithm != NULL ? algorithm : &congestion_cubic)->name;
-}
-
-static uint32_t read_32(const u8_t *at)
-{
-    return (uint32_t)at[0] << 24 | (uint32_t)at[1] << 16 | (uint32_t)at[2] << 8 | at[3];
 }
 
 /* A timestamp: note what it echoes. Return: false when the segment is a duplicate of long ago (RFC 7323 5.3, PAWS; Linux:

@@ -10,6 +10,8 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "bytes.h"
+
 #define ETHERNET_SIZE 14
 #define TYPE_IP4 0x0800
 #define TYPE_IP6 0x86dd
@@ -20,28 +22,6 @@
 #define FLAG_FIN 0x01
 #define FLAG_PSH 0x08
 #define FLAG_CWR 0x80
-
-static uint32_t read_16(const uint8_t *at)
-{
-    return (uint32_t)at[0] << 8 | at[1];
-}
-
-static uint32_t read_32(const uint8_t *at)
-{
-    return read_16(at) << 16 | read_16(at + 2);
-}
-
-static void write_16(uint8_t *at, uint32_t value)
-{
-    at[0] = (uint8_t)(value >> 8);
-    at[1] = (uint8_t)value;
-}
-
-static void write_32(uint8_t *at, uint32_t value)
-{
-    write_16(at, value >> 16);
-    write_16(at + 2, value);
-}
 
 /* Return: the ones' complement sum of bytes, on top of sum, folded to 16 bits. */
 static uint32_t add_sum(uint32_t start, const uint8_t *bytes, size_t size)
