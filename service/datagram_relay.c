@@ -26,7 +26,6 @@
 #include <assert.h>
 #include <errno.h>
 #include <linux/sockios.h>
-#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -194,14 +193,6 @@ static void find_own_address(const struct stack_datagram_info *info, uint8_t own
         memcpy(own, first, sizeof *first);
 }
 
-/* Has the program closed its end, which the loop has not heard yet? */
-static bool is_closed(const struct socket *socket)
-{
-    struct pollfd poll_fd = {.fd = socket->pair_fd};
-
-    return poll(&poll_fd, 1, 0) == 1 && (poll_fd.revents & POLLHUP);
-}
-
 static bool received(void *owner, const struct stack_datagram_info *info, const struct iovec *iov, int count,
                      size_t length)
 {
@@ -239,7 +230,7 @@ static bool received(void *owner, const struct stack_datagram_info *info, const 
         sent = send_oversized(socket, &message);
     if (sent < 0)
         datagram->dropped++; /* full, shut down or closed */
-    if (sent < 0 && errno == EPIPE && !datagram->is_shutting_down && is_closed(socket))
+    if (sent < 0 && errno == EPIPE && !datagram->is_shutting_down && pair_is_closed(socket->pair_fd))
         stack_datagram_leave(datagram->stack);
     return sent >= 0;
 }

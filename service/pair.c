@@ -19,6 +19,7 @@
 
 #include <errno.h>
 #include <linux/sockios.h>
+#include <poll.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <string.h>
@@ -214,6 +215,13 @@ ssize_t pair_read(int service_fd, const struct iovec *iov, int count, size_t len
     if (recv(service_fd, iov_at(iov, (size_t)got - 1), 1, MSG_PEEK | MSG_DONTWAIT) != 1)
         return -EPROTO;
     return got;
+}
+
+bool pair_is_closed(int service_fd)
+{
+    struct pollfd poll_fd = {.fd = service_fd};
+
+    return poll(&poll_fd, 1, 0) == 1 && (poll_fd.revents & POLLHUP);
 }
 
 void pair_drain(int service_fd)

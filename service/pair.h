@@ -49,6 +49,9 @@ ssize_t pair_fresh_bytes(int service_fd);
 #define PAIR_IOV_MAX 16
 ssize_t pair_read(int service_fd, const struct iovec *iov, int count, size_t length);
 
+/* Has the program closed its end, or shut it down both ways? What the loop has not heard yet counts. */
+bool pair_is_closed(int service_fd);
+
 /* Take out what lies unread, stale byte or filler: closing must not look like a reset. */
 void pair_drain(int service_fd);
 

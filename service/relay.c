@@ -29,7 +29,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <poll.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
@@ -127,10 +126,8 @@ static void to_wire(struct socket *socket)
 /* The program takes no more: is it gone, or did it only shut down its reading side? */
 static void note_deaf(struct socket *socket)
 {
-    struct pollfd poll_fd = {.fd = socket->pair_fd};
-
     socket_note(socket, EVENT_PROGRAM_DEAF);
-    if (poll(&poll_fd, 1, 0) == 1 && (poll_fd.revents & POLLHUP))
+    if (pair_is_closed(socket->pair_fd))
         socket_note(socket, EVENT_PROGRAM_GONE);
 }
 
