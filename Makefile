@@ -9,32 +9,17 @@ VERSION    = 0.1.0
 
 # ---- What each artefact is made of ----
 
-INTERCEPT = service/control_path.c $(addprefix intercept/, address.c connect.c control.c data_receive.c data_send.c \
-              datagram_error.c datagram_receive.c datagram_send.c descriptor.c export_data.c export_descriptor.c \
-              export_interface.c export_names.c export_poll.c export_process.c export_socket.c export_syscall.c interface.c \
-              interface_ioctl.c libc.c linger.c names_addrinfo.c names_answer.c names_async.c names_config.c \
-              names_find.c names_module.c names_query.c names_sort.c option.c replace.c socket.c start.c state.c trace.c)
-STACK     = $(addprefix stack/, address.c address_conflict.c block.c datagram_bind.c datagram_error.c \
-              datagram_lite.c datagram_multicast.c datagram_output.c datagram_ping.c datagram_raw.c datagram_receive.c \
-              datagram_route.c datagram_send.c datagram_socket.c datagram_table.c dhcp6_client.c dhcp_client.c \
-              fragment.c gather.c icmp_error.c impairment.c interface.c isn.c learned.c loop_netif.c path_mtu.c \
-              port.c receive_block.c route.c route6.c router_advert.c sockaddr.c source6.c stack.c \
-              tcp_acknowledge.c tcp_bind.c tcp_clock.c tcp_congestion.c tcp_connect.c tcp_filter.c \
-              tcp_info.c tcp_listen.c tcp_option.c tcp_path_mtu.c tcp_rack.c tcp_receive.c \
-              tcp_recovery.c tcp_scoreboard.c tcp_send.c tcp_sender.c tcp_socket.c tcp_time_wait.c tcp_timer.c \
-              tcp_window.c tick.c wire_impair.c wire_netif.c wire_netif6.c wire_split.c wire_tap.c)
-SERVICE   = $(addprefix service/, address.c capture.c client.c connect.c control_path.c control_socket.c datagram.c \
-              datagram_option.c datagram_relay.c interface_list.c listener.c log.c loop.c names.c network.c options.c pair.c \
-              relay.c request.c resolver.c resolver_config.c resolver_socket.c socket.c) \
-            $(addprefix service/sockopt, .c _datagram.c _ip.c _ip6.c _multicast.c _socket.c _table.c _tcp.c)
-TOOL      = $(addprefix service/, control_path.c sidestack_check.c sidestack_impair.c sidestack_run.c)
+INTERCEPT = service/control_path.c $(sort $(wildcard intercept/*.c intercept/names/*.c))
+STACK     = $(sort $(wildcard stack/*.c stack/*/*.c))
+SERVICE   = $(sort $(wildcard service/*.c service/sockopt/*.c service/resolver/*.c))
+TOOL      = service/control_path.c $(sort $(wildcard service/tool/*.c))
 LWIP      = $(addprefix core/, def.c inet_chksum.c init.c ip.c mem.c memp.c netif.c pbuf.c stats.c tcp.c \
               tcp_in.c tcp_out.c udp.c) netif/ethernet.c \
             $(addprefix core/ipv4/, dhcp.c etharp.c icmp.c igmp.c ip4.c ip4_addr.c ip4_frag.c) \
             $(addprefix core/ipv6/, ethip6.c icmp6.c inet6.c ip6.c ip6_addr.c ip6_frag.c mld6.c nd6.c)
 # The files that hold main(): no part of what the unit tests link.
 SERVICE_MAIN = service/sidestackd.c
-TOOL_MAIN    = service/sidestack.c
+TOOL_MAIN    = service/tool/sidestack.c
 
 # ---- How ----
 
@@ -71,7 +56,7 @@ ARTEFACTS = $(B)/libintercept.so $(B)/sidestackd $(B)/sidestack
 
 all: $(ARTEFACTS) ## libintercept.so, sidestackd and sidestack (the default)
 
-# The soname is the one by which libc looks for a module of name "sidestack" (intercept/names_config.c).
+# The soname is the one by which libc looks for a module of name "sidestack" (intercept/names/names_config.c).
 $(B)/libintercept.so: $(call objects,$(INTERCEPT)) intercept/exports.map
 	$(call say,LINK,$@)
 	$(Q)$(CC) $(BASE) $(LINK) $(if $(SANITIZE),,-Wl,-z,defs) -shared -Wl,-soname,libnss_sidestack.so.2 \

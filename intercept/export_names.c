@@ -5,7 +5,7 @@
  */
 #include "export.h"
 #include "libc.h"
-#include "names.h"
+#include "intercept/names/names.h"
 #include "service/protocol.h"
 
 #include <arpa/nameser.h>

@@ -2,7 +2,7 @@
 #ifndef SIDESTACK_CAPTURE_H
 #define SIDESTACK_CAPTURE_H
 
-#include "stack/wire.h"
+#include "stack/wire/wire.h"
 
 /* Open the file (replaced if it is there) and watch the wire. Return: 0, or -errno with *message saying what failed. */
 int capture_open(const char *path, struct wire *wire, const char **message);

@@ -9,7 +9,7 @@
 
 #include "log.h"
 #include "request.h"
-#include "resolver.h"
+#include "service/resolver/resolver.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -10,7 +10,7 @@
 #include "log.h"
 #include "pair.h"
 #include "relay.h"
-#include "sockopt.h"
+#include "service/sockopt/sockopt.h"
 
 #include <errno.h>
 #include <string.h>

@@ -17,7 +17,7 @@
 #include "log.h"
 #include "loop.h"
 #include "pair.h"
-#include "sockopt.h"
+#include "service/sockopt/sockopt.h"
 
 #include <errno.h>
 #include <stdlib.h>

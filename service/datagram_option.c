@@ -9,7 +9,7 @@
 
 #include "datagram_relay.h"
 #include "log.h"
-#include "sockopt.h"
+#include "service/sockopt/sockopt.h"
 
 #include <errno.h>
 #include <stddef.h>

@@ -21,7 +21,7 @@
 #include "address.h"
 #include "log.h"
 #include "pair.h"
-#include "stack/interface.h"
+#include "stack/ip/interface.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* interface_list.c - what a program sees of the stack's interfaces. */
 #include "interface_list.h"
 
-#include "stack/interface.h"
+#include "stack/ip/interface.h"
 
 #include <errno.h>
 #include <string.h>

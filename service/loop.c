@@ -14,7 +14,7 @@
 #include "listener.h"
 #include "log.h"
 #include "relay.h"
-#include "resolver.h"
+#include "service/resolver/resolver.h"
 #include "socket.h"
 #include "stack/stack.h"
 

@@ -3,7 +3,7 @@
 
 #include "log.h"
 #include "loop.h"
-#include "stack/interface.h"
+#include "stack/ip/interface.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -2,9 +2,9 @@
 #ifndef SIDESTACK_OPTIONS_H
 #define SIDESTACK_OPTIONS_H
 
-#include "resolver_config.h"
-#include "stack/impairment.h"
-#include "stack/interface.h"
+#include "service/resolver/resolver_config.h"
+#include "stack/wire/impairment.h"
+#include "stack/ip/interface.h"
 
 #include <net/if.h>
 #include <netinet/in.h>

@@ -87,7 +87,7 @@ enum protocol_operation {
      * or at once when there is nothing to wait for: the socket is no more, or others still hold it. */
     PROTOCOL_LINGER,
 
-    /* How the wire treats frames (sidestack impair). in: option, the settings as text without an end (stack/impairment.h), length 0: only ask. For root
+    /* How the wire treats frames (sidestack impair). in: option, the settings as text without an end (stack/wire/impairment.h), length 0: only ask. For root
      * and the user that the service runs as. Reply: option, the settings in force; with -EINVAL the text from where it was not understood. */
     PROTOCOL_IMPAIR,
 

@@ -9,10 +9,10 @@
 #include "listener.h"
 #include "log.h"
 #include "loop.h"
-#include "names.h"
+#include "service/resolver/names.h"
 #include "pair.h"
 #include "relay.h"
-#include "sockopt.h"
+#include "service/sockopt/sockopt.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>

@@ -9,12 +9,12 @@
 #include "network.h"
 #include "options.h"
 #include "pair.h"
-#include "resolver.h"
-#include "resolver_config.h"
+#include "service/resolver/resolver.h"
+#include "service/resolver/resolver_config.h"
 #include "socket.h"
 #include "stack/stack.h"
-#include "stack/wire.h"
-#include "stack/wire_impair.h"
+#include "stack/wire/wire.h"
+#include "stack/wire/wire_impair.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -8,7 +8,7 @@
 #include <errno.h>
 #include <string.h>
 
-#include "interface.h"
+#include "stack/ip/interface.h"
 
 int sockaddr_read(const union stack_address *from, ip_addr_t *to)
 {

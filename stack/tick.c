@@ -9,10 +9,10 @@
 
 #include <limits.h>
 
-#include "gather.h"
+#include "stack/wire/gather.h"
 #include "lwip_api.h"
 #include "port.h"
-#include "wire_netif.h"
+#include "stack/wire/wire_netif.h"
 
 #define TICK_US 1000000u      /* ARP_TMR_INTERVAL, ND6_TMR_INTERVAL, IP_TMR_INTERVAL, IP6_REASS_TMR_INTERVAL */
 #define FAST_TICK_US 100000u  /* MLD6_TMR_INTERVAL, IGMP_TMR_INTERVAL */

@@ -3,10 +3,10 @@
  *
  *   impair NAMESPACE:DEVICE NAMESPACE:DEVICE
  *
- * Each line of its standard input is a list of settings (stack/impairment.h), answered with a line that tells what is in
+ * Each line of its standard input is a list of settings (stack/wire/impairment.h), answered with a line that tells what is in
  * force. Frames from the first device to the second meet what is said for "out:", the others what is said for "in:", so
  * that the first device's end is where sidestackd would be. Ends with its input. The code that treats the frames is the daemon's
- * own (stack/wire_impair.c), so that both can be put through the very same network.
+ * own (stack/wire/wire_impair.c), so that both can be put through the very same network.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -19,8 +19,8 @@
 #include <unistd.h>
 
 #include "stack/port.h"
-#include "stack/wire_impair.h"
-#include "stack/wire_split.h"
+#include "stack/wire/wire_impair.h"
+#include "stack/wire/wire_split.h"
 
 #define MTU 1500
 #define FRAMES_A_TURN 64

@@ -6,7 +6,7 @@
 #include <netinet/ip.h>
 #include <string.h>
 
-#include "stack/interface.h"
+#include "stack/ip/interface.h"
 
 #define ETHERNET_SIZE 14
 #define IP4_SIZE 20

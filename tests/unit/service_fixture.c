@@ -7,8 +7,8 @@
 #include "service/pair.h"
 #include "service/request.h"
 #include "service/socket.h"
-#include "stack/interface.h"
-#include "stack/wire.h"
+#include "stack/ip/interface.h"
+#include "stack/wire/wire.h"
 
 #include <arpa/inet.h>
 #include <check.h>

@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "datagram_fixture.h"
-#include "stack/interface.h"
-#include "stack/wire.h"
+#include "stack/ip/interface.h"
+#include "stack/wire/wire.h"
 
 #define FRAMES_MAX 8192
 #define ETHERNET_SIZE 14

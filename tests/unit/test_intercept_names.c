@@ -1,5 +1,5 @@
 /* test_intercept_names.c - what answers of name servers say, the order of addresses, and nsswitch.conf. */
-#include "intercept/names.h"
+#include "intercept/names/names.h"
 
 #include <arpa/inet.h>
 #include <arpa/nameser.h>

@@ -7,8 +7,8 @@
 #include "service/client.h"
 #include "service/control_socket.h"
 #include "service/protocol.h"
-#include "service/resolver.h"
-#include "service/resolver_config.h"
+#include "service/resolver/resolver.h"
+#include "service/resolver/resolver_config.h"
 #include "service_fixture.h"
 #include "stack/datagram.h"
 

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "stack/interface.h"
+#include "stack/ip/interface.h"
 #include "stack_fixture.h"
 
 /* Beside STACK_IP/24 and its gateway. */

@@ -5,8 +5,8 @@
 #include <string.h>
 
 #include "stack/port.h"
-#include "stack/wire_impair.h"
-#include "stack/wire_split.h"
+#include "stack/wire/wire_impair.h"
+#include "stack/wire/wire_split.h"
 
 #define FRAMES_MAX 4096
 

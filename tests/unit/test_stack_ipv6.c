@@ -7,8 +7,8 @@
 #include <string.h>
 
 #include "datagram_fixture.h"
-#include "stack/interface.h"
-#include "stack/wire.h"
+#include "stack/ip/interface.h"
+#include "stack/wire/wire.h"
 #include "stack_fixture.h"
 
 #define TYPE_SOLICITATION 135

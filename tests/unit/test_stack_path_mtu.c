@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "datagram_fixture.h"
-#include "stack/wire.h"
+#include "stack/wire/wire.h"
 #include "stack_fixture.h"
 
 #define SIZE 60000

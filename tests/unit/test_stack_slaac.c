@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "stack/interface.h"
+#include "stack/ip/interface.h"
 #include "stack_fixture.h"
 
 #define IP_AT 14

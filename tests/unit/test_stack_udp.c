@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "datagram_fixture.h"
-#include "stack/wire.h"
+#include "stack/wire/wire.h"
 
 static struct heard one, two, three;
 

@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "stack/wire.h"
+#include "stack/wire/wire.h"
 #include "stack_fixture.h"
 
 static uint8_t data[65535];

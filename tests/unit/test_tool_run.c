@@ -2,7 +2,7 @@
  * test_tool_run.c - what `sidestack run` refuses, and where the control socket is.
  */
 #include "service/control_path.h"
-#include "service/sidestack.h"
+#include "service/tool/sidestack.h"
 
 #include <check.h>
 #include <elf.h>

@@ -1,0 +1,29 @@
+/* dhcp_client.h - an IPv4 address, routes and name servers by DHCP. */
+#ifndef SIDESTACK_DHCP_CLIENT_H
+#define SIDESTACK_DHCP_CLIENT_H
+
+#include "interface.h"
+#include "stack/lwip_api.h"
+
+/* Begin to ask for an address on the wire. Return: 0 or -ENOMEM. */
+int dhcp_client_open(const struct stack_config *config);
+
+/* Give the address back to the server, and stop. */
+void dhcp_client_close(void);
+
+/* Does it ask for an address, or have one? */
+bool dhcp_client_is_open(void);
+
+/* Is there an address from DHCP? */
+bool dhcp_client_is_bound(void);
+
+/* A frame with a DHCP message came from this Ethernet address. */
+void dhcp_client_note_sender(const uint8_t mac[6]);
+
+/* Run what is due. */
+void dhcp_client_run(void);
+
+/* Microseconds until then; -1: never. */
+int64_t dhcp_client_timer_us(void);
+
+#endif

@@ -1,0 +1,60 @@
+/*
+ * fragment.c - fragments that lwIP must not see.
+ *
+ * lwIP counts the bytes of a packet in 16 bits and does not look whether fragments make a packet of more: on IPv4 the
+ * count wraps round, on IPv6 an assertion fails, for whoever sends fragments that reach far enough. It also takes a
+ * fragment header behind other extension headers, whose length it then trusts to be the same in every fragment; nobody
+ * sends such packets, and they are refused as well.
+ *
+ * DIFFERS: Linux takes IPv6 packets that are longer by their header: datagrams of up to 65 527 bytes (oracle
+ * udp_transfer6/sizes_in).
+ */
+#include "stack/lwip_api.h"
+
+#include "stack/bytes.h"
+
+#define PACKET_MAX 65535
+
+/* Take the packet away from lwIP. Return: that it was. */
+static int refuse(struct pbuf *p)
+{
+    lwip_stats.ip.drop++;
+    pbuf_free(p);
+    return 1;
+}
+
+/* lwIP begins with an IPv4 packet. Return: not 0: it was taken away. */
+int fragment_filter4(struct pbuf *p)
+{
+    const u8_t *ip = p->payload;
+    unsigned header_size = (ip[0] & 15) * 4;
+    unsigned field = read_16(ip + 6), length = read_16(ip + 2);
+
+    if ((field & (IP_MF | IP_OFFMASK)) == 0)
+        return 0;
+    if (length < header_size || (field & IP_OFFMASK) * 8 + length - header_size > PACKET_MAX - IP_HLEN)
+        return refuse(p);
+    return 0;
+}
+
+/* The same for IPv6. */
+int fragment_filter6(struct pbuf *p)
+{
+    const u8_t *ip = p->payload;
+    unsigned at = IP6_HLEN;
+    unsigned length = read_16(ip + 4);
+    u8_t next = ip[6];
+
+    if (next == IP6_NEXTH_FRAGMENT)
+        return p->len < IP6_HLEN + IP6_FRAG_HLEN || length < IP6_FRAG_HLEN ||
+                       (read_16(ip + IP6_HLEN + 2) & IP6_FRAG_OFFSET_MASK) + length - IP6_FRAG_HLEN > PACKET_MAX - IP6_HLEN
+                   ? refuse(p)
+                   : 0;
+    while (next == IP6_NEXTH_HOPBYHOP || next == IP6_NEXTH_DESTOPTS || next == IP6_NEXTH_ROUTING) {
+        if (at + 8 > p->len)
+            return refuse(p);
+        next = ip[at];
+        at += (ip[at + 1] + 1u) * 8;
+    }
+    return next == IP6_NEXTH_FRAGMENT ? refuse(p) : 0;
+}

@@ -1,0 +1,206 @@
+/*
+ * icmp_error.c - ICMP messages that say why a TCP segment did not arrive (RFC 792, RFC 1122 4.2.3.9, RFC 4443).
+ *
+ * lwIP reads none of them for TCP. As on Linux (tcp_v4_err(), tcp_v6_err()) an error fails a connection that waits for the answer to its SYN; an established one
+ * keeps it in mind, in case it is given up later. The message quotes the segment's addresses, ports and sequence number, and all must be of something that
+ * is under way, so that who can't see the connection can't end it (RFC 5927 4.1).
+ */
+#include "icmp_error.h"
+
+#include <errno.h>
+#include <stddef.h>
+#include <string.h>
+
+#include "stack/bytes.h"
+#include "path_mtu.h"
+#include "route6.h"
+#include "stack/tcp/tcp_socket.h"
+#include "stack/wire/wire_netif.h"
+
+#define ICMP_SIZE 8
+#define QUOTED_TCP_SIZE 8 /* ports and sequence number: all that RFC 792 promises */
+
+#define TYPE_UNREACHABLE 3
+#define TYPE_TIME_EXCEEDED 11
+#define TYPE_PARAMETER_PROBLEM 12
+#define CODE_FRAGMENTATION_NEEDED 4
+
+/* Linux: icmp_err_convert, by code. */
+static const int unreachable_errors[] = {ENETUNREACH, EHOSTUNREACH, ENOPROTOOPT, ECONNREFUSED, EMSGSIZE,    EOPNOTSUPP,
+                                         ENETUNREACH, EHOSTDOWN,    ENONET,      ENETUNREACH,  EHOSTUNREACH, ENETUNREACH,
+                                         EHOSTUNREACH, EHOSTUNREACH, EHOSTUNREACH, EHOSTUNREACH};
+
+/* Return: the errno that the message stands for; 0: none that matters to a connection. */
+static int error_of(uint8_t type, uint8_t code)
+{
+    switch (type) {
+    case TYPE_UNREACHABLE:
+        if (code >= sizeof unreachable_errors / sizeof *unreachable_errors || code == CODE_FRAGMENTATION_NEEDED)
+            return 0;
+        return unreachable_errors[code];
+    case TYPE_TIME_EXCEEDED:
+        return EHOSTUNREACH;
+    case TYPE_PARAMETER_PROBLEM:
+        return EPROTO;
+    default:
+        return 0;
+    }
+}
+
+/* The connection whose segment is quoted. Return: NULL when there is none, or it has nothing under way at that sequence number. */
+static struct stack_tcp *find_quoted(const ip_addr_t *source, const ip_addr_t *destination, const uint8_t *tcp_header)
+{
+    uint32_t sequence = (uint32_t)read_16(tcp_header + 4) << 16 | read_16(tcp_header + 6);
+
+    for (struct stack_tcp *tcp = tcp_sockets; tcp != NULL; tcp = tcp->all_next) {
+        if (tcp->pcb == NULL || (tcp->role != TCP_ROLE_CONNECTING && tcp->role != TCP_ROLE_CONNECTED) ||
+            tcp->local_port != read_16(tcp_header) || tcp->peer_port != read_16(tcp_header + 2) ||
+            !ip_addr_eq(&tcp->local, source) || !ip_addr_eq(&tcp->peer, destination))
+            continue;
+        return TCP_SEQ_BETWEEN(sequence, tcp->pcb->lastack, tcp->pcb->snd_nxt) ? tcp : NULL;
+    }
+    return NULL;
+}
+
+/* A segment from source to destination met with error. */
+static void tell(const ip_addr_t *source, const ip_addr_t *destination, const uint8_t *tcp_header, int error)
+{
+    struct stack_tcp *tcp = find_quoted(source, destination, tcp_header);
+
+    if (tcp == NULL)
+        return;
+    if (tcp->role == TCP_ROLE_CONNECTING)
+        tcp_socket_fail(tcp, error, false);
+    else
+        tcp->soft_error = error;
+}
+
+void icmp_error_input(const uint8_t *packet, size_t size)
+{
+    size_t header_size = (size_t)(packet[0] & 15) * 4;
+    const uint8_t *icmp = packet + header_size, *quoted = icmp + ICMP_SIZE;
+    size_t quoted_header_size;
+    ip_addr_t source, destination;
+    u32_t address;
+    bool too_big;
+    int error;
+
+    if (packet[9] != IP_PROTO_ICMP || read_16(packet + 2) > size || header_size < IP_HLEN ||
+        read_16(packet + 2) < header_size + ICMP_SIZE + IP_HLEN + QUOTED_TCP_SIZE || (packet[6] & 0x3f) != 0 ||
+        packet[7] != 0)
+        return;
+    error = error_of(icmp[0], icmp[1]);
+    too_big = icmp[0] == TYPE_UNREACHABLE && icmp[1] == CODE_FRAGMENTATION_NEEDED;
+    quoted_header_size = (size_t)(quoted[0] & 15) * 4;
+    if ((error == 0 && !too_big) || quoted[0] >> 4 != 4 || quoted[9] != IP_PROTO_TCP || quoted_header_size < IP_HLEN ||
+        read_16(packet + 2) < header_size + ICMP_SIZE + quoted_header_size + QUOTED_TCP_SIZE ||
+        inet_chksum(icmp, (u16_t)(read_16(packet + 2) - header_size)) != 0)
+        return;
+    memcpy(&address, quoted + 12, sizeof address);
+    ip_addr_set_ip4_u32_val(source, address);
+    memcpy(&address, quoted + 16, sizeof address);
+    ip_addr_set_ip4_u32_val(destination, address);
+    if (!too_big) {
+        tell(&source, &destination, quoted + quoted_header_size, error);
+    } else if (find_quoted(&source, &destination, quoted + quoted_header_size) != NULL) {
+        path_mtu_learn(ip_2_ip4(&destination), read_16(icmp + 6), read_16(quoted + 2));
+        tcp_path_mtu_changed(&destination);
+    }
+}
+
+/* Is the checksum of an ICMPv6 message right? (RFC 8200 8.1) */
+static bool checksum_is_good6(const uint8_t *packet, size_t length)
+{
+    uint32_t sum = (uint16_t)~inet_chksum(packet + 8, 32) + (uint16_t)~inet_chksum(packet + IP6_HLEN, (u16_t)length) +
+                   htons((uint16_t)length) + htons(IP6_NEXTH_ICMP6);
+
+    while (sum >> 16 != 0)
+        sum = (sum & 0xffff) + (sum >> 16);
+    return sum == 0xffff;
+}
+
+/* Return: the errno that the message stands for (Linux: icmpv6_err_convert()); 0: none that matters to a connection. */
+static int error_of6(uint8_t type, uint8_t code)
+{
+    static const int unreachable[] = {ENETUNREACH, EACCES, EHOSTUNREACH, EHOSTUNREACH, ECONNREFUSED, EACCES, EACCES};
+
+    switch (type) {
+    case ICMP6_TYPE_DUR:
+        return code < sizeof unreachable / sizeof *unreachable ? unreachable[code] : EPROTO;
+    case ICMP6_TYPE_TE:
+        return EHOSTUNREACH;
+    case ICMP6_TYPE_PP:
+        return EPROTO;
+    default:
+        return 0;
+    }
+}
+
+/* Read an address of a packet; a link-local one is the wire's. */
+static void read_address6(ip_addr_t *address, const uint8_t *at)
+{
+    ip6_addr_t six = {0};
+
+    memcpy(six.addr, at, sizeof six.addr);
+    ip6_addr_assign_zone(&six, IP6_UNICAST, wire_netif_get());
+    ip_addr_copy_from_ip6(*address, six);
+}
+
+/* A router says that a packet was too big; lwIP notes it for the destination, whatever the packet was (wire_netif6.c does what
+ * follows). Return: false: it is about nothing of ours, or makes no sense. */
+static bool is_good_too_big6(const uint8_t *icmp, size_t length)
+{
+    const uint8_t *quoted = icmp + ICMP_SIZE;
+    ip_addr_t source, destination;
+
+    if (icmp[4] != 0 || icmp[5] != 0 || read_16(icmp + 6) < IP6_MIN_MTU_LENGTH ||
+        read_16(icmp + 6) >= netif_mtu6(wire_netif_get()) || length < ICMP_SIZE + IP6_HLEN)
+        return false;
+    if (quoted[6] != IP6_NEXTH_TCP)
+        return true;
+    read_address6(&source, quoted + 8);
+    read_address6(&destination, quoted + 24);
+    return length >= ICMP_SIZE + IP6_HLEN + QUOTED_TCP_SIZE &&
+           find_quoted(&source, &destination, quoted + IP6_HLEN) != NULL;
+}
+
+/* A redirect is to be believed from the router that packets to its destination go to, and from nobody else (RFC 4861 8.1). */
+static bool is_good_redirect(const uint8_t *packet, size_t length)
+{
+    ip6_addr_t source = {0}, destination = {0};
+    const ip6_addr_t *router;
+
+    if (length < sizeof(struct redirect_header))
+        return false;
+    memcpy(source.addr, packet + 8, sizeof source.addr);
+    memcpy(destination.addr, packet + IP6_HLEN + offsetof(struct redirect_header, destination_address),
+           sizeof destination.addr);
+    router = route6_next_hop(&destination);
+    return router != NULL && ip6_addr_zoneless_eq(router, &source);
+}
+
+bool icmp_error_input6(const uint8_t *packet, size_t size)
+{
+    const uint8_t *icmp = packet + IP6_HLEN, *quoted = icmp + ICMP_SIZE;
+    size_t length = read_16(packet + 4);
+    ip_addr_t source, destination;
+    int error;
+
+    if (length < ICMP_SIZE || size < IP6_HLEN + length)
+        return false;
+    if (icmp[0] == ICMP6_TYPE_RD)
+        return is_good_redirect(packet, length);
+    error = error_of6(icmp[0], icmp[1]);
+    if (error == 0 && icmp[0] != ICMP6_TYPE_PTB)
+        return true;
+    if (!checksum_is_good6(packet, length))
+        return false;
+    if (icmp[0] == ICMP6_TYPE_PTB)
+        return is_good_too_big6(icmp, length);
+    if (length < ICMP_SIZE + IP6_HLEN + QUOTED_TCP_SIZE || quoted[6] != IP6_NEXTH_TCP)
+        return true;
+    read_address6(&source, quoted + 8);
+    read_address6(&destination, quoted + 24);
+    tell(&source, &destination, quoted + IP6_HLEN, error);
+    return true;
+}

@@ -1,0 +1,33 @@
+/* tcp_acknowledge.h - what we tell the peer about what came: when, and what came twice. Private to the tcp_*.c files. */
+#ifndef SIDESTACK_TCP_ACKNOWLEDGE_H
+#define SIDESTACK_TCP_ACKNOWLEDGE_H
+
+#include "stack/lwip_api.h"
+
+struct acknowledger {
+    bool wanted;               /* at the end of this batch of frames */
+    struct stack_tcp *next;    /* that wants one, too */
+    uint8_t quick;             /* segments that are still acknowledged at once */
+    uint64_t bytes;            /* received in order */
+    bool answers;              /* data flows both ways: an acknowledgement can ride on ours */
+};
+
+/* The connection is established. */
+void tcp_acknowledge_start(struct stack_tcp *tcp);
+/* It ends. */
+void tcp_acknowledge_release(struct stack_tcp *tcp);
+/* Data came in order, so many bytes: choose when to acknowledge it. */
+void tcp_acknowledge_data(struct stack_tcp *tcp, size_t size);
+/* We send data. */
+void tcp_acknowledge_sending(struct stack_tcp *tcp);
+/* A batch of frames was processed: acknowledge what was put off until then. */
+void tcp_acknowledge_flush(void);
+
+/* A segment of size bytes comes, and may be one that we have: lwIP's acknowledgement is to tell (RFC 2883). */
+void tcp_acknowledge_look(struct stack_tcp *tcp, uint32_t sequence, u16_t size);
+/* It was processed, or something else is about to be sent. */
+void tcp_acknowledge_forget(void);
+/* Write the report behind the options of a segment. Return: the end of the options. */
+u32_t *tcp_acknowledge_write(const struct pbuf *p, struct tcp_hdr *header, u32_t *options);
+
+#endif

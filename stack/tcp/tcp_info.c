@@ -1,0 +1,100 @@
+/* tcp_info.c - the figures of a connection in Linux's struct tcp_info. */
+#include <string.h>
+
+#include "stack/port.h"
+#include "tcp_socket.h"
+
+#define INITIAL_WINDOW 10 /* before the connection is established, as Linux shows it */
+
+/* Return: the state in Linux's numbers (include/net/tcp_states.h). */
+static uint8_t tcp_info_state(const struct stack_tcp *tcp)
+{
+    static const uint8_t states[] = {
+        [CLOSED] = TCP_CLOSE,           [LISTEN] = TCP_LISTEN,         [SYN_SENT] = TCP_SYN_SENT,
+        [SYN_RCVD] = TCP_SYN_RECV,      [ESTABLISHED] = TCP_ESTABLISHED, [FIN_WAIT_1] = TCP_FIN_WAIT1,
+        [FIN_WAIT_2] = TCP_FIN_WAIT2,   [CLOSE_WAIT] = TCP_CLOSE_WAIT, [CLOSING] = TCP_CLOSING,
+        [LAST_ACK] = TCP_LAST_ACK,      [TIME_WAIT] = TCP_CLOSE, /* on Linux the socket has let go of it by then */
+    };
+
+    return tcp->pcb != NULL ? states[tcp->pcb->state] : TCP_CLOSE;
+}
+
+void stack_tcp_get_info(const struct stack_tcp *tcp, struct tcp_info *info)
+{
+    const struct tcp_pcb *pcb = tcp->pcb;
+    const struct tcp_sender *sender = &tcp->sender;
+
+    memset(info, 0, sizeof *info);
+    info->tcpi_state = tcp_info_state(tcp);
+    info->tcpi_total_retrans = tcp->retransmitted;
+    info->tcpi_rtt = tcp->rtt_us;
+    info->tcpi_rttvar = tcp->rttvar_us;
+    if (pcb == NULL || pcb->state == LISTEN)
+        return;
+    info->tcpi_ca_state = sender->state;
+    info->tcpi_retransmits = pcb->nrtx;
+    info->tcpi_probes = pcb->persist_probe;
+    info->tcpi_backoff = pcb->persist_backoff > 0 ? pcb->persist_backoff : sender->backoff;
+    if ((pcb->flags & TF_SACK) != 0)
+        info->tcpi_options |= TCPI_OPT_SACK;
+    if ((pcb->flags & TF_TIMESTAMP) != 0)
+        info->tcpi_options |= TCPI_OPT_TIMESTAMPS;
+    if ((pcb->flags & TF_WND_SCALE) != 0) {
+        info->tcpi_options |= TCPI_OPT_WSCALE;
+        info->tcpi_snd_wscale = pcb->snd_scale & 15;
+        info->tcpi_rcv_wscale = pcb->rcv_scale & 15;
+    }
+    info->tcpi_rto = (uint32_t)tcp_recovery_rto_us(tcp);
+    info->tcpi_ato = TCP_FAST_INTERVAL * 1000;
+    info->tcpi_snd_mss = tcp_sender_mss(pcb);
+    info->tcpi_rcv_mss = pcb->mss;
+    info->tcpi_unacked = sender->board.count;
+    info->tcpi_sacked = (pcb->flags & TF_SACK) != 0 ? sender->board.sacked_count : sender->duplicates;
+    info->tcpi_lost = sender->board.lost_count;
+    info->tcpi_retrans = sender->board.resent_count;
+    info->tcpi_last_ack_recv = sender->acked_us != 0 ? (uint32_t)((port_now_us - sender->acked_us) / 1000) : 0;
+    info->tcpi_last_data_sent = tcp->sent_us != 0 ? (uint32_t)((port_now_us - tcp->sent_us) / 1000) : 0;
+    info->tcpi_last_data_recv = tcp->received_us != 0 ? (uint32_t)((port_now_us - tcp->received_us) / 1000) : 0;
+    info->tcpi_pmtu = tcp_path_mtu_get(tcp);
+    info->tcpi_advmss = info->tcpi_pmtu - (IP_IS_V6_VAL(tcp->peer) ? IP6_HLEN : IP_HLEN) - TCP_HLEN;
+    info->tcpi_rcv_ssthresh = pcb->rcv_ann_wnd;
+    info->tcpi_snd_ssthresh = INT32_MAX;
+    info->tcpi_snd_cwnd = INITIAL_WINDOW;
+    if (sender->started) {
+        uint32_t mss = LWIP_MAX(sender->congestion.mss, 1);
+
+        if (sender->congestion.threshold < CONGESTION_NO_THRESHOLD)
+            info->tcpi_snd_ssthresh = sender->congestion.threshold / mss;
+        info->tcpi_snd_cwnd = LWIP_MAX(sender->congestion.window / mss, 1);
+    }
+    info->tcpi_reordering = sender->reordering_seen ? LWIP_MAX(3u, sender->reorderings) : 3;
+    info->tcpi_rcv_space = TCP_WND_MAX(pcb);
+}
+
+void stack_tcp_get_more_info(const struct stack_tcp *tcp, struct stack_tcp_more_info *more)
+{
+    const struct tcp_sender *sender = &tcp->sender;
+    const struct tcp_pcb *pcb = tcp->pcb;
+
+    *more = (struct stack_tcp_more_info){
+        .pacing_rate = UINT64_MAX, /* there is no pacing */
+        .max_pacing_rate = UINT64_MAX,
+        .bytes_acked = sender->bytes_acked,
+        .bytes_received = tcp->acknowledger.bytes,
+        .segs_out = sender->segments_out,
+        .segs_in = sender->segments_in,
+        .min_rtt = sender->min_rtt_us != 0 ? sender->min_rtt_us : UINT32_MAX,
+        .data_segs_in = sender->data_segments_in,
+        .data_segs_out = sender->data_segments_out,
+        .delivered = sender->delivered,
+        .bytes_sent = sender->bytes_sent,
+        .bytes_retrans = sender->bytes_resent,
+        .dsack_dups = sender->dsacks,
+        .reord_seen = sender->reorderings,
+    };
+    if (pcb == NULL || pcb->state == LISTEN)
+        return;
+    more->notsent_bytes = (uint32_t)stack_tcp_send_unsent(tcp);
+    more->snd_wnd = pcb->snd_wnd;
+    more->rcv_wnd = pcb->rcv_wnd;
+}

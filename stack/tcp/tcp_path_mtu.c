@@ -1,0 +1,114 @@
+/*
+ * tcp_path_mtu.c - connections whose path takes smaller packets than the link (RFC 1191, RFC 8201).
+ *
+ * Every segment goes out with "don't fragment" (gather.c; IPv6 has nothing else). A router that could not pass one on says how
+ * large a packet may be (icmp_error.c). From then on all connections to that host make smaller segments; what they have
+ * queued already is split, and what was too large and is on its way counts as lost, which is no sign of congestion (Linux:
+ * tcp_simple_retransmit()). A new connection begins with what is known of its path.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "stack/wire/gather.h"
+#include "stack/wire/loop_netif.h"
+#include "stack/ip/path_mtu.h"
+#include "tcp_socket.h"
+#include "stack/wire/wire_netif.h"
+
+#define LOOP_MTU 65535
+
+static uint16_t header_size(const struct stack_tcp *tcp)
+{
+    return (IP_IS_V6_VAL(tcp->peer) ? IP6_HLEN : IP_HLEN) + TCP_HLEN;
+}
+
+uint16_t tcp_path_mtu_get(const struct stack_tcp *tcp)
+{
+    if (IP_IS_V6_VAL(tcp->peer))
+        return loop_is_local6(ip_2_ip6(&tcp->peer)) ? LOOP_MTU
+                                                    : nd6_get_destination_mtu(ip_2_ip6(&tcp->peer), wire_netif_get());
+    return loop_is_local(ip_2_ip4(&tcp->peer)) ? LOOP_MTU : path_mtu_get(ip_2_ip4(&tcp->peer), wire_netif_mtu());
+}
+
+uint16_t tcp_path_mtu_segment(const struct stack_tcp *tcp)
+{
+    return tcp_path_mtu_get(tcp) - header_size(tcp);
+}
+
+/* Split every segment of a list that is too large for the connection's MSS. Return: false when memory is short. */
+static bool split_segments(struct tcp_pcb *pcb, struct tcp_seg *segment)
+{
+    struct tcp_seg *unsent = pcb->unsent;
+    bool ok = true;
+
+    for (; segment != NULL && ok; segment = segment->next) {
+        u16_t options = LWIP_TCP_OPT_LENGTH(segment->flags);
+        u16_t maximum = (u16_t)(pcb->mss - options);
+
+        if (segment->len <= maximum)
+            continue;
+        pcb->unsent = segment; /* lwIP splits the first of this list, and leaves the rest behind it */
+        ok = tcp_split_unsent_seg(pcb, maximum) == ERR_OK;
+    }
+    pcb->unsent = unsent;
+    return ok;
+}
+
+/* Have a record for each of the segments that are on their way now. Those that were split are lost. Return: as above. */
+static bool renew_scoreboard(struct stack_tcp *tcp)
+{
+    struct scoreboard old = tcp->sender.board, *board = &tcp->sender.board;
+    struct tcp_seg *segment = tcp->pcb->unacked;
+    bool ok = true;
+
+    memset(board, 0, sizeof *board);
+    for (uint32_t i = 0; i < old.count; i++) {
+        const struct sent_segment *sent = scoreboard_at(&old, i);
+        bool lost = segment != NULL && segment == sent->segment && TCP_TCPLEN(segment) < sent->end - sent->sequence &&
+                    (sent->flags & SENT_SACKED) == 0;
+
+        for (; segment != NULL && TCP_SEQ_LT(lwip_ntohl(segment->tcphdr->seqno), sent->end); segment = segment->next) {
+            if (!scoreboard_append(board, segment, lwip_ntohl(segment->tcphdr->seqno), TCP_TCPLEN(segment), sent->sent_us)) {
+                ok = false;
+                continue;
+            }
+            scoreboard_mark(board, scoreboard_at(board, board->count - 1), lost ? SENT_LOST : sent->flags, 0);
+        }
+    }
+    scoreboard_release(&old);
+    return ok;
+}
+
+/* Make segments of at most this size from now on. */
+static void shrink_segments(struct stack_tcp *tcp, uint16_t size)
+{
+    struct tcp_pcb *pcb = tcp->pcb;
+    struct tcp_seg *last;
+
+    gather_flush(); /* it may refer to what is split */
+    pcb->mss = size;
+    tcp->sender.congestion.mss = tcp_sender_mss(pcb);
+    if (!split_segments(pcb, pcb->unacked) || !split_segments(pcb, pcb->unsent) || !renew_scoreboard(tcp)) {
+        tcp_socket_fail(tcp, ENOMEM, true);
+        return;
+    }
+    for (last = pcb->unsent; last != NULL && last->next != NULL; last = last->next)
+        ;
+    tcp->send.segment_fill = last != NULL ? last->len % tcp_sender_mss(pcb) : 0;
+    tcp->sender.resend_from = pcb->lastack;
+    tcp_sender_transmit(tcp);
+}
+
+void tcp_path_mtu_changed(const ip_addr_t *peer)
+{
+    struct stack_tcp *next;
+
+    for (struct stack_tcp *tcp = tcp_sockets; tcp != NULL; tcp = next) {
+        next = tcp->all_next;
+        if (tcp->pcb == NULL || tcp->role != TCP_ROLE_CONNECTED || !tcp->sender.started ||
+            (peer != NULL && !ip_addr_eq(&tcp->peer, peer)))
+            continue;
+        if (tcp_path_mtu_segment(tcp) < tcp->pcb->mss)
+            shrink_segments(tcp, tcp_path_mtu_segment(tcp));
+    }
+}

@@ -1,0 +1,465 @@
+/*
+ * tcp_recovery.c - what is lost, and what follows from it.
+ *
+ * Theory of operation. Each segment on its way has a record (tcp_scoreboard.c) with the time at which it was sent last. What comes back says which
+ * segments were delivered: those below the acknowledgement number, and those in SACK blocks. From this follows
+ *
+ *   RACK (RFC 8985)    a segment is lost if one that was sent later was delivered, and the time that this one took, and some more for reordering, is over.
+ *                      That finds lost retransmissions as well, and does not count duplicates. The "some more" is 0 in a recovery or with three
+ *                      segments SACKed, as long as the network was not seen to reorder; else quarters of the least round trip, more of them
+ *                      when DSACKs say that we resent in vain.
+ *   tail loss probe    when nothing comes back for two round trips, the last segment (or a new one) is sent, so that there is a SACK to judge by.
+ *   RTO (RFC 6298)     when nothing comes back at all: everything is lost until it is told otherwise, the window is one segment.
+ *   F-RTO (RFC 5682)   after a time-out: new data first, and when something is delivered that was never sent again, the time-out was spurious.
+ *   NewReno (RFC 6582) for a peer without SACK: the third duplicate acknowledgement, and each partial one, mark the first segment.
+ *
+ * States are Linux's, and TCP_INFO shows them:
+ *
+ *   Open      nothing is missing            Disorder  something is missing and not late enough
+ *   CWR       the window comes down without a loss (a tail loss that the probe repaired)
+ *   Recovery  losses were found             Loss      a time-out
+ *
+ * The last three end when all is acknowledged that was sent when they began (`high`). In CWR and Recovery the window is
+ * what PRR (RFC 6937) makes of it: it comes down with what is delivered, and ends at the threshold.
+ *
+ * Undo. What was found lost may have been late. Two things say so: DSACKs for each segment that was sent again (RFC 2883, RFC 3708), and an
+ * acknowledgement that echoes a timestamp from before the first of them was (Eifel, RFC 3522). Then window and threshold
+ * are what they were before.
+ */
+#include "stack/port.h"
+#include "tcp_rack.h"
+#include "tcp_socket.h"
+
+#define RTO_INITIAL_US 1000000u
+#define RTO_FLOOR_US 200000u     /* Linux: TCP_RTO_MIN; on top of the smoothed round trip, as there */
+#define RTO_MAX_US 120000000u    /* Linux: TCP_RTO_MAX */
+#define BACKOFF_MAX 10
+#define PROBE_SLACK_US 2000u     /* Linux: TCP_TIMEOUT_MIN_US */
+#define PEER_DELAY_US 200000u    /* RFC 8985 7.2: the peer may hold the acknowledgement of a single segment */
+#define MIN_RTT_WINDOW_US 300000000u /* Linux: tcp_min_rtt_wlen */
+
+/* ---- Time ---- */
+
+void tcp_recovery_add_rtt(struct stack_tcp *tcp, uint64_t sample_us)
+{
+    struct tcp_sender *sender = &tcp->sender;
+    uint32_t sample = (uint32_t)LWIP_MIN(LWIP_MAX(sample_us, 1u), 60000000u);
+
+    if (tcp->rtt_us == 0) {
+        tcp->rtt_us = sample;
+        tcp->rttvar_us = sample / 2;
+    } else {
+        uint32_t difference = sample > tcp->rtt_us ? sample - tcp->rtt_us : tcp->rtt_us - sample;
+
+        tcp->rttvar_us = (uint32_t)((3ull * tcp->rttvar_us + difference) / 4);
+        tcp->rtt_us = LWIP_MAX((uint32_t)((7ull * tcp->rtt_us + sample) / 8), 1);
+    }
+    if (sender->min_rtt_us == 0 || sample <= sender->min_rtt_us ||
+        port_now_us - sender->min_rtt_at_us > MIN_RTT_WINDOW_US) {
+        sender->min_rtt_us = sample;
+        sender->min_rtt_at_us = port_now_us;
+    }
+    sender->congestion.smoothed_rtt_us = tcp->rtt_us;
+}
+
+uint64_t tcp_recovery_rto_us(const struct stack_tcp *tcp)
+{
+    uint64_t rto_us = RTO_INITIAL_US;
+
+    if (tcp->rtt_us > 0)
+        rto_us = tcp->rtt_us + (uint64_t)LWIP_MAX(4 * tcp->rttvar_us, RTO_FLOOR_US);
+    rto_us <<= LWIP_MIN(tcp->sender.backoff, BACKOFF_MAX);
+    return LWIP_MIN(rto_us, RTO_MAX_US);
+}
+
+/* RFC 8985 7.2. Return: after how long a silence the probe is sent. */
+static uint64_t probe_timeout_us(const struct stack_tcp *tcp)
+{
+    uint64_t timeout_us = tcp->rtt_us > 0 ? 2ull * tcp->rtt_us : RTO_INITIAL_US;
+
+    return timeout_us + (tcp->sender.board.count == 1 ? PEER_DELAY_US : PROBE_SLACK_US);
+}
+
+void tcp_recovery_set_clock(struct stack_tcp *tcp)
+{
+    struct tcp_sender *sender = &tcp->sender;
+    uint64_t rto_due_us = sender->rto_base_us + tcp_recovery_rto_us(tcp);
+
+    if (sender->board.count == 0) {
+        sender->timer = SENDER_TIMER_NONE;
+        tcp_clock_set(&sender->clock, TCP_CLOCK_NEVER);
+        return;
+    }
+    if (sender->timer == SENDER_TIMER_REORDER && sender->clock.due_us != TCP_CLOCK_NEVER &&
+        sender->clock.due_us > port_now_us && sender->clock.due_us < rto_due_us)
+        return;
+    sender->timer = SENDER_TIMER_RTO;
+    if (sender->state == TCP_CA_Open && !sender->probing && (tcp->pcb->flags & TF_SACK) != 0 &&
+        sender->board.sacked_count == 0 && sender->backoff == 0) {
+        uint64_t probe_due_us = LWIP_MAX(sender->sent_us, sender->acked_us) + probe_timeout_us(tcp);
+
+        if (probe_due_us < rto_due_us) {
+            sender->timer = SENDER_TIMER_PROBE;
+            rto_due_us = probe_due_us;
+        }
+    }
+    tcp_clock_set(&sender->clock, rto_due_us);
+}
+
+uint32_t tcp_recovery_pipe(const struct stack_tcp *tcp)
+{
+    const struct tcp_sender *sender = &tcp->sender;
+    uint32_t pipe = scoreboard_pipe(&sender->board);
+    uint32_t left = sender->duplicates * sender->congestion.mss; /* each tells of a segment that left the network */
+
+    return pipe > left ? pipe - left : 0;
+}
+
+/* ---- States ---- */
+
+static void begin_undo(struct stack_tcp *tcp)
+{
+    struct tcp_sender *sender = &tcp->sender;
+
+    sender->can_undo = true;
+    sender->undo_from = tcp->pcb->lastack;
+    sender->undo_resent = sender->board.resent_count > 0 ? (int)sender->board.resent_count : -1;
+    sender->was_resent = false;
+}
+
+/* The window comes down. */
+static void begin_reduction(struct stack_tcp *tcp)
+{
+    struct tcp_sender *sender = &tcp->sender;
+
+    sender->prr_before = sender->congestion.window;
+    sender->prr_delivered = sender->prr_sent = 0;
+    sender->high = tcp->pcb->snd_nxt;
+    congestion_reduce(&sender->congestion);
+}
+
+static void enter_recovery(struct stack_tcp *tcp)
+{
+    struct tcp_sender *sender = &tcp->sender;
+
+    begin_undo(tcp);
+    if (sender->state < TCP_CA_CWR)
+        begin_reduction(tcp);
+    sender->high = tcp->pcb->snd_nxt;
+    sender->state = TCP_CA_Recovery;
+    if (sender->reorder_persist > 0 && --sender->reorder_persist == 0)
+        sender->reorder_steps = 1;
+}
+
+/* The recovery is over: the window is the threshold. */
+static void end_reduction(struct stack_tcp *tcp)
+{
+    struct tcp_sender *sender = &tcp->sender;
+
+    if (sender->congestion.threshold < CONGESTION_NO_THRESHOLD)
+        sender->congestion.window = sender->congestion.threshold;
+}
+
+static void go_open(struct tcp_sender *sender)
+{
+    sender->state = sender->board.sacked_count > 0 || sender->duplicates > 0 ? TCP_CA_Disorder : TCP_CA_Open;
+}
+
+/* Does this acknowledgement answer what was sent before the first segment was sent again? Only one that moves says so: while
+ * something is missing, the peer echoes the timestamp of what came before the gap (RFC 7323 4.3). */
+static bool echo_is_older(const struct stack_tcp *tcp, const struct sender_event *event, const struct rack_news *told)
+{
+    const struct tcp_sender *sender = &tcp->sender;
+
+    return told->advanced && sender->was_resent && event->has_echo &&
+           (int32_t)(event->echo_ms - sender->first_resent_ms) < 0;
+}
+
+/* Is it known by now that nothing had to be sent again? */
+static bool resent_in_vain(const struct stack_tcp *tcp, const struct sender_event *event, const struct rack_news *told)
+{
+    return tcp->sender.can_undo && (tcp->sender.undo_resent == 0 || echo_is_older(tcp, event, told));
+}
+
+static void undo(struct stack_tcp *tcp)
+{
+    struct tcp_sender *sender = &tcp->sender;
+    struct scoreboard *board = &sender->board;
+
+    for (uint32_t i = 0; i < board->count && board->lost_count > 0; i++)
+        scoreboard_mark(board, scoreboard_at(board, i), 0, SENT_LOST | SENT_RESENT);
+    congestion_undo(&sender->congestion);
+    sender->can_undo = false;
+    sender->frto = false;
+    sender->backoff = 0;
+    tcp->pcb->nrtx = 0;
+    go_open(sender);
+}
+
+/* After a time-out. */
+static void on_ack_in_loss(struct stack_tcp *tcp, const struct sender_event *event, const struct rack_news *told)
+{
+    struct tcp_sender *sender = &tcp->sender;
+    bool recovered = TCP_SEQ_GEQ(tcp->pcb->lastack, sender->high);
+
+    if (sender->frto) {
+        if (told->original_delivered && sender->can_undo) {
+            undo(tcp);
+            return;
+        }
+        if (TCP_SEQ_GT(tcp->pcb->snd_nxt, sender->high)) {
+            if (told->sacked || !told->advanced)
+                sender->frto = false; /* RFC 5682 step 3a: the loss was real */
+        } else if (told->advanced && !recovered) {
+            sender->high = tcp->pcb->snd_nxt;
+            if (tcp_sender_has_new_data(tcp) && tcp->pcb->snd_nxt - tcp->pcb->lastack < tcp->pcb->snd_wnd) {
+                sender->new_data_first = true; /* step 2b */
+                return;
+            }
+            sender->frto = false;
+        }
+    }
+    if (told->advanced && resent_in_vain(tcp, event, told)) {
+        undo(tcp);
+        return;
+    }
+    if (recovered) {
+        sender->can_undo = false;
+        go_open(sender);
+    }
+}
+
+static void on_ack_in_recovery(struct stack_tcp *tcp, const struct sender_event *event, const struct rack_news *told)
+{
+    struct tcp_sender *sender = &tcp->sender;
+
+    if (TCP_SEQ_LT(tcp->pcb->lastack, sender->high)) {
+        /* The first gap was filled by what was only late; not as long as the fate of others is open. */
+        if (sender->state == TCP_CA_Recovery && sender->can_undo && sender->board.resent_count == 0 &&
+            echo_is_older(tcp, event, told))
+            undo(tcp);
+        return;
+    }
+    sender->duplicates = 0;
+    if (resent_in_vain(tcp, event, told)) {
+        undo(tcp);
+        return;
+    }
+    end_reduction(tcp);
+    go_open(sender);
+}
+
+/* RFC 8985 7.4: what became of the probe? */
+static void check_probe(struct stack_tcp *tcp, const struct sender_event *event, const struct rack_news *told)
+{
+    struct tcp_sender *sender = &tcp->sender;
+
+    if (!sender->probing || TCP_SEQ_LT(event->acknowledgement, sender->probe_end))
+        return;
+    if (!sender->probe_resent || told->duplicate_report) {
+        sender->probing = false;
+    } else if (TCP_SEQ_GT(event->acknowledgement, sender->probe_end)) {
+        sender->probing = false;
+        if (sender->state < TCP_CA_CWR) { /* the probe repaired a loss */
+            begin_reduction(tcp);
+            end_reduction(tcp);
+        }
+    } else if (!told->advanced && !told->sacked && !event->has_data) {
+        sender->probing = false; /* both copies arrived */
+    }
+}
+
+/* RFC 6937 3.1, as Linux has it: with PRR-CRB, and PRR-SSRB while no new loss shows. */
+static void reduce_proportionally(struct stack_tcp *tcp, const struct rack_news *told)
+{
+    struct tcp_sender *sender = &tcp->sender;
+    struct congestion *congestion = &sender->congestion;
+    uint32_t pipe = tcp_recovery_pipe(tcp);
+    int64_t count;
+
+    if (told->delivered == 0 || sender->prr_before == 0)
+        return;
+    sender->prr_delivered += told->delivered;
+    if (pipe > congestion->threshold) {
+        count = (int64_t)((sender->prr_delivered * congestion->threshold + sender->prr_before - 1) / sender->prr_before) -
+                (int64_t)sender->prr_sent;
+    } else {
+        count = LWIP_MAX((int64_t)sender->prr_delivered - (int64_t)sender->prr_sent, (int64_t)told->delivered);
+        if (told->advanced && !told->new_loss)
+            count += congestion->mss;
+        count = LWIP_MIN(count, (int64_t)congestion->threshold - pipe);
+    }
+    if (sender->prr_sent == 0)
+        count = LWIP_MAX(count, (int64_t)congestion->mss);
+    congestion->window = pipe + (uint32_t)LWIP_MAX(count, 0);
+}
+
+/* Measure the round trip: by a segment that was sent once (Karn), else by the echo of a timestamp (RFC 7323 4). */
+static void measure(struct stack_tcp *tcp, const struct sender_event *event, const struct rack_news *told)
+{
+    struct tcp_sender *sender = &tcp->sender;
+
+    if (told->first_sent_us != 0)
+        tcp_recovery_add_rtt(tcp, port_now_us - told->first_sent_us);
+    else if (told->advanced && event->has_echo && (int32_t)(sys_now() - event->echo_ms) >= 0)
+        tcp_recovery_add_rtt(tcp, (uint64_t)(sys_now() - event->echo_ms) * 1000);
+    else
+        return;
+    sender->backoff = 0;
+}
+
+void tcp_recovery_on_ack(struct stack_tcp *tcp, const struct sender_event *event)
+{
+    struct tcp_sender *sender = &tcp->sender;
+    struct tcp_pcb *pcb = tcp->pcb;
+    struct scoreboard *board = &sender->board;
+    struct rack_news told = {.advanced = TCP_SEQ_GT(pcb->lastack, event->una)};
+    uint8_t before = sender->state;
+    bool has_sack = (pcb->flags & TF_SACK) != 0;
+
+    sender->acked_us = port_now_us;
+    rack_take_acknowledged(tcp, event, &told);
+    if (told.advanced) {
+        sender->bytes_acked += pcb->lastack - event->una;
+        sender->rto_base_us = port_now_us;
+    }
+    rack_take_blocks(tcp, event, &told);
+    measure(tcp, event, &told);
+    if (has_sack)
+        rack_detect_losses(tcp, &told);
+    else
+        rack_count_duplicates(tcp, event, &told);
+    if (sender->probing)
+        check_probe(tcp, event, &told);
+    if (before == TCP_CA_Loss)
+        on_ack_in_loss(tcp, event, &told);
+    else if (before >= TCP_CA_CWR)
+        on_ack_in_recovery(tcp, event, &told);
+    else if (told.duplicate_report && sender->can_undo && sender->undo_resent == 0)
+        undo(tcp);
+    if (sender->state < TCP_CA_CWR)
+        go_open(sender);
+    if (board->lost_bytes > board->resent_bytes && sender->state < TCP_CA_Recovery)
+        enter_recovery(tcp);
+    if (sender->state == TCP_CA_Recovery || sender->state == TCP_CA_CWR) {
+        reduce_proportionally(tcp, &told);
+    } else if (told.delivered > 0 && (told.advanced || sender->reordering_seen)) {
+        struct congestion *congestion = &sender->congestion;
+        struct congestion_ack ack = {
+            .now_us = port_now_us,
+            .acked = told.delivered,
+            .rtt_us = told.last_sent_us != 0 ? (uint32_t)LWIP_MIN(port_now_us - told.last_sent_us, UINT32_MAX) : 0,
+            .acknowledged = pcb->lastack,
+            .next = pcb->snd_nxt,
+            .limited = sender->limited || (congestion->window < congestion->threshold &&
+                                           congestion->window < 2 * sender->max_pipe),
+        };
+
+        congestion_acked(congestion, &ack);
+    }
+    if (told.reorder_due_us != 0) {
+        sender->timer = SENDER_TIMER_REORDER;
+        tcp_clock_set(&sender->clock, told.reorder_due_us);
+    } else if (sender->timer == SENDER_TIMER_REORDER) {
+        sender->timer = SENDER_TIMER_NONE;
+    }
+}
+
+/* ---- When the clock strikes ---- */
+
+/* RFC 8985 7.3 */
+static void send_probe(struct stack_tcp *tcp)
+{
+    struct tcp_sender *sender = &tcp->sender;
+    struct tcp_pcb *pcb = tcp->pcb;
+    u32_t next = pcb->snd_nxt;
+
+    sender->rto_base_us = port_now_us;
+    if (tcp_sender_has_new_data(tcp)) {
+        tcp_send_push(tcp, false);
+        pcb->cwnd = pcb->snd_nxt - pcb->lastack + pcb->mss;
+        tcp_output(pcb);
+    }
+    sender->probe_resent = pcb->snd_nxt == next;
+    if (sender->probe_resent &&
+        !tcp_sender_resend(tcp, scoreboard_at(&sender->board, sender->board.count - 1)))
+        return;
+    if (sender->probe_resent) { /* not lost, and not to be counted twice */
+        struct sent_segment *sent = scoreboard_at(&sender->board, sender->board.count - 1);
+
+        scoreboard_mark(&sender->board, sent, 0, SENT_RESENT);
+    }
+    sender->probing = true;
+    sender->probe_end = pcb->snd_nxt;
+}
+
+/* RFC 6298 5.4 to 5.7, RFC 5682 step 1 */
+static void time_out(struct stack_tcp *tcp)
+{
+    struct tcp_sender *sender = &tcp->sender;
+    struct scoreboard *board = &sender->board;
+    struct tcp_pcb *pcb = tcp->pcb;
+    struct rack_news told = {0};
+    bool is_new = sender->state < TCP_CA_Recovery;
+    bool reneged = (scoreboard_at(board, 0)->flags & SENT_SACKED) != 0; /* the peer dropped what it had SACKed */
+
+    if (sender->state <= TCP_CA_Disorder || TCP_SEQ_GEQ(pcb->lastack, sender->high) ||
+        (sender->state == TCP_CA_Loss && pcb->nrtx == 0)) {
+        begin_undo(tcp);
+        begin_reduction(tcp);
+    }
+    sender->frto = is_new || pcb->nrtx > 0;
+    sender->state = TCP_CA_Loss;
+    sender->high = pcb->snd_nxt;
+    sender->duplicates = 0;
+    sender->probing = false;
+    sender->congestion.window = sender->congestion.mss;
+    for (uint32_t i = 0; i < board->count; i++) {
+        struct sent_segment *sent = scoreboard_at(board, i);
+
+        if (reneged)
+            scoreboard_mark(board, sent, 0, SENT_SACKED);
+        if ((sent->flags & SENT_SACKED) == 0)
+            rack_mark_lost(tcp, sent, &told);
+    }
+    sender->resend_from = scoreboard_at(board, 0)->sequence;
+    if (pcb->nrtx < port_retries_max)
+        pcb->nrtx++;
+    tcp_sender_resend(tcp, scoreboard_at(board, 0));
+    if (sender->backoff < UINT8_MAX)
+        sender->backoff++;
+    sender->rto_base_us = port_now_us;
+}
+
+void tcp_recovery_on_clock(struct stack_tcp *tcp)
+{
+    struct tcp_sender *sender = &tcp->sender;
+    enum sender_timer timer = sender->timer;
+    struct rack_news told = {0};
+
+    sender->timer = SENDER_TIMER_NONE;
+    if (sender->board.count == 0)
+        return;
+    switch (timer) {
+    case SENDER_TIMER_REORDER:
+        rack_detect_losses(tcp, &told);
+        if (told.new_loss && sender->state < TCP_CA_Recovery)
+            enter_recovery(tcp);
+        if (sender->state == TCP_CA_Recovery && sender->prr_sent == 0)
+            sender->congestion.window = tcp_recovery_pipe(tcp) + sender->congestion.mss;
+        tcp_sender_transmit(tcp);
+        break;
+    case SENDER_TIMER_PROBE:
+        send_probe(tcp);
+        break;
+    case SENDER_TIMER_RTO:
+        time_out(tcp);
+        break;
+    case SENDER_TIMER_NONE:
+        break;
+    }
+    if (tcp->pcb == NULL || !sender->started)
+        return;
+    tcp_sender_apply_window(tcp);
+    tcp_recovery_set_clock(tcp);
+}

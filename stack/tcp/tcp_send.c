@@ -1,0 +1,400 @@
+/*
+ * tcp_send.c - the send queue of a connection.
+ *
+ * The queue is a list of chunks that the owner fills (reserve, commit). lwIP gets references to them (tcp_write()
+ * without copying), and a chunk is released when all of it is acknowledged, so a socket that has nothing to send holds
+ * nothing.
+ *
+ * tcp_write() and tcp_output() walk lwIP's lists of segments; so lwIP gets only what the windows let it send soon
+ * (send_allowance), the rest waits here without a cost. What is handed over ends on a segment's boundary unless it is
+ * all that there is: otherwise a short segment would be sent in the middle of a stream.
+ *
+ * gather.c may hold references to chunks: it is flushed before one is released.
+ */
+#include <errno.h>
+#include <stddef.h>
+
+#include "stack/wire/gather.h"
+#include "stack/port.h"
+#include "tcp_socket.h"
+
+#define SEND_QUEUE_MAX (2 * 1024 * 1024) /* bytes, committed and not acknowledged ... */
+#define SEND_QUEUE_LONG (4 * 1024 * 1024) /* ... and at most this when a long path has room for it (Linux: tcp_wmem[2]) */
+#define SEND_AHEAD (128 * 1024)          /* bytes that lwIP has beyond the window; two segments of the loopback */
+#define MSS_MIN 48                       /* Linux: tcp_min_snd_mss; a peer that asks for less means harm */
+#define CORK_US 200000                   /* tcp(7), TCP_CORK */
+
+/* Take the queue's first chunk from it and free it. */
+static void send_queue_drop_head(struct send_queue *queue)
+{
+    struct send_chunk *chunk = queue->head;
+
+    queue->head = chunk->next;
+    if (queue->tail == chunk)
+        queue->tail = NULL;
+    if (queue->filling == chunk)
+        queue->filling = chunk->next;
+    if (queue->handing == chunk)
+        queue->handing = chunk->next;
+    queue->memory -= block_sizes[chunk->class];
+    tcp_counters.transmit_bytes -= block_sizes[chunk->class];
+    block_put(chunk->class, chunk);
+}
+
+/* Drop what is queued: the connection is gone. */
+void tcp_send_release(struct stack_tcp *tcp)
+{
+    struct send_queue *queue = &tcp->send;
+
+    tcp_sender_release(tcp);
+    tcp_acknowledge_release(tcp);
+    if (queue->head != NULL)
+        gather_flush();
+    while (queue->head != NULL)
+        send_queue_drop_head(queue);
+    queue->queued = queue->unhanded = 0;
+    queue->segment_fill = 0;
+}
+
+/* Append an empty chunk for about want bytes. Return: false when out of memory. */
+static bool send_queue_grow(struct send_queue *queue, size_t want)
+{
+    const size_t header = offsetof(struct send_chunk, data);
+    enum block_class which = want + header <= block_sizes[BLOCK_SMALL]    ? BLOCK_SMALL
+                             : want + header <= block_sizes[BLOCK_MEDIUM] ? BLOCK_MEDIUM
+                                                                          : BLOCK_LARGE;
+    struct send_chunk *chunk = block_get(which);
+
+    if (chunk == NULL)
+        return false;
+    *chunk = (struct send_chunk){.capacity = (uint32_t)(block_sizes[which] - header), .class = (uint8_t)which};
+    if (queue->tail != NULL)
+        queue->tail->next = chunk;
+    else
+        queue->head = chunk;
+    queue->tail = chunk;
+    if (queue->filling == NULL)
+        queue->filling = chunk;
+    queue->memory += block_sizes[which];
+    tcp_counters.transmit_bytes += block_sizes[which];
+    return true;
+}
+
+/* Nothing is queued: free what was reserved and not used, too. */
+static void send_queue_rest(struct send_queue *queue)
+{
+    while (queue->queued == 0 && queue->head != NULL)
+        send_queue_drop_head(queue);
+}
+
+/* The peer has length bytes more: release the chunks that it has whole. */
+static void send_queue_acknowledge(struct send_queue *queue, size_t length)
+{
+    queue->queued -= length;
+    while (length > 0) {
+        struct send_chunk *chunk = queue->head;
+        uint32_t n = (uint32_t)LWIP_MIN(chunk->handed - chunk->acked, length);
+
+        chunk->acked += n;
+        length -= n;
+        if (chunk->acked < chunk->filled)
+            break;
+        gather_flush();
+        send_queue_drop_head(queue);
+    }
+    send_queue_rest(queue);
+}
+
+static bool tcp_send_is_open(const struct stack_tcp *tcp)
+{
+    return tcp->pcb != NULL && tcp->role == TCP_ROLE_CONNECTED && !tcp->shut;
+}
+
+size_t stack_tcp_send_room(const struct stack_tcp *tcp)
+{
+    size_t window = tcp->sender.congestion.window;
+
+    if (!tcp_send_is_open(tcp))
+        return 0;
+    return tcp_window_send_room(tcp, LWIP_MIN(LWIP_MAX(2 * window, SEND_QUEUE_MAX), SEND_QUEUE_LONG));
+}
+
+int stack_tcp_send_reserve(struct stack_tcp *tcp, size_t want, struct iovec iov[STACK_TCP_IOV])
+{
+    struct send_queue *queue = &tcp->send;
+    struct send_chunk *chunk = queue->filling;
+    int count = 0;
+
+    want = LWIP_MIN(want, stack_tcp_send_room(tcp));
+    while (want > 0 && count < STACK_TCP_IOV) {
+        size_t room;
+
+        if (chunk == NULL) {
+            if (!send_queue_grow(queue, want))
+                break;
+            chunk = queue->tail;
+        }
+        room = LWIP_MIN(chunk->capacity - chunk->filled, want);
+        if (room > 0)
+            iov[count++] = (struct iovec){chunk->data + chunk->filled, room};
+        want -= room;
+        chunk = chunk->next;
+    }
+    return count;
+}
+
+int stack_tcp_send_commit(struct stack_tcp *tcp, size_t length, bool more)
+{
+    struct send_queue *queue = &tcp->send;
+
+    if (!tcp_send_is_open(tcp))
+        return -EPIPE;
+    queue->queued += length;
+    queue->unhanded += length;
+    while (length > 0) {
+        struct send_chunk *chunk = queue->filling;
+        uint32_t n = (uint32_t)LWIP_MIN(chunk->capacity - chunk->filled, length);
+
+        if (n > 0 && queue->handing == NULL)
+            queue->handing = chunk;
+        chunk->filled += n;
+        length -= n;
+        if (chunk->filled == chunk->capacity)
+            queue->filling = chunk->next;
+    }
+    send_queue_rest(queue);
+    tcp_send_push(tcp, more);
+    return 0;
+}
+
+int stack_tcp_shutdown_send(struct stack_tcp *tcp)
+{
+    if (tcp->pcb == NULL || tcp->role != TCP_ROLE_CONNECTED)
+        return -ENOTCONN;
+    if (!tcp->shut) {
+        tcp->shut = true;
+        tcp_send_push(tcp, false);
+    }
+    return 0;
+}
+
+size_t stack_tcp_send_queued(const struct stack_tcp *tcp)
+{
+    return tcp->send.queued;
+}
+
+size_t stack_tcp_send_unsent(const struct stack_tcp *tcp)
+{
+    const struct tcp_pcb *pcb = tcp->pcb;
+    size_t unsent = tcp->send.unhanded;
+
+    if (pcb != NULL && tcp->role == TCP_ROLE_CONNECTED && pcb->unsent != NULL)
+        unsent += pcb->snd_lbb - pcb->snd_nxt - (tcp->fin_handed && pcb->snd_lbb != pcb->snd_nxt ? 1 : 0);
+    return LWIP_MIN(unsent, tcp->send.queued);
+}
+
+/* The connection is established: what lwIP knows only now. */
+void tcp_send_start(struct stack_tcp *tcp)
+{
+    struct tcp_pcb *pcb = tcp->pcb;
+    int maximum = tcp->options[STACK_TCP_MAXSEG];
+
+    if (maximum > 0 && pcb->mss > maximum)
+        pcb->mss = (u16_t)maximum;
+    pcb->mss = LWIP_MIN(pcb->mss, tcp_path_mtu_segment(tcp));
+    if (pcb->mss < MSS_MIN)
+        pcb->mss = MSS_MIN;
+    /* lwIP makes segments of half the largest window, and with timestamps it gets lost when that is none at all. */
+    pcb->snd_wnd_max = LWIP_MAX(pcb->snd_wnd_max, 2 * MSS_MIN);
+    pcb->snd_buf = TCP_SND_BUF;
+    tcp_window_start(tcp);
+    tcp_sender_start(tcp);
+    tcp_acknowledge_start(tcp);
+}
+
+/* Return: how many more bytes lwIP may have now. */
+static size_t send_allowance(const struct stack_tcp *tcp, size_t segment)
+{
+    const struct tcp_pcb *pcb = tcp->pcb;
+    size_t window = LWIP_MIN(pcb->cwnd, pcb->snd_wnd);
+    size_t has = pcb->snd_lbb - pcb->lastack;
+    size_t fill = pcb->unsent != NULL ? tcp->send.segment_fill : 0;
+    size_t left = tcp->send.unhanded;
+    size_t allowed = window + SEND_AHEAD > has ? window + SEND_AHEAD - has : 0;
+
+    allowed = LWIP_MIN(allowed, pcb->snd_buf);
+    if (allowed < left || (tcp->options[STACK_TCP_CORK] && !tcp->shut &&
+                           (tcp->cork_us == 0 || port_now_us - tcp->cork_us < CORK_US))) {
+        size_t odd;
+
+        allowed = LWIP_MIN(allowed, left);
+        odd = (fill + allowed) % segment;
+        allowed -= LWIP_MIN(odd, allowed);
+    }
+    return LWIP_MIN(allowed, left);
+}
+
+/* FIN, when the owner wants it and all data has been handed over. */
+static void tcp_send_finish(struct stack_tcp *tcp)
+{
+    struct tcp_pcb *pcb = tcp->pcb;
+    err_t error;
+
+    if (!tcp->shut || tcp->fin_handed || tcp->send.unhanded > 0)
+        return;
+    if (tcp->owned) {
+        error = tcp_shutdown(pcb, 0, 1);
+    } else {
+        /* Nothing that was received is unread (tcp_socket_end): lwIP must not think so. */
+        pcb->rcv_wnd = TCP_WND_MAX(pcb);
+        error = tcp_close(pcb);
+    }
+    tcp->fin_handed = error == ERR_OK;
+}
+
+void tcp_send_push(struct stack_tcp *tcp, bool more)
+{
+    struct send_queue *queue = &tcp->send;
+    struct tcp_pcb *pcb = tcp->pcb;
+    size_t segment, allowed;
+
+    if (pcb == NULL || tcp->role != TCP_ROLE_CONNECTED || tcp->fin_handed ||
+        (pcb->state != ESTABLISHED && pcb->state != CLOSE_WAIT))
+        return;
+    tcp_timer_wake();
+    tcp_acknowledge_forget();
+    if (tcp->send.unhanded > 0)
+        tcp_acknowledge_sending(tcp);
+    tcp_sender_wake(tcp);
+    tcp_sender_apply_window(tcp);
+    segment = LWIP_MIN(pcb->mss, TCPWND_MIN16(pcb->snd_wnd_max / 2)); /* as tcp_write() */
+    if (segment == 0)
+        segment = pcb->mss;
+    segment -= pcb->mss - tcp_sender_mss(pcb);
+    allowed = send_allowance(tcp, segment);
+    while (allowed > 0) {
+        struct send_chunk *chunk = queue->handing;
+        u16_t n = (u16_t)LWIP_MIN(LWIP_MIN(chunk->filled - chunk->handed, allowed), 0xffff);
+        bool last = n == queue->unhanded && !more;
+        size_t fill = pcb->unsent != NULL ? queue->segment_fill : 0;
+
+        if (tcp_write(pcb, chunk->data + chunk->handed, n, last ? 0 : TCP_WRITE_FLAG_MORE) != ERR_OK)
+            break; /* the queue of segments is full, or no memory: on_sent or the timer goes on */
+        chunk->handed += n;
+        allowed -= n;
+        queue->unhanded -= n;
+        queue->segment_fill = (uint32_t)((fill + n) % segment);
+        if (chunk->handed == chunk->filled)
+            queue->handing = chunk->next != NULL && chunk->next->filled > 0 ? chunk->next : NULL;
+    }
+    if (queue->unhanded == 0 || !tcp->options[STACK_TCP_CORK])
+        tcp->cork_us = 0;
+    else if (tcp->cork_us == 0)
+        tcp->cork_us = port_now_us;
+    tcp->sent_us = port_now_us;
+    tcp_send_finish(tcp);
+    if (tcp->pcb == NULL)
+        return;
+    tcp_output(tcp->pcb);
+    tcp_sender_settle(tcp);
+}
+
+/*
+ * lwIP splits a segment when the peer's window is too small for it, and leaves a FIN that it carried on both parts: the peer
+ * would take the first for the end of the stream. A FIN belongs to what ends where all that was ever queued ends.
+ */
+static void clear_early_fin(const struct tcp_pcb *pcb, struct tcp_hdr *header, u16_t size)
+{
+    if (size > 0 && TCP_SEQ_LT(lwip_ntohl(header->seqno) + size, pcb->snd_lbb))
+        TCPH_UNSET_FLAG(header, TCP_FIN);
+}
+
+/*
+ * lwIP gets stuck when it has put everything back to be sent again, the peer then acknowledges the first segment in
+ * part, and its window is smaller than the rest: the split that lwIP makes ends before what was acknowledged, and such
+ * a segment is never sent. So cut off here what the peer has.
+ */
+void tcp_send_trim_acknowledged(struct stack_tcp *tcp)
+{
+    struct tcp_pcb *pcb = tcp->pcb;
+    bool trimmed = false;
+
+    while (pcb->unacked == NULL && pcb->unsent != NULL) {
+        struct tcp_seg *segment = pcb->unsent;
+        u32_t has = pcb->lastack - lwip_ntohl(segment->tcphdr->seqno);
+
+        if (has == 0 || has > segment->len || (has < segment->len && tcp_split_unsent_seg(pcb, (u16_t)has) != ERR_OK))
+            break;
+        clear_early_fin(pcb, segment->tcphdr, segment->len);
+        if (TCP_TCPLEN(segment) != has)
+            break;
+        pcb->unsent = segment->next;
+        pcb->snd_queuelen = (u16_t)(pcb->snd_queuelen - pbuf_clen(segment->p));
+        pcb->snd_buf += has;
+        tcp_seg_free(segment);
+        send_queue_acknowledge(&tcp->send, has);
+        trimmed = true;
+    }
+    if (trimmed) {
+        if (pcb->unsent == NULL)
+            pcb->persist_backoff = 0;
+        tcp_output(pcb);
+    }
+}
+
+/* lwIP: the peer acknowledged length bytes. */
+err_t tcp_send_on_sent(void *arg, struct tcp_pcb *pcb, u16_t length)
+{
+    struct stack_tcp *tcp = arg;
+    struct send_queue *queue = &tcp->send;
+
+    tcp_socket_enter(tcp);
+    tcp->retransmitting_us = 0;
+    if ((pcb->flags & TF_RXCLOSED) != 0)
+        pcb->tmr = tcp_ticks; /* lwIP ends a closed connection without progress, and does not count this as such */
+    send_queue_acknowledge(queue, length); /* tcp_sender_after_input() sends what may be sent now */
+    if (tcp->owned && tcp->events != NULL && tcp->events->sent != NULL)
+        tcp->events->sent(tcp->owner);
+    return tcp_socket_leave(tcp);
+}
+
+/* lwIP writes a segment of a connection (pcb NULL: of none): count what was sent before, and say our own MSS. */
+u32_t *tcp_socket_on_segment(struct pbuf *p, struct tcp_hdr *header, const struct tcp_pcb *pcb, u32_t *options)
+{
+    struct stack_tcp *tcp;
+    u32_t size;
+    u16_t flags;
+    bool again;
+
+    if (pcb != NULL && pcb == tcp_acknowledge_duplicate)
+        options = tcp_acknowledge_write(p, header, options);
+    if (pcb == NULL || pcb->state == LISTEN)
+        return options;
+    tcp = tcp_ext_arg_get(pcb, 0);
+    if (tcp == NULL)
+        return options;
+    flags = TCPH_FLAGS(header);
+    if ((flags & TCP_SYN) != 0) {
+        int maximum = tcp->options[STACK_TCP_MAXSEG];
+        u8_t *option = (u8_t *)(header + 1);
+
+        again = pcb->nrtx > 0;
+        header->wnd = lwip_htons(tcp_window_of_syn(tcp, lwip_ntohs(header->wnd)));
+        if (maximum > 0 && option[0] == LWIP_TCP_OPT_MSS && (option[2] << 8 | option[3]) > maximum) {
+            option[2] = (u8_t)(maximum >> 8);
+            option[3] = (u8_t)maximum;
+        }
+    } else {
+        clear_early_fin(pcb, header, (u16_t)(p->tot_len - TCPH_HDRLEN_BYTES(header)));
+        flags = TCPH_FLAGS(header);
+        again = TCP_SEQ_LT(lwip_ntohl(header->seqno), pcb->snd_nxt) &&
+                (p->tot_len > TCPH_HDRLEN_BYTES(header) || (flags & TCP_FIN) != 0);
+    }
+    if (again) {
+        tcp->retransmitted++;
+        tcp_counters.tcp_segments_retransmitted++;
+    }
+    size = p->tot_len - TCPH_HDRLEN_BYTES(header);
+    tcp_sender_on_segment(tcp, header, size + ((flags & TCP_FIN) != 0 ? 1 : 0));
+    return options;
+}

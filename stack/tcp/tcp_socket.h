@@ -1,0 +1,187 @@
+/* tcp_socket.h - struct stack_tcp, private to the tcp_*.c files, and what they share. */
+#ifndef SIDESTACK_TCP_SOCKET_H
+#define SIDESTACK_TCP_SOCKET_H
+
+#include "stack/lwip_api.h"
+#include "receive_block.h"
+#include "tcp_acknowledge.h"
+#include "tcp_sender.h"
+
+/* What the socket is to its owner; lwIP's state is in the control block. */
+enum tcp_role {
+    TCP_ROLE_NEW,        /* neither connects nor listens; perhaps bound */
+    TCP_ROLE_LISTENING,
+    TCP_ROLE_CONNECTING, /* SYN sent */
+    TCP_ROLE_INCOMING,   /* SYN received on a listening socket */
+    TCP_ROLE_CONNECTED,  /* the handshake was completed; stays so while the connection ends in order */
+    TCP_ROLE_FAILED,     /* the connection died; may connect again */
+};
+
+struct send_chunk {
+    struct send_chunk *next;
+    uint32_t capacity;
+    uint32_t filled; /* committed bytes */
+    uint32_t handed; /* of these, handed to lwIP */
+    uint32_t acked;  /* of these, acknowledged */
+    uint8_t class;   /* enum block_class */
+    uint8_t data[];
+};
+
+struct send_queue {
+    struct send_chunk *head;    /* owned, with all that follow; oldest data first */
+    struct send_chunk *tail;
+    struct send_chunk *filling; /* the first with free room; NULL: none */
+    struct send_chunk *handing; /* the first with data that lwIP does not have; NULL: none */
+    size_t queued;              /* bytes committed, not acknowledged */
+    size_t unhanded;            /* of these, not handed to lwIP */
+    size_t memory;
+    uint32_t segment_fill;      /* bytes in lwIP's last segment while it is unsent */
+};
+
+struct receive_queue {
+    struct receive_block *head; /* owned, with all that follow */
+    struct receive_block *tail;
+    size_t queued; /* bytes */
+    size_t memory;
+};
+
+struct stack_tcp {
+    struct tcp_pcb *pcb; /* lwIP's; it dies by itself and tells tcp_socket_on_destroy(). NULL: none (any more) */
+    const struct stack_tcp_events *events;
+    void *owner;
+    enum tcp_role role;
+    bool owned;         /* the owner has not let go */
+    uint8_t depth;      /* callbacks of lwIP about this socket that are on the call stack */
+    bool abort_pending; /* the owner let go inside one: do it on the way out */
+    bool close_pending;
+    bool bound;          /* by stack_tcp_bind() */
+    bool shut;           /* no more data from the owner: FIN is wanted ... */
+    bool fin_handed;     /* ... and was given to lwIP */
+    bool received_fin;
+    bool finished;       /* both directions ended in order */
+
+    int family;          /* AF_INET or AF_INET6 */
+    ip_addr_t local;     /* network byte order; of type IPADDR_TYPE_ANY: :: that stands for 0.0.0.0, too */
+    ip_addr_t peer;
+    uint16_t local_port; /* host byte order */
+    uint16_t peer_port;
+    ip_addr_t bound_address; /* what stack_tcp_bind() said, for the next try; unspecified: nothing */
+    struct stack_tcp *port_next; /* in the port table (tcp_bind.c) */
+    struct stack_tcp **port_link; /* what points to this one there; NULL: it is not in the table */
+    bool in_time_wait;            /* in the queue of tcp_time_wait.c */
+    uint32_t time_wait_ticks;     /* since when */
+    struct stack_tcp *time_wait_prev, *time_wait_next;
+
+    struct stack_tcp *listener; /* of an incoming one: who will be told; NULL: it closed */
+    unsigned incoming;          /* of a listening one: handshakes that are not complete */
+    stack_tcp_may_accept *may_accept;
+
+    struct send_queue send;
+    struct tcp_sender sender;
+    struct acknowledger acknowledger;
+    struct receive_queue receive;
+    int options[STACK_TCP_OPTION_COUNT];
+
+    uint32_t window_debt;       /* bytes of the receive window that are not to open again */
+    int soft_error;             /* errno of an ICMP message since data was last acknowledged; 0: none */
+    uint64_t connect_us;        /* when the handshake began */
+    uint64_t unresolved_us;     /* since when the neighbour's address is unknown; 0: it is known */
+    uint64_t retransmitting_us; /* since when nothing was acknowledged; 0: all is well */
+    uint64_t fin_wait_us;       /* since when a closed connection waits for the peer's FIN; 0: it does not */
+    uint64_t cork_us;           /* since when corked data waits; 0: none */
+    uint32_t rtt_us, rttvar_us; /* smoothed, RFC 6298 */
+    uint32_t retransmitted;     /* segments */
+    uint64_t received_us;       /* when data came last */
+    uint64_t sent_us;           /* when data was sent last */
+
+    struct stack_tcp *all_prev, *all_next; /* list of all sockets */
+};
+
+extern struct stack_tcp *tcp_sockets; /* head of the list */
+extern struct stack_counters tcp_counters; /* the fields about TCP */
+
+/* tcp_socket.c: life and death. */
+int tcp_socket_open_all(void);
+void tcp_socket_close_all(void);
+struct stack_tcp *tcp_socket_new(void);
+size_t tcp_socket_count_unfinished(void);
+void tcp_socket_attach(struct stack_tcp *tcp, struct tcp_pcb *pcb);
+void tcp_socket_detach(struct stack_tcp *tcp);
+void tcp_socket_enter(struct stack_tcp *tcp);
+err_t tcp_socket_leave(struct stack_tcp *tcp);
+/* Give the socket lwIP's callbacks; it is connected, or will be. */
+void tcp_socket_set_callbacks(struct stack_tcp *tcp);
+/* The connection dies now, without a segment: tell the owner. */
+void tcp_socket_fail(struct stack_tcp *tcp, int error, bool reset);
+void tcp_socket_release(struct stack_tcp *tcp);
+
+/* tcp_bind.c: which ports are taken. */
+bool tcp_bind_conflicts(const struct stack_tcp *tcp, const ip_addr_t *address, uint16_t port);
+struct stack_tcp *tcp_bind_choose_listener(struct stack_tcp *found, uint32_t hash);
+/* By which interface does a socket that is bound to one reach the address, or is reached by it? Our own are the wire's, as on Linux. */
+unsigned tcp_bind_interface_of(const ip_addr_t *address);
+uint16_t tcp_bind_choose_port(const struct stack_tcp *tcp);
+void tcp_bind_enter(struct stack_tcp *tcp, const ip_addr_t *address, uint16_t port);
+/* The unspecified address as a socket of this family and with these options means it. */
+ip_addr_t tcp_bind_any(const struct stack_tcp *tcp);
+void tcp_bind_remove(struct stack_tcp *tcp);
+bool tcp_bind_is_ours(const ip_addr_t *address);
+
+/* tcp_listen.c */
+struct stack_tcp *tcp_listen_choose(struct stack_tcp *found, const ip_addr_t *peer, uint16_t peer_port);
+err_t tcp_listen_passive_open(u8_t id, struct tcp_pcb_listen *listener, struct tcp_pcb *pcb);
+void tcp_listen_forget(struct stack_tcp *tcp);
+
+/* tcp_filter.c: a segment came for a connection in TIME-WAIT that made way for a new one: input it again. */
+void tcp_filter_replay(void);
+
+/* tcp_time_wait.c */
+/* Have lwIP process an IP packet. Takes p. */
+void tcp_time_wait_input(struct pbuf *p, struct netif *netif);
+/* tcp_connect(), tcp_abort(), with the list in place that lwIP looks at. */
+err_t tcp_time_wait_connect(struct tcp_pcb *pcb, const ip_addr_t *peer, u16_t port, tcp_connected_fn connected);
+void tcp_time_wait_abort(struct tcp_pcb *pcb);
+/* The connection's control block is gone. */
+void tcp_time_wait_remove(struct stack_tcp *tcp);
+/* End those whose time is over; is there any left? */
+void tcp_time_wait_run(void);
+bool tcp_time_wait_pending(void);
+
+/* tcp_send.c */
+void tcp_send_push(struct stack_tcp *tcp, bool more);
+void tcp_send_trim_acknowledged(struct stack_tcp *tcp);
+void tcp_send_release(struct stack_tcp *tcp);
+err_t tcp_send_on_sent(void *arg, struct tcp_pcb *pcb, u16_t length);
+void tcp_send_start(struct stack_tcp *tcp);
+
+/* tcp_receive.c */
+err_t tcp_receive_on_data(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t error);
+void tcp_receive_release(struct stack_tcp *tcp);
+
+/* tcp_window.c */
+/* The connection is established, or its SYN was taken: begin with the window that was asked for. */
+void tcp_window_start(struct stack_tcp *tcp);
+/* What a SYN announces instead of window. */
+uint16_t tcp_window_of_syn(const struct stack_tcp *tcp, uint16_t window);
+/* The owner consumed length bytes. */
+void tcp_window_open(struct stack_tcp *tcp, size_t length);
+/* STACK_TCP_RECEIVE_WINDOW was set. */
+void tcp_window_change(struct stack_tcp *tcp);
+/* What the send queue takes now, of at most maximum bytes in it. */
+size_t tcp_window_send_room(const struct stack_tcp *tcp, size_t maximum);
+
+/* tcp_option.c */
+void tcp_option_set_defaults(struct stack_tcp *tcp);
+void tcp_option_apply_all(struct stack_tcp *tcp);
+
+/* tcp_path_mtu.c */
+/* Bytes of IP packet that reach the peer whole; and of TCP segment in them. */
+uint16_t tcp_path_mtu_get(const struct stack_tcp *tcp);
+uint16_t tcp_path_mtu_segment(const struct stack_tcp *tcp);
+/* Smaller ones than before may reach this host (NULL: any). */
+void tcp_path_mtu_changed(const ip_addr_t *peer);
+
+/* tcp_timer.c */
+void tcp_timer_wake(void);
+
+#endif

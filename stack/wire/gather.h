@@ -1,0 +1,29 @@
+/* gather.h - from segments to frames: consecutive segments of one flow leave as one GSO frame. */
+#ifndef SIDESTACK_GATHER_H
+#define SIDESTACK_GATHER_H
+
+#include "stack/lwip_api.h"
+#include "wire.h"
+
+/* A flag of a pbuf that lwIP leaves alone: a UDP packet, not a fragment, whose checksum the wire completes. */
+#define GATHER_COMPLETE_CHECKSUM 0x40u
+
+/* The next frames with that flag are trains of datagrams of size bytes each, for the wire to cut (WIRE_USO); 0: they are not. */
+void gather_set_train(uint16_t size);
+
+/* Start, with nothing gathered, on this wire (borrowed). */
+void gather_open(struct wire *wire);
+
+/* Take a whole Ethernet frame from lwIP: keep it, or write it at once. Nothing of p is used after a gather_flush(). */
+void gather_frame(struct pbuf *p);
+
+/* Write what is gathered. Must be called before memory of sent data is released. */
+void gather_flush(void);
+
+/* What was written: frames, bytes, and frames that the wire did not take. */
+struct gather_counters {
+    uint64_t frames, bytes, dropped;
+};
+extern struct gather_counters gather_counters;
+
+#endif
