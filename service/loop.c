@@ -20,6 +20,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <signal.h>
 #include <stdbool.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
@@ -49,6 +50,7 @@ static uint64_t now_us;
 static uint64_t deadline_us; /* of what the loop waits for; 0: none */
 static int wire_error;
 static uint64_t turn; /* counts them */
+static void (*reload)(void); /* NULL: none */
 
 static void read_clock(void)
 {
@@ -111,10 +113,14 @@ static void handle_signal(void)
 
     if (read(signal_fd, &info, sizeof info) != sizeof info)
         return;
-    if (state == LOOP_RUNNING)
+    if (info.ssi_signo == SIGHUP) {
+        if (reload != NULL && state == LOOP_RUNNING)
+            reload();
+    } else if (state == LOOP_RUNNING) {
         begin_stop();
-    else
+    } else {
         state = LOOP_ENDED;
+    }
 }
 
 static void handle_socket(struct socket *socket, uint32_t events)
@@ -218,6 +224,7 @@ static const struct timespec *choose_wait(struct timespec *wait)
 
     timer_us = sooner(timer_us, resolver_timer_us(now_us));
     timer_us = sooner(timer_us, listener_timer_us());
+    timer_us = sooner(timer_us, log_timer_us(now_us));
     if (deadline_us != 0) {
         int64_t left_us = now_us < deadline_us ? (int64_t)(deadline_us - now_us) : 0;
 
@@ -307,6 +314,7 @@ int loop_turn(void)
     dispatch_batch(events, count);
     run_work();
     resolver_run(now_us);
+    log_run_timers(now_us);
     if (stack_timer_us() == 0)
         stack_run_timers();
     stack_flush();
@@ -356,6 +364,11 @@ int loop_run(int signals, int control)
     while (error == 0 && state != LOOP_ENDED && !stop_is_complete())
         error = loop_turn();
     return error < 0 ? error : wire_error;
+}
+
+void loop_set_reload(void (*function)(void))
+{
+    reload = function;
 }
 
 void loop_teardown(void)

@@ -38,6 +38,9 @@ int loop_run_until(int signals, bool (*done)(void), unsigned timeout_ms);
 /* Take turns until SIGTERM or SIGINT and the last connection has ended, or the wire breaks. Return: 0, or -errno when it broke. */
 int loop_run(int signals, int control);
 
+/* What to do on SIGHUP; without it nothing is done. */
+void loop_set_reload(void (*reload)(void));
+
 /* Close the epoll instance. */
 void loop_teardown(void);
 

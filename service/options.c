@@ -1,19 +1,17 @@
 /*
  * options.c - what the daemon was told, by its command line and its configuration file.
  *
- * Every setting has one name and one function, whether it comes as --name value or as a line `name = value` of the file. The file is read first, so that
- * the command line wins; a setting that may be repeated starts anew on the command line.
+ * The values of both are collected first, as texts. Of each setting those of the command line hold if there are any, else those of the file, else the
+ * initial one; these texts are then parsed in the order of settings[], and kept, so that --check can print them and a reload can compare them.
  */
 #include "options.h"
 
+#include "config_file.h"
 #include "control_path.h"
-#include "log.h"
+#include "settings.h"
 
-#include <arpa/inet.h>
-#include <ctype.h>
 #include <errno.h>
 #include <getopt.h>
-#include <ini.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -22,421 +20,374 @@
 #define SIDESTACK_VERSION "0.1"
 #endif
 
-#define MTU_MIN 576
-#define MTU_MAX 65521 /* the largest that a TAP device takes */
-#define MTU_DEFAULT 1500
-
-/* Parse a whole decimal number within bounds. Return: false when it is none. */
-static bool parse_number(const char *text, long minimum, long maximum, long *number)
-{
-    char *end;
-
-    errno = 0;
-    *number = strtol(text, &end, 10);
-    return errno == 0 && end != text && *end == '\0' && *number >= minimum && *number <= maximum;
-}
-
-/* Copy text that must fit. */
-static bool copy_text(char *to, size_t size, const char *text)
-{
-    size_t length = strlen(text);
-
-    if (length == 0 || length >= size)
-        return false;
-    memcpy(to, text, length + 1);
-    return true;
-}
-
-static bool set_name(struct options *options, const char *value)
-{
-    char path[sizeof options->socket_path];
-
-    return copy_text(options->name, sizeof options->name, value) &&
-           control_path_of_name(value, path, sizeof path) != -EINVAL;
-}
-
-static bool set_socket(struct options *options, const char *value)
-{
-    return copy_text(options->socket_path, sizeof options->socket_path, value);
-}
-
-static bool set_netif(struct options *options, const char *value)
-{
-    return strncmp(value, "tap:", 4) == 0 && strchr(value, '/') == NULL &&
-           copy_text(options->interface, sizeof options->interface, value + 4);
-}
-
-/* Parse an address of either family. */
-static bool parse_address(const char *text, union stack_address *address)
-{
-    memset(address, 0, sizeof *address);
-    address->sa.sa_family = AF_INET;
-    if (inet_pton(AF_INET, text, &address->in.sin_addr) == 1)
-        return true;
-    address->sa.sa_family = AF_INET6;
-    return inet_pton(AF_INET6, text, &address->in6.sin6_addr) == 1;
-}
-
-/* One that a single host can have. */
-static bool is_unicast(const union stack_address *address)
-{
-    if (address->sa.sa_family == AF_INET)
-        return address->in.sin_addr.s_addr != 0 && ntohl(address->in.sin_addr.s_addr) < 0xe0000000;
-    return !IN6_IS_ADDR_UNSPECIFIED(&address->in6.sin6_addr) && !IN6_IS_ADDR_MULTICAST(&address->in6.sin6_addr) &&
-           !IN6_IS_ADDR_V4MAPPED(&address->in6.sin6_addr);
-}
-
-/* Parse A/LEN. */
-static bool parse_prefix(const char *value, long minimum_bits, struct stack_prefix *prefix)
-{
-    char text[INET6_ADDRSTRLEN];
-    const char *slash = strchr(value, '/');
-    long bits;
-
-    if (slash == NULL || (size_t)(slash - value) >= sizeof text)
-        return false;
-    memcpy(text, value, (size_t)(slash - value));
-    text[slash - value] = '\0';
-    if (!parse_address(text, &prefix->address) ||
-        !parse_number(slash + 1, minimum_bits, prefix->address.sa.sa_family == AF_INET ? 32 : 128, &bits))
-        return false;
-    prefix->bits = (uint8_t)bits;
-    return true;
-}
-
-static bool set_address(struct options *options, const char *value)
-{
-    struct stack_prefix *prefix = &options->addresses[options->address_count];
-
-    if (options->address_count == OPTIONS_ADDRESSES_MAX || !parse_prefix(value, 1, prefix) ||
-        !is_unicast(&prefix->address))
-        return false;
-    for (size_t i = 0; i < options->address_count; i++)
-        if (memcmp(&options->addresses[i].address, &prefix->address, sizeof prefix->address) == 0)
-            return false;
-    options->address_count++;
-    return true;
-}
-
-static bool set_gateway(struct options *options, const char *value)
-{
-    union stack_address via;
-    struct stack_route *gateway;
-
-    if (!parse_address(value, &via) || !is_unicast(&via))
-        return false;
-    gateway = &options->gateways[via.sa.sa_family == AF_INET6];
-    if (gateway->via.sa.sa_family != 0)
-        return false;
-    *gateway = (struct stack_route){.via = via};
-    gateway->to.address.sa.sa_family = via.sa.sa_family;
-    return true;
-}
-
-static bool set_route(struct options *options, const char *value)
-{
-    static const char between[] = " via ";
-    struct stack_route *route = &options->routes[options->route_count];
-    const char *via = strstr(value, between);
-    char text[INET6_ADDRSTRLEN + 4];
-
-    if (options->route_count == OPTIONS_ROUTES_MAX || via == NULL || (size_t)(via - value) >= sizeof text)
-        return false;
-    memcpy(text, value, (size_t)(via - value));
-    text[via - value] = '\0';
-    if (!parse_prefix(text, 0, &route->to) || !parse_address(via + sizeof between - 1, &route->via) ||
-        !is_unicast(&route->via) || route->to.address.sa.sa_family != route->via.sa.sa_family)
-        return false;
-    options->route_count++;
-    return true;
-}
-
-static bool set_dns(struct options *options, const char *value)
-{
-    union stack_address *server = &options->dns[options->dns_count];
-
-    if (options->dns_count == RESOLVER_SERVERS_MAX || !parse_address(value, server) || !is_unicast(server))
-        return false;
-    options->dns_count++;
-    return true;
-}
-
-static bool set_switch(bool *on, const char *value)
-{
-    *on = strcmp(value, "on") == 0;
-    return *on || strcmp(value, "off") == 0;
-}
-
-static bool set_dhcp(struct options *options, const char *value)
-{
-    return set_switch(&options->dhcp, value);
-}
-
-static bool set_slaac(struct options *options, const char *value)
-{
-    return set_switch(&options->slaac, value);
-}
-
-static bool set_hostname(struct options *options, const char *value)
-{
-    for (const char *c = value; *c != '\0'; c++)
-        if (!isalnum((unsigned char)*c) && strchr("-.", *c) == NULL)
-            return false;
-    return copy_text(options->hostname, sizeof options->hostname, value);
-}
-
-static bool set_search(struct options *options, const char *value)
-{
-    return strpbrk(value, " \t") == NULL && resolver_domains_add(&options->search, value);
-}
-
-static bool set_mtu(struct options *options, const char *value)
-{
-    long mtu;
-
-    if (!parse_number(value, MTU_MIN, MTU_MAX, &mtu))
-        return false;
-    options->mtu = (uint16_t)mtu;
-    return true;
-}
-
-static bool set_mac(struct options *options, const char *value)
-{
-    uint8_t *mac = options->mac;
-    int used = 0;
-
-    options->mac_given = true;
-    return sscanf(value, "%2hhx:%2hhx:%2hhx:%2hhx:%2hhx:%2hhx%n", &mac[0], &mac[1], &mac[2], &mac[3], &mac[4], &mac[5],
-                  &used) == 6 &&
-           value[used] == '\0' && !(mac[0] & 1); /* a group address is nobody's own */
-}
-
-static bool set_offload(struct options *options, const char *value)
-{
-    return set_switch(&options->offload, value);
-}
-
-static bool set_impair(struct options *options, const char *value)
-{
-    const char *wrong;
-
-    return impairment_parse(value, &options->impairments, &wrong) == 0;
-}
-
-static bool set_pcap(struct options *options, const char *value)
-{
-    free(options->capture_path);
-    options->capture_path = strdup(value);
-    return options->capture_path != NULL && *value != '\0';
-}
-
-static bool set_log_level(struct options *options, const char *value)
-{
-    (void)options;
-    return log_set_threshold(value);
-}
-
-static bool set_ready_fd(struct options *options, const char *value)
-{
-    long fd;
-
-    if (!parse_number(value, 0, 1 << 20, &fd))
-        return false;
-    options->ready_fd = (int)fd;
-    return true;
-}
-
-/* The argument of settings that stand alone on the command line, or with "=on" or "=off". */
-static const char switch_argument[] = "[=on|off]";
-
-static const struct setting {
-    const char *name;
-    bool (*set)(struct options *options, const char *value);
-    const char *argument;
-    const char *expected;
-    const char *help;
-} settings[] = {
-    {"name", set_name, "NAME", "letters, digits, '.', '_' and '-'", "name of this service (default: default)"},
-    {"socket", set_socket, "PATH", "a path of at most 107 bytes",
-     "control socket (default: /run/sidestack/NAME.sock, or\n"
-     "                      $XDG_RUNTIME_DIR/sidestack/NAME.sock for users)"},
-    {"netif", set_netif, "tap:IFNAME", "tap: and the name of a device",
-     "TAP device to attach to, or to make (default: sidestack0)"},
-    {"address", set_address, "A/LEN", "an address and its prefix length, as in 10.1.2.3/24 or 2001:db8::3/64, once",
-     "an address of the stack's own, IPv4 or IPv6; may be repeated"},
-    {"gateway", set_gateway, "A", "an address, one of IPv4 and one of IPv6 at most",
-     "default route; once for IPv4 and once for IPv6"},
-    {"route", set_route, "ROUTE", "NET/LEN via A, as in '10.2.0.0/16 via 10.1.2.1'",
-     "'NET/LEN via A', a route by way of A; may be repeated"},
-    {"dhcp", set_dhcp, switch_argument, "on or off", "get an IPv4 address, routes and name servers by DHCP, and\n"
-     "                      wait for it, for 30 seconds at most"},
-    {"slaac", set_slaac, switch_argument, "on or off", "get IPv6 addresses, routes and name servers by router\n"
-     "                      advertisements (and stateless DHCPv6), and wait for them"},
-    {"hostname", set_hostname, "NAME", "letters, digits, '.' and '-', at most 63", "name to tell a DHCP server"},
-    {"dns", set_dns, "A", "an address, at most 8 of them", "name server; may be repeated (default: what the network says,\n"
-     "                      else those of /etc/resolv.conf; asked through the stack)"},
-    {"search", set_search, "DOMAIN", "a domain; all of them together 256 bytes at most",
-     "domain to search for names without dots; may be repeated"},
-    {"mtu", set_mtu, "N", "576 to 65521", "largest IP packet in bytes (default: 1500)"},
-    {"mac", set_mac, "MAC", "six octets as in 02:00:00:00:00:01, not a group address",
-     "the stack's Ethernet address (default: random)"},
-    {"offload", set_offload, "on|off", "on or off", "leave checksums and segmentation to the device (default: on)"},
-    {"impair", set_impair, "LIST", "a list as in delay=20ms,jitter=5ms,loss=1%,in:rate=10mbit",
-     "make the wire as bad as a real network: delay, jitter, loss,\n"
-     "                      duplicate, reorder, corrupt, rate, queue, seed, each\n"
-     "                      =VALUE; in: or out: before one means that way only;\n"
-     "                      to change it later: sidestack impair"},
-    {"pcap", set_pcap, "FILE", "a file name", "record every frame in FILE"},
-    {"log-level", set_log_level, "LEVEL", "error, warn, info or debug", "how much to say (default: info)"},
-    {"ready-fd", set_ready_fd, "N", "the number of an open descriptor",
-     "write a newline to descriptor N when ready, and close it"},
+/* A value as it was given. */
+struct given {
+    const struct setting *setting;
+    char *text; /* owned */
+    int line;   /* of the file; 0: from the command line */
 };
-#define SETTING_COUNT (sizeof settings / sizeof *settings)
 
-static void print_help(void)
+struct reading {
+    struct given *given; /* owned */
+    size_t count;
+    const char *config_path; /* of argv */
+    bool check, help, version;
+    bool is_good;
+};
+
+/* Keep a value. Return: false when out of memory, after telling so. */
+static bool add_given(struct reading *reading, const struct setting *setting, const char *text, int line)
 {
-    printf("Usage: sidestackd [OPTION]...\n"
-           "Give programs a TCP/IP stack of their own. Runs in the foreground, logs to standard error;\n"
-           "SIGTERM ends every connection in order, a second one at once.\n\n"
-           "  --config FILE       read settings from FILE, one `name = value` a line;\n"
-           "                      names are those of the options below\n");
-    for (size_t i = 0; i < SETTING_COUNT; i++) {
-        char left[32];
+    struct given *more = reallocarray(reading->given, reading->count + 1, sizeof *more);
+    char *copy = strdup(text);
 
-        snprintf(left, sizeof left, "--%s%s%s", settings[i].name, settings[i].argument == switch_argument ? "" : " ",
-                 settings[i].argument);
-        printf("  %-18s  %s\n", left, settings[i].help);
+    if (more != NULL)
+        reading->given = more;
+    if (more == NULL || copy == NULL) {
+        free(copy);
+        log_each(LOG_LEVEL_ERROR, "settings: out of memory");
+        return false;
     }
-    printf("  --help              show this help\n"
-           "  --version           show the version\n");
+    reading->given[reading->count++] = (struct given){setting, copy, line};
+    return true;
 }
 
-static const struct setting *find_setting(const char *name)
+static void free_reading(struct reading *reading)
 {
-    for (size_t i = 0; i < SETTING_COUNT; i++)
-        if (strcmp(settings[i].name, name) == 0)
-            return &settings[i];
+    for (size_t i = 0; i < reading->count; i++)
+        free(reading->given[i].text);
+    free(reading->given);
+}
+
+static const struct given *find_given(const struct reading *reading, const struct setting *setting, bool in_file)
+{
+    for (size_t i = 0; i < reading->count; i++)
+        if (reading->given[i].setting == setting && (reading->given[i].line != 0) == in_file)
+            return &reading->given[i];
     return NULL;
 }
 
-/* inih's handler. Return: 1 when the line is good. */
-static int read_line(void *context, const char *section, const char *name, const char *value)
+/* What a line of the file can't hold as it is: inih drops blanks at the ends, and what follows a blank and a semicolon. */
+static bool can_be_written(const char *text)
 {
-    const struct setting *setting = *section == '\0' ? find_setting(name) : NULL;
+    size_t length = strlen(text);
 
-    if (setting == NULL)
-        fprintf(stderr, "sidestackd: configuration: no setting is called '%s%s%s'\n", section,
-                *section != '\0' ? "." : "", name);
-    else if (!setting->set(context, value))
-        fprintf(stderr, "sidestackd: configuration: %s: expected %s, found '%s'\n", name, setting->expected, value);
+    return strpbrk(text, "\r\n") == NULL && strstr(text, " ;") == NULL && strstr(text, "\t;") == NULL &&
+           (length == 0 || (strchr(" \t;", text[0]) == NULL && strchr(" \t", text[length - 1]) == NULL));
+}
+
+/* Parse one value into options. line: of the file; 0: it comes from the command line. Return: false when it is wrong, after telling where. */
+static bool set_value(struct options *options, const struct setting *setting, const char *text, int line)
+{
+    const char *expected = setting->expected, *intro = "expected ";
+
+    setting_place = (struct setting_place){line > 0 ? options->config_path : NULL, line};
+    setting_why[0] = '\0';
+    if (can_be_written(text) && setting->set(options, text))
+        return true;
+    if (setting_why[0] != '\0') {
+        intro = "";
+        expected = setting_why;
+    }
+    if (line > 0)
+        log_each(LOG_LEVEL_ERROR, "%s:%d: %s: %s%s, found '%s'", options->config_path, line, setting->name, intro, expected, text);
     else
-        return 1;
-    return 0;
+        log_each(LOG_LEVEL_ERROR, "--%s: %s%s, found '%s'", setting->name, intro, expected, text);
+    return false;
 }
 
-static bool read_file(const char *path, struct options *options)
+/* A pair of the file. Return: false when there is no such setting, after telling so. */
+static bool take_line(void *context, int line, const char *name, const char *value)
 {
-    int line = ini_parse(path, read_line, options);
+    struct reading *reading = context;
+    const struct setting *setting = setting_find(name);
+    const struct given *before = setting != NULL ? find_given(reading, setting, true) : NULL;
 
-    if (line < 0)
-        fprintf(stderr, "sidestackd: %s: %s\n", path, line == -1 ? strerror(errno) : "out of memory");
-    else if (line > 0)
-        fprintf(stderr, "sidestackd: %s: line %d is not a good setting\n", path, line);
-    return line == 0;
+    if (setting == NULL) {
+        const char *guess = setting_guess(name);
+
+        log_each(LOG_LEVEL_ERROR, "%s:%d: no setting is called '%s'%s%s%s", reading->config_path, line, name,
+                 guess != NULL ? "; is it '" : "; sidestackd --help lists them", guess != NULL ? guess : "",
+                 guess != NULL ? "'?" : "");
+        return false;
+    }
+    if (before != NULL && (setting->flags & SETTING_REPEATS) == 0) {
+        log_each(LOG_LEVEL_ERROR, "%s:%d: %s: expected once, found in line %d before", reading->config_path, line, name, before->line);
+        return false;
+    }
+    return add_given(reading, setting, value, line);
 }
 
-/* Repeatable and once-only settings of the file give way to the same on the command line. */
-static void forget_for_command_line(const char *name, struct options *options)
+static void set_initial(struct options *options, const char *config_path)
 {
-    if (strcmp(name, "dns") == 0)
-        options->dns_count = 0;
-    else if (strcmp(name, "search") == 0)
-        options->search.length = 0;
-    else if (strcmp(name, "address") == 0)
-        options->address_count = 0;
-    else if (strcmp(name, "gateway") == 0)
-        memset(options->gateways, 0, sizeof options->gateways);
-    else if (strcmp(name, "route") == 0)
-        options->route_count = 0;
+    *options = (struct options){.ready_fd = -1, .config_path = config_path};
 }
 
-enum { OPTION_CONFIG = SETTING_COUNT, OPTION_HELP, OPTION_VERSION, OPTION_COUNT };
-
-static void fill_long_options(struct option *table)
+/* Are all values of the file right, those too that the command line replaces? */
+static bool check_file(const struct reading *reading)
 {
-    memset(table, 0, (OPTION_COUNT + 1) * sizeof *table);
-    for (size_t i = 0; i < SETTING_COUNT; i++)
+    struct options scratch;
+    bool is_good = true;
+
+    set_initial(&scratch, reading->config_path);
+    for (size_t i = 0; i < reading->count; i++) {
+        const struct given *given = &reading->given[i];
+
+        if (given->line > 0 && !set_value(&scratch, given->setting, given->text, given->line))
+            is_good = false;
+    }
+    options_free(&scratch);
+    return is_good;
+}
+
+/* Parse a value that holds, and keep its text. */
+static bool use_value(struct options *options, const struct setting *setting, const char *text, int line)
+{
+    struct option_values *values = &options->values[setting - settings];
+    struct option_value *more = reallocarray(values->all, values->count + 1, sizeof *more);
+    char *copy = strdup(text);
+
+    if (more != NULL)
+        values->all = more;
+    if (more == NULL || copy == NULL) {
+        free(copy);
+        log_each(LOG_LEVEL_ERROR, "settings: out of memory");
+        return false;
+    }
+    values->all[values->count++] = (struct option_value){copy, line};
+    return set_value(options, setting, text, line);
+}
+
+/* The values that hold, of all settings. Return: are they right? */
+static bool use_values(const struct reading *reading, struct options *options)
+{
+    bool is_good = true;
+
+    options->values = calloc(setting_count, sizeof *options->values);
+    if (options->values == NULL)
+        return false;
+    for (size_t i = 0; i < setting_count; i++) {
+        const struct setting *setting = &settings[i];
+        bool in_file = find_given(reading, setting, false) == NULL;
+        struct given last = {setting, (char *)setting->initial, 0};
+
+        for (size_t j = 0; j < reading->count; j++) {
+            const struct given *given = &reading->given[j];
+
+            if (given->setting != setting || (given->line > 0) != in_file)
+                continue;
+            last = *given;
+            if ((setting->flags & SETTING_REPEATS) != 0)
+                is_good &= use_value(options, setting, given->text, given->line);
+        }
+        if ((setting->flags & SETTING_REPEATS) == 0 && last.text != NULL)
+            is_good &= use_value(options, setting, last.text, last.line);
+    }
+    return is_good;
+}
+
+/* getopt's values. */
+enum { OPTION_SETTING = 256, OPTION_CONFIG, OPTION_CHECK, OPTION_HELP, OPTION_VERSION };
+
+static const struct option other_options[] = {{"config", required_argument, NULL, OPTION_CONFIG},
+                                              {"check", no_argument, NULL, OPTION_CHECK},
+                                              {"help", no_argument, NULL, OPTION_HELP},
+                                              {"version", no_argument, NULL, OPTION_VERSION},
+                                              {NULL, 0, NULL, 0}};
+#define OTHER_COUNT (sizeof other_options / sizeof *other_options) /* with the end */
+
+/* Collect what the command line says. Return: false when it is wrong, after telling so. */
+static bool read_arguments(int argc, char **argv, struct reading *reading)
+{
+    struct option *table = calloc(setting_count + OTHER_COUNT, sizeof *table);
+    bool is_good = table != NULL;
+    int option, index = 0;
+
+    for (size_t i = 0; i < setting_count && is_good; i++)
         table[i] = (struct option){
-            settings[i].name, settings[i].argument == switch_argument ? optional_argument : required_argument, NULL, 'a'};
-    table[OPTION_CONFIG] = (struct option){"config", required_argument, NULL, 'c'};
-    table[OPTION_HELP] = (struct option){"help", no_argument, NULL, 'h'};
-    table[OPTION_VERSION] = (struct option){"version", no_argument, NULL, 'V'};
-}
-
-/* The command line, once for --config alone and once for the rest. Return: as options_read(). */
-static int read_arguments(int argc, char **argv, struct options *options, bool config_only)
-{
-    struct option table[OPTION_COUNT + 1];
-    bool seen[SETTING_COUNT] = {false};
-    int letter, index = 0;
-
-    fill_long_options(table);
+            settings[i].name, (settings[i].flags & SETTING_SWITCH) != 0 ? optional_argument : required_argument, NULL, OPTION_SETTING};
+    if (is_good)
+        memcpy(table + setting_count, other_options, sizeof other_options);
     optind = 0; /* glibc: start over */
-    opterr = config_only;
-    while ((letter = getopt_long(argc, argv, "", table, &index)) != -1) {
-        if (letter == '?')
-            return 3;
-        if (config_only) {
-            if (letter == 'c' && !read_file(optarg, options))
-                return 3;
-            if (letter == 'h')
-                print_help();
-            else if (letter == 'V')
-                printf("sidestackd %s\n", SIDESTACK_VERSION);
-            if (letter == 'h' || letter == 'V')
-                return 1;
-        } else if (letter == 'a') {
-            if (!seen[index])
-                forget_for_command_line(settings[index].name, options);
-            seen[index] = true;
-            if (!settings[index].set(options, optarg != NULL ? optarg : "on")) {
-                fprintf(stderr, "sidestackd: --%s: expected %s, found '%s'\n", settings[index].name,
-                        settings[index].expected, optarg != NULL ? optarg : "on");
-                return 3;
-            }
+    while (is_good && (option = getopt_long(argc, argv, "", table, &index)) != -1) {
+        switch (option) {
+        case OPTION_SETTING:
+            is_good = add_given(reading, &settings[index], optarg != NULL ? optarg : "on", 0);
+            break;
+        case OPTION_CONFIG:
+            reading->config_path = optarg;
+            break;
+        case OPTION_CHECK:
+            reading->check = true;
+            break;
+        case OPTION_HELP:
+            reading->help = true;
+            break;
+        case OPTION_VERSION:
+            reading->version = true;
+            break;
+        default:
+            is_good = false; /* getopt_long() said why */
         }
     }
-    if (optind < argc) {
-        fprintf(stderr, "sidestackd: unexpected argument '%s'; see --help\n", argv[optind]);
-        return 3;
+    if (is_good && optind < argc) {
+        log_each(LOG_LEVEL_ERROR, "unexpected argument '%s'; see sidestackd --help", argv[optind]);
+        is_good = false;
     }
-    return 0;
+    free(table);
+    return is_good;
+}
+
+/* Print lines, all but the first one indented. */
+static void print_indented(const char *lines, int columns)
+{
+    for (const char *c = lines; *c != '\0'; c++) {
+        putchar(*c);
+        if (*c == '\n')
+            printf("%*s", columns, "");
+    }
+    putchar('\n');
+}
+
+static void print_help(void)
+{
+    static const char option_format[] = "  %-19s  ";
+    enum { HELP_COLUMN = 23 };
+
+    printf("Usage: sidestackd [OPTION]...\n"
+           "Give programs a TCP/IP stack of their own. Runs in the foreground; SIGTERM ends every connection\n"
+           "in order, a second one at once; SIGHUP reads the configuration file again.\n\n");
+    printf(option_format, "--config FILE");
+    printf("read settings from FILE, one `name = value` a line; names are\n%*sthose of the options below\n", HELP_COLUMN, "");
+    printf(option_format, "--check");
+    printf("only see whether the settings are right, and print them as\n%*sa configuration file\n", HELP_COLUMN, "");
+    for (size_t i = 0; i < setting_count; i++) {
+        char left[32];
+
+        snprintf(left, sizeof left, "--%s%s%s", settings[i].name, (settings[i].flags & SETTING_SWITCH) != 0 ? "" : " ",
+                 settings[i].argument);
+        printf(option_format, left);
+        print_indented(settings[i].help, HELP_COLUMN);
+    }
+    printf(option_format, "--help");
+    printf("show this help\n");
+    printf(option_format, "--version");
+    printf("show the version\n");
+}
+
+/* Print the settings that hold as a configuration file. */
+static void print_settings(const struct options *options)
+{
+    printf("# The settings of sidestackd %s%s%s. `name = value`; sidestack.conf(5) tells about each.\n", SIDESTACK_VERSION,
+           options->config_path != NULL ? ", with " : "", options->config_path != NULL ? options->config_path : "");
+    for (size_t i = 0; i < setting_count; i++)
+        for (size_t j = 0; j < options->values[i].count; j++)
+            printf("%s = %s\n", settings[i].name, options->values[i].all[j].text);
+}
+
+/* Choose the control socket by the name when none is given. Return: false when there is no place for it, after telling so. */
+static bool choose_socket(struct options *options)
+{
+    if (options->socket_path[0] != '\0')
+        return true;
+    if (control_path_of_name(options->name, options->socket_path, sizeof options->socket_path) < 0) {
+        log_each(LOG_LEVEL_ERROR, "no place for the control socket: XDG_RUNTIME_DIR is not set; give --socket");
+        return false;
+    }
+    return use_value(options, setting_find("socket"), options->socket_path, 0);
+}
+
+/* Read everything into options, of which nothing is left to free when it fails. */
+static bool read_all(int argc, char **argv, struct options *options, struct reading *reading)
+{
+    bool is_good;
+
+    set_initial(options, NULL);
+    if (!read_arguments(argc, argv, reading))
+        return false;
+    if (reading->help || reading->version)
+        return true;
+    is_good = true;
+    if (reading->config_path != NULL) {
+        is_good = config_file_read(reading->config_path, take_line, reading);
+        is_good &= check_file(reading);
+    }
+    if (!is_good)
+        return false;
+    set_initial(options, reading->config_path);
+    options->argc = argc;
+    options->argv = argv;
+    if (use_values(reading, options) && choose_socket(options))
+        return true;
+    options_free(options);
+    return false;
 }
 
 int options_read(int argc, char **argv, struct options *options)
 {
-    int status;
+    struct reading reading = {0};
+    bool is_good = read_all(argc, argv, options, &reading);
+    int status = is_good ? 0 : 3;
 
-    *options = (struct options){.name = CONTROL_NAME_DEFAULT,
-                                .interface = "sidestack0",
-                                .mtu = MTU_DEFAULT,
-                                .offload = true,
-                                .ready_fd = -1};
-    status = read_arguments(argc, argv, options, true);
-    if (status == 0)
-        status = read_arguments(argc, argv, options, false);
-    if (status != 0)
-        return status;
-    if (options->socket_path[0] == '\0' &&
-        control_path_of_name(options->name, options->socket_path, sizeof options->socket_path) < 0) {
-        fprintf(stderr, "sidestackd: no place for the control socket: XDG_RUNTIME_DIR is not set; give --socket\n");
-        return 3;
+    free_reading(&reading);
+    if (is_good && (reading.help || reading.version || reading.check)) {
+        if (reading.help)
+            print_help();
+        else if (reading.version)
+            printf("sidestackd %s\n", SIDESTACK_VERSION);
+        else
+            print_settings(options);
+        status = fflush(stdout) == 0 ? 1 : 2;
     }
-    return 0;
+    return status;
+}
+
+int options_read_again(const struct options *options, struct options *fresh)
+{
+    struct reading reading = {0};
+    bool is_good = read_all(options->argc, options->argv, fresh, &reading);
+
+    free_reading(&reading);
+    return is_good ? 0 : -EINVAL;
+}
+
+const struct option_values *options_values(const struct options *options, const char *name)
+{
+    return &options->values[setting_find(name) - settings];
+}
+
+bool options_agree(const struct options *one, const struct options *other, size_t setting)
+{
+    const struct option_values *a = &one->values[setting], *b = &other->values[setting];
+
+    if (a->count != b->count)
+        return false;
+    for (size_t i = 0; i < a->count; i++)
+        if (strcmp(a->all[i].text, b->all[i].text) != 0)
+            return false;
+    return true;
+}
+
+size_t options_get_routes(const struct options *options, struct stack_route routes[OPTIONS_ROUTES_MAX + OPTIONS_GATEWAYS_MAX])
+{
+    size_t count = options->route_count;
+
+    memcpy(routes, options->routes, count * sizeof *routes);
+    for (size_t i = 0; i < OPTIONS_GATEWAYS_MAX; i++)
+        if (options->gateways[i].via.sa.sa_family != 0)
+            routes[count++] = options->gateways[i];
+    return count;
 }
 
 void options_free(struct options *options)
 {
     free(options->capture_path);
     options->capture_path = NULL;
+    for (size_t i = 0; options->values != NULL && i < setting_count; i++) {
+        for (size_t j = 0; j < options->values[i].count; j++)
+            free(options->values[i].all[j].text);
+        free(options->values[i].all);
+    }
+    free(options->values);
+    options->values = NULL;
 }

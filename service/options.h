@@ -2,6 +2,7 @@
 #ifndef SIDESTACK_OPTIONS_H
 #define SIDESTACK_OPTIONS_H
 
+#include "log_output.h"
 #include "service/resolver/resolver_config.h"
 #include "stack/wire/impairment.h"
 #include "stack/ip/interface.h"
@@ -15,6 +16,18 @@
 
 #define OPTIONS_ADDRESSES_MAX (2 * STACK_ADDRESSES_MAX)
 #define OPTIONS_ROUTES_MAX (2 * STACK_ROUTES_MAX)
+#define OPTIONS_GATEWAYS_MAX 2
+
+struct option_value {
+    char *text; /* owned */
+    int line;   /* of the file; 0: from the command line, or the initial one */
+};
+
+/* The values of one setting that hold: those of the command line if it has any, else those of the file, else the initial one. */
+struct option_values {
+    struct option_value *all; /* owned */
+    size_t count;
+};
 
 struct options {
     char name[64];
@@ -22,7 +35,7 @@ struct options {
     char interface[IFNAMSIZ]; /* of the TAP device */
     struct stack_prefix addresses[OPTIONS_ADDRESSES_MAX];
     size_t address_count;
-    struct stack_route gateways[2]; /* IPv4, IPv6; of family 0: none */
+    struct stack_route gateways[OPTIONS_GATEWAYS_MAX]; /* IPv4, IPv6; of family 0: none */
     struct stack_route routes[OPTIONS_ROUTES_MAX];
     size_t route_count;
     union stack_address dns[RESOLVER_SERVERS_MAX]; /* the port is 0 */
@@ -36,15 +49,36 @@ struct options {
     bool mac_given;
     bool offload;
     struct impairments impairments; /* of the wire, from the start */
-    char *capture_path; /* owned; NULL: none */
-    int ready_fd;       /* -1: none */
+    size_t sockets_max;             /* 0: what the limit on open files allows */
+    char *capture_path;             /* owned; NULL: none */
+    enum log_level log_level;
+    enum log_format log_format;
+    enum log_target log_target;
+    int ready_fd;             /* -1: none */
+    const char *config_path;  /* of argv; NULL: none */
+    struct option_values *values; /* owned; one for each of settings[] */
+    int argc;                 /* the command line, to read it again; borrowed */
+    char **argv;
 };
 
 /*
- * Read the command line and the file that it names; what the command line says wins. Errors are told on standard error in one line.
- * Return: 0 to go on, or the process's exit status + 1 to end now (1 after --help and --version, 3 after an error: status 2).
+ * Read the command line and the file that it names; what the command line says wins. Each error is told in one line (log.h). --check prints the
+ * settings that hold, as a configuration file.
+ * Return: 0 to go on, or the process's exit status + 1 to end now (1 after --help, --version and --check, 3 after an error: status 2).
  */
 int options_read(int argc, char **argv, struct options *options);
+
+/* Read both again. Return: 0, or -EINVAL after telling each error; fresh needs no options_free() then. */
+int options_read_again(const struct options *options, struct options *fresh);
+
+/* The texts of a setting, by its name; they must be options', which it stays. */
+const struct option_values *options_values(const struct options *options, const char *name);
+
+/* Do two readings agree on the setting with this index in settings[]? */
+bool options_agree(const struct options *one, const struct options *other, size_t setting);
+
+/* Gateways and routes together. Return: how many. */
+size_t options_get_routes(const struct options *options, struct stack_route routes[OPTIONS_ROUTES_MAX + OPTIONS_GATEWAYS_MAX]);
 
 void options_free(struct options *options);
 

@@ -7,8 +7,10 @@
 #include "log.h"
 #include "loop.h"
 #include "network.h"
+#include "notify.h"
 #include "options.h"
 #include "pair.h"
+#include "reload.h"
 #include "service/resolver/resolver.h"
 #include "service/resolver/resolver_config.h"
 #include "socket.h"
@@ -48,7 +50,7 @@ static int set_limits(void)
     return 0;
 }
 
-/* SIGTERM and SIGINT come as events; a client that goes away is no reason to die. Return: the signalfd or -errno. */
+/* SIGTERM, SIGINT and SIGHUP come as events; a client that goes away is no reason to die. Return: the signalfd or -errno. */
 static int open_signals(void)
 {
     sigset_t set;
@@ -57,6 +59,7 @@ static int open_signals(void)
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
     if (signal(SIGPIPE, SIG_IGN) == SIG_ERR || sigprocmask(SIG_BLOCK, &set, NULL) < 0)
         return -errno;
     fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
@@ -87,7 +90,7 @@ static int impair_wire(const struct options *options, struct stack_config *confi
 /* Open the wire, the capture and the stack. Return: 0 or -errno, after saying what failed. */
 static int open_stack(const struct options *options)
 {
-    struct stack_route routes[OPTIONS_ROUTES_MAX + 2];
+    struct stack_route routes[OPTIONS_ROUTES_MAX + OPTIONS_GATEWAYS_MAX];
     struct stack_config config = {.name = options->interface,
                                   .addresses = options->addresses,
                                   .address_count = options->address_count,
@@ -100,12 +103,7 @@ static int open_stack(const struct options *options)
     const char *message = "";
     int error;
 
-    memcpy(routes, options->routes, options->route_count * sizeof *routes);
-    config.route_count = options->route_count;
-    for (size_t i = 0; i < sizeof options->gateways / sizeof *options->gateways; i++)
-        if (options->gateways[i].via.sa.sa_family != 0)
-            routes[config.route_count++] = options->gateways[i];
-
+    config.route_count = options_get_routes(options, routes);
     memcpy(config.mac, options->mac, sizeof config.mac);
     if (!options->mac_given) {
         if (getrandom(config.mac, sizeof config.mac, 0) != sizeof config.mac)
@@ -154,10 +152,17 @@ static void say_started(const struct options *options)
 }
 
 /* Everything between the options and the exit status. */
-static int serve(const struct options *options)
+static int serve(struct options *options)
 {
     int error, signal_fd = -1, control_fd = -1;
 
+    log_threshold = options->log_level;
+    error = log_output_set(options->log_target, options->log_format, options->name);
+    if (error < 0) {
+        errno = -error;
+        log_error("log-to: nothing takes messages there (give --log-to stderr)");
+        return error;
+    }
     error = set_limits();
     if (error < 0) {
         errno = -error;
@@ -178,6 +183,7 @@ static int serve(const struct options *options)
         log_error("starting");
         goto out_loop;
     }
+    socket_limit(options->sockets_max);
     resolver_set_servers(options->dns, options->dns_count);
     resolver_set_domains(&options->search);
     error = open_stack(options);
@@ -205,6 +211,9 @@ static int serve(const struct options *options)
             goto out_control;
         }
     }
+    reload_begin(options);
+    loop_set_reload(reload_settings);
+    notify_ready();
     error = loop_run(signal_fd, control_fd);
     log_info("stopped");
 out_control:

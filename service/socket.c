@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/epoll.h>
+#include <sys/param.h>
 #include <unistd.h>
 
 #define HASH_BUCKETS 16384 /* 128 KiB; chains stay short to some 50 000 sockets */
@@ -34,7 +35,8 @@ struct socket_list socket_busy = TAILQ_HEAD_INITIALIZER(socket_busy);
 static struct socket_list retired = TAILQ_HEAD_INITIALIZER(retired);
 static struct socket_list dead = TAILQ_HEAD_INITIALIZER(dead);
 static struct socket *by_inode[HASH_BUCKETS];
-static size_t live_count, retired_count, live_max;
+static size_t live_count, retired_count;
+static size_t live_max, live_allowed;
 static uint64_t last_id;
 
 static const struct {
@@ -54,7 +56,13 @@ _Static_assert(1u << (sizeof event_names / sizeof *event_names) == EVENT_FAILED 
 
 void socket_setup(size_t max)
 {
+    live_allowed = max;
     live_max = max;
+}
+
+void socket_limit(size_t max)
+{
+    live_max = max > 0 ? MIN(max, live_allowed) : live_allowed;
 }
 
 static struct socket **bucket_of(ino_t inode)
@@ -120,7 +128,7 @@ int socket_make(char kind, struct socket **made)
     int error;
 
     if (live_count >= live_max) {
-        log_warnx("socket: the limit of %zu sockets is reached: raise the limit on open files", live_max);
+        log_warnx("socket: the limit of %zu sockets is reached; raise max-sockets or the limit on open files", live_max);
         return -ENFILE;
     }
     socket = calloc(1, sizeof *socket);

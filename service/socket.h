@@ -96,6 +96,9 @@ struct socket {
 /* Allow at most max records, retired ones not counted. */
 void socket_setup(size_t max);
 
+/* Allow at most max of what socket_setup() allows; 0: all of it. */
+void socket_limit(size_t max);
+
 /* Make a record with a pair of kind, known by its inode and watched by the loop; its program_fd is in the record for the caller to pass on.
  * Return: 0 and *socket, or -ENFILE at the limit, or -errno. */
 int socket_make(char kind, struct socket **socket);

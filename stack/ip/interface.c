@@ -22,6 +22,25 @@ static char wire_name[IF_NAMESIZE];
 static bool asked_dhcp;    /* stack_config.dhcp */
 static bool asked_routers; /* stack_config.slaac */
 
+/* Add the owner's routes. Return: 0, -EEXIST, -ENOSPC. */
+static int add_routes(const struct stack_route *routes, size_t count)
+{
+    int error = 0;
+
+    for (size_t i = 0; i < count && error == 0; i++) {
+        const struct stack_route *route = &routes[i];
+        ip_addr_t network, via;
+
+        (void)sockaddr_read(&route->to.address, &network);
+        (void)sockaddr_read(&route->via, &via);
+        if (IP_IS_V4_VAL(via))
+            error = route_add(*ip_2_ip4(&network), route->to.bits, *ip_2_ip4(&via), ADDRESS_STATIC);
+        else
+            error = route6_add(ip_2_ip6(&network), route->to.bits, ip_2_ip6(&via), ADDRESS_STATIC);
+    }
+    return error;
+}
+
 int interface_open(const struct stack_config *config)
 {
     int error = 0;
@@ -46,19 +65,14 @@ int interface_open(const struct stack_config *config)
         }
     }
     wire_netif_announce();
-    for (size_t i = 0; i < config->route_count && error == 0; i++) {
-        const struct stack_route *route = &config->routes[i];
+    return error < 0 ? error : add_routes(config->routes, config->route_count);
+}
 
-        ip_addr_t network, via;
-
-        (void)sockaddr_read(&route->to.address, &network);
-        (void)sockaddr_read(&route->via, &via);
-        if (IP_IS_V4_VAL(via))
-            error = route_add(*ip_2_ip4(&network), route->to.bits, *ip_2_ip4(&via), ADDRESS_STATIC);
-        else
-            error = route6_add(ip_2_ip6(&network), route->to.bits, ip_2_ip6(&via), ADDRESS_STATIC);
-    }
-    return error;
+int stack_set_routes(const struct stack_route *routes, size_t count)
+{
+    route_remove(ADDRESS_STATIC);
+    route6_remove_via(ADDRESS_STATIC);
+    return add_routes(routes, count);
 }
 
 /* Is there an IPv6 address that lwIP made from a router's prefix, and may be used? */

@@ -62,6 +62,9 @@ size_t stack_get_addresses(struct stack_interface_address *addresses, size_t max
 /* Does the stack have what the network was asked for (stack_config.dhcp, stack_config.slaac)? */
 bool stack_is_configured(void);
 
+/* Put these routes in place of those of stack_config. Return: 0, -EEXIST (IPv6: two to one network), -ENOSPC; some may be missing then. */
+int stack_set_routes(const struct stack_route *routes, size_t count);
+
 /* The name servers that the network told us of, the ones to ask first first. The port is 0. Return: how many, at most max. */
 size_t stack_get_name_servers(union stack_address *servers, size_t max);
 

@@ -73,12 +73,12 @@ int route6_add(const ip6_addr_t *network, uint8_t bits, const ip6_addr_t *via, e
     return 0;
 }
 
-void route6_remove(enum address_origin origin)
+void route6_remove_via(enum address_origin origin)
 {
     size_t kept = 0;
 
     for (size_t i = 0; i < route_count; i++)
-        if (routes[i].origin != origin)
+        if (routes[i].origin != origin || ip6_addr_isany(&routes[i].via))
             routes[kept++] = routes[i];
     route_count = kept;
     nd6_clear_destination_cache();

@@ -17,8 +17,8 @@ uint8_t route6_prefix_bits(const ip6_addr_t *address);
 /* Add a route to network/bits by way of a neighbour; its zone is the wire's. Return: 0, -EEXIST, -ENOSPC. */
 int route6_add(const ip6_addr_t *network, uint8_t bits, const ip6_addr_t *via, enum address_origin origin);
 
-/* Drop all routes of one origin. */
-void route6_remove(enum address_origin origin);
+/* Drop all routes of one origin by way of a neighbour. */
+void route6_remove_via(enum address_origin origin);
 
 /* Is it an address of the wire's interface? Not ::1. Zones play no part. */
 bool route6_is_own(const ip6_addr_t *address);

@@ -1,6 +1,7 @@
 /* test_service_options.c - command line and configuration file of the daemon. */
 #include "service/log.h"
 #include "service/options.h"
+#include "service/settings.h"
 
 #include <arpa/inet.h>
 #include <check.h>
@@ -22,7 +23,7 @@ static void teardown(void)
 static int read_line(const char *line)
 {
     static char words[512];
-    char *argv[ARGUMENTS_MAX + 1];
+    static char *argv[ARGUMENTS_MAX + 1]; /* options_read_again() reads it */
     int argc = 0;
 
     ck_assert_uint_lt(strlen(line), sizeof words);
@@ -30,6 +31,7 @@ static int read_line(const char *line)
     for (char *word = strtok(words, " "); word != NULL && argc < ARGUMENTS_MAX; word = strtok(NULL, " "))
         argv[argc++] = word;
     argv[argc] = NULL;
+    options_free(&options);
     return options_read(argc, argv, &options);
 }
 
@@ -82,6 +84,7 @@ START_TEST(several_addresses_gateways_and_routes)
     ck_assert_uint_eq(options.dns_count, 1);
     inet_pton(AF_INET6, "fd00::53", &dns);
     ck_assert_mem_eq(&options.dns[0].in6.sin6_addr, &dns, sizeof dns);
+    options_free(&options);
     argv[14] = bad_family;
     ck_assert_int_eq(options_read(sizeof argv / sizeof *argv - 1, argv, &options), 3);
 }
@@ -110,7 +113,7 @@ START_TEST(mac_log_level_and_offload)
     ck_assert_int_eq(read_line("sidestackd --socket /s --mac 02:00:00:ab:cd:ef --log-level debug --offload off --pcap f"), 0);
     ck_assert_mem_eq(options.mac, mac, sizeof mac);
     ck_assert(options.mac_given);
-    ck_assert_int_eq(log_threshold, LOG_LEVEL_DEBUG);
+    ck_assert_int_eq(options.log_level, LOG_LEVEL_DEBUG);
     ck_assert(!options.offload);
     ck_assert_str_eq(options.capture_path, "f");
 }
@@ -190,15 +193,86 @@ START_TEST(file_says_what_to_ask_the_network)
 }
 END_TEST
 
+#define BAD_TEXTS 8
 START_TEST(bad_file_is_refused)
 {
-    static const char *const texts[] = {"nosuch = 1\n", "mtu = 1\n", "just words\n", "[section]\nmtu = 1500\n"};
+    static const char *const texts[BAD_TEXTS] = {"nosuch = 1\n",
+                                                 "mtu = 1\n",
+                                                 "just words\n",
+                                                 "[section]\nmtu = 1500\n",
+                                                 "mtu = 1400\nmtu = 1300\n", /* once */
+                                                 "mtu = 1400\n = 3\n",
+                                                 "mtu =\n",
+                                                 "address = 10.0.0.1/8\naddress = 10.0.0.1/9\n"};
     char path[] = "/tmp/test_options_XXXXXX", line[128];
 
     write_file(path, texts[_i]);
     snprintf(line, sizeof line, "sidestackd --socket /s --config %s", path);
     ck_assert_int_eq(read_line(line), 3);
     unlink(path);
+}
+END_TEST
+
+START_TEST(lines_stand_for_themselves)
+{
+    char path[] = "/tmp/test_options_XXXXXX", line[256];
+
+    write_file(path, "\xef\xbb\xbf# a mark, then lines that are set in\r\n  mtu=1400\r\n\tdns : 10.0.0.1 ; the first\r\n  dns = 10.0.0.2");
+    snprintf(line, sizeof line, "sidestackd --socket /s --config %s", path);
+    ck_assert_int_eq(read_line(line), 0);
+    ck_assert_uint_eq(options.mtu, 1400);
+    ck_assert_uint_eq(options.dns_count, 2);
+    unlink(path);
+}
+END_TEST
+
+START_TEST(a_long_line_is_refused_whole)
+{
+    char path[] = "/tmp/test_options_XXXXXX", line[256], text[512];
+
+    snprintf(text, sizeof text, "search = %0300d\n", 0);
+    write_file(path, text);
+    snprintf(line, sizeof line, "sidestackd --socket /s --config %s", path);
+    ck_assert_int_eq(read_line(line), 3);
+    unlink(path);
+}
+END_TEST
+
+START_TEST(on_the_command_line_the_last_one_holds)
+{
+    ck_assert_int_eq(read_line("sidestackd --socket /s --mtu 1400 --mtu 1300"), 0);
+    ck_assert_uint_eq(options.mtu, 1300);
+    ck_assert_uint_eq(options_values(&options, "mtu")->count, 1);
+    ck_assert_str_eq(options_values(&options, "offload")->all[0].text, "on"); /* the initial one */
+    ck_assert_uint_eq(options_values(&options, "gateway")->count, 0);
+}
+END_TEST
+
+START_TEST(names_that_are_nearly_right)
+{
+    ck_assert_str_eq(setting_guess("adress"), "address");
+    ck_assert_str_eq(setting_guess("Log-Level"), "log-level");
+    ck_assert_str_eq(setting_guess("log_level"), "log-level");
+    ck_assert_ptr_null(setting_guess("colour"));
+    ck_assert_ptr_null(setting_guess("a name that is longer than any setting's name"));
+}
+END_TEST
+
+START_TEST(a_second_reading_is_compared)
+{
+    char path[] = "/tmp/test_options_XXXXXX", line[256];
+    struct options fresh;
+
+    write_file(path, "mtu = 1400\ndns = 10.0.0.1\n");
+    snprintf(line, sizeof line, "sidestackd --socket /s --mtu 1300 --config %s", path);
+    ck_assert_int_eq(read_line(line), 0);
+    ck_assert_int_eq(truncate(path, 0), 0);
+    ck_assert_int_eq(options_read_again(&options, &fresh), 0);
+    for (size_t i = 0; i < setting_count; i++)
+        ck_assert_int_eq(options_agree(&options, &fresh, i), strcmp(settings[i].name, "dns") != 0);
+    options_free(&fresh);
+    unlink(path);
+    ck_assert_int_lt(options_read_again(&options, &fresh), 0);
 }
 END_TEST
 
@@ -217,7 +291,12 @@ int main(void)
     tcase_add_loop_test(tcase, bad_settings_are_refused, 0, (int)(sizeof bad_lines / sizeof *bad_lines));
     tcase_add_test(tcase, file_is_read_and_the_command_line_wins);
     tcase_add_test(tcase, file_says_what_to_ask_the_network);
-    tcase_add_loop_test(tcase, bad_file_is_refused, 0, 4);
+    tcase_add_loop_test(tcase, bad_file_is_refused, 0, BAD_TEXTS);
+    tcase_add_test(tcase, lines_stand_for_themselves);
+    tcase_add_test(tcase, a_long_line_is_refused_whole);
+    tcase_add_test(tcase, on_the_command_line_the_last_one_holds);
+    tcase_add_test(tcase, names_that_are_nearly_right);
+    tcase_add_test(tcase, a_second_reading_is_compared);
     suite_add_tcase(suite, tcase);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);
