@@ -11,7 +11,7 @@ VERSION    = 0.1.0
 
 INTERCEPT = service/control_path.c $(sort $(wildcard intercept/*.c intercept/names/*.c))
 STACK     = $(sort $(wildcard stack/*.c stack/*/*.c))
-SERVICE   = $(sort $(wildcard service/*.c service/sockopt/*.c service/resolver/*.c))
+SERVICE   = $(sort $(wildcard service/*.c service/sockopt/*.c service/resolver/*.c service/query/*.c))
 TOOL      = service/control_path.c $(sort $(wildcard service/tool/*.c))
 LWIP      = $(addprefix core/, def.c inet_chksum.c init.c ip.c mem.c memp.c netif.c pbuf.c stats.c tcp.c \
               tcp_in.c tcp_out.c udp.c) netif/ethernet.c \
@@ -68,7 +68,7 @@ $(B)/sidestackd: $(call objects,$(SERVICE_MAIN)) $(B)/libservice.a $(B)/libstack
 
 $(B)/sidestack: $(call objects,$(TOOL_MAIN)) $(B)/libtool.a
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(BASE) $(LINK) -pie -o $@ $^
+	$(Q)$(CC) $(BASE) $(LINK) -pie -o $@ $^ -ljansson
 
 $(B)/libintercept.a: $(call objects,$(INTERCEPT))
 $(B)/libstack.a: $(call objects,$(STACK))
@@ -120,7 +120,7 @@ $(filter $(B)/unit/test_tool%,$(UNIT_PROGRAMS)): $(B)/libtool.a
 $(UNIT_PROGRAMS): $(B)/unit/%: $(B)/obj/tests/unit/%.o $(B)/libunit.a
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(BASE) -pie -o $@ $< -Wl,--start-group $(filter-out $<,$^) -Wl,--end-group -lcheck -lsubunit -lm -lrt -lpthread -lpcap -linih -lcares
+	$(Q)$(CC) $(BASE) -pie -o $@ $< -Wl,--start-group $(filter-out $<,$^) -Wl,--end-group -lcheck -lsubunit -lm -lrt -lpthread -lpcap -linih -lcares -ljansson
 
 PLATFORM_HELPERS  = tests/platform/platform.c tests/poll_bits.c
 PLATFORM_SOURCES  = $(filter-out $(PLATFORM_HELPERS),$(wildcard tests/platform/*.c))

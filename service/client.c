@@ -8,6 +8,7 @@
 #include "client.h"
 
 #include "log.h"
+#include "program.h"
 #include "request.h"
 #include "service/resolver/resolver.h"
 
@@ -50,6 +51,8 @@ static void destroy(struct client *client)
     if (client->lookup != NULL)
         resolver_cancel(client->lookup);
     client->lookup = NULL;
+    program_release(client->program);
+    client->program = NULL;
     close(client->fd);
     client->fd = -1;
     client->source.kind = SOURCE_DEAD;
@@ -83,10 +86,13 @@ static int accept_one(int control_fd)
     client->fd = fd;
     client->id = ++last_id;
     error = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length) < 0 ? -errno : 0;
-    client->uid = credentials.uid;
+    client->program = program_make(credentials.pid, credentials.uid);
+    if (client->program == NULL)
+        error = -ENOMEM;
     if (error == 0)
         error = loop_watch(fd, &client->source, EPOLLIN);
     if (error < 0) {
+        program_release(client->program);
         close(fd);
         free(client);
         return error;
@@ -94,6 +100,11 @@ static int accept_one(int control_fd)
     TAILQ_INSERT_TAIL(&all, client, link);
     count++;
     return 0;
+}
+
+size_t client_count(void)
+{
+    return count;
 }
 
 void client_accept(int control_fd)
@@ -197,7 +208,7 @@ static int start_lookup(struct client *client, const struct protocol_message *re
     for (size_t i = 0; i < RESOLVER_QUESTIONS; i++)
         if (questions[i].length > 0 && !resolver_check_question(&questions[i]))
             return -EINVAL;
-    return resolver_start(questions, request->args[2], client->uid, answer_lookup, client, &client->lookup);
+    return resolver_start(questions, request->args[2], client->program->uid, answer_lookup, client, &client->lookup);
 }
 
 /* Do one request and reply to it. Return: 0, 1 when it wanted no reply, or -errno when the connection must end. */
@@ -206,7 +217,8 @@ static int serve(struct client *client, const struct protocol_message *request, 
 {
     struct protocol_message reply = {
         .magic = PROTOCOL_MAGIC, .version = PROTOCOL_VERSION, .operation = request->operation};
-    struct request_context context = {.uid = client->uid, .fd = fd, .reply_fd = -1};
+    struct request_context context = {
+        .uid = client->program->uid, .program = client->program, .fd = fd, .reply_fd = -1};
     int error;
 
     error = request_check(request, fd, tail_length);

@@ -10,7 +10,7 @@ struct client {
     struct loop_source source; /* first */
     int fd;                    /* owned */
     uint64_t id;
-    uid_t uid;                            /* who connected */
+    struct program *program;              /* held; who connected */
     struct socket *waiting_for;           /* PROTOCOL_FLAG_WAIT: the socket that is waited for; NULL: none */
     uint16_t waiting_operation;           /* and the request that waits */
     TAILQ_ENTRY(client) wait_link;        /* on waiting_for->waiters */
@@ -29,6 +29,9 @@ void client_handle(struct client *client, uint32_t epoll_events);
 
 /* Answer a request that waits: 0 or -errno. */
 void client_answer_wait(struct client *client, int result);
+
+/* How many there are. */
+size_t client_count(void);
 
 /* Close every control connection; no more are taken. */
 void client_close_all(void);

@@ -47,6 +47,7 @@ int connect_renew(struct socket *socket)
         socket->tcp = stack_tcp_open(socket->domain, &relay_tcp_events, socket);
     if (socket->tcp == NULL)
         return -ENOMEM;
+    socket_label(socket);
     error = socket_renew_pair(socket);
     if (error < 0)
         return error;

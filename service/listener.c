@@ -14,6 +14,7 @@
 #include "address.h"
 #include "log.h"
 #include "pair.h"
+#include "program.h"
 #include "relay.h"
 #include "service/sockopt/sockopt.h"
 
@@ -203,6 +204,8 @@ static int enqueue(struct socket *listener, struct stack_tcp *tcp)
     child->connect_reported = true;
     sockopt_inherit(child, listener);
     child->tcp = tcp;
+    child->program = program_hold(listener->program);
+    socket_label(child);
     sockopt_apply_buffers(child);
     stack_tcp_adopt(tcp, &relay_tcp_events, child);
     (void)stack_tcp_local_address(tcp, &child->local);

@@ -14,6 +14,7 @@
 #include "listener.h"
 #include "log.h"
 #include "relay.h"
+#include "service/query/outlet.h"
 #include "service/resolver/resolver.h"
 #include "socket.h"
 #include "stack/stack.h"
@@ -187,6 +188,9 @@ static void dispatch(const struct epoll_event *event)
     case SOURCE_CONTROL:
         client_accept(control_fd);
         break;
+    case SOURCE_OUTLET:
+        outlet_handle((struct outlet *)source, event->events);
+        break;
     case SOURCE_SIGNAL:
         handle_signal();
         break;
@@ -320,6 +324,7 @@ int loop_turn(void)
     stack_flush();
     socket_sweep();
     client_sweep();
+    outlet_sweep();
     return 0;
 }
 

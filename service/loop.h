@@ -11,6 +11,7 @@ enum loop_source_kind {
     SOURCE_CONTROL, /* a program wants a control connection */
     SOURCE_CLIENT,  /* struct client: a request */
     SOURCE_SOCKET,  /* struct socket: the service's end of a pair */
+    SOURCE_OUTLET,  /* struct outlet: the pipe to who asked something */
     SOURCE_DEAD,    /* destroyed earlier in this turn */
 };
 

@@ -118,8 +118,31 @@ enum protocol_operation {
     /* From which address would the stack send to these? in: option: up to PROTOCOL_ROUTES_MAX struct protocol_route. Reply: the same, filled in. */
     PROTOCOL_ROUTES,
 
+    /* What is going on (sidestack ss, stats and their like). in: args[0] enum protocol_query, args[1] PROTOCOL_QUERY_* flags, args[2] which states:
+     * a bit for each of Linux's numbers (1 << TCP_LISTEN ...), 0: all. Reply: one descriptor, a pipe to read: JSON, one object a line, the last one
+     * {"end":...}. Without that the answer is not complete: the service ended, or gave up a reader that did not read. -EAGAIN: this user has too
+     * many under way. */
+    PROTOCOL_QUERY,
+
     PROTOCOL_OPERATION_COUNT
 };
+
+/* PROTOCOL_QUERY. docs/tools.md has the fields. */
+enum protocol_query {
+    PROTOCOL_QUERY_SERVICE = 1, /* one object: the service itself */
+    PROTOCOL_QUERY_SOCKETS,     /* an object for each socket that the user may see: one's own; root and the service's user: all */
+    PROTOCOL_QUERY_STATS,       /* one object: counters of all layers */
+    PROTOCOL_QUERY_NETWORK,     /* one object: addresses, routes, neighbours, name servers, the wire */
+    PROTOCOL_QUERY_COUNT
+};
+
+/* For PROTOCOL_QUERY_SOCKETS. */
+#define PROTOCOL_QUERY_TCP 1      /* which ones; none of the first four: all */
+#define PROTOCOL_QUERY_UDP 2
+#define PROTOCOL_QUERY_RAW 4
+#define PROTOCOL_QUERY_PING 8
+#define PROTOCOL_QUERY_INFO 16    /* with the connection's figures */
+#define PROTOCOL_QUERY_FLAGS 31
 
 enum protocol_state {
     PROTOCOL_STATE_NEW = 0,    /* made, perhaps bound; neither connects nor listens */

@@ -11,6 +11,8 @@
 #include "loop.h"
 #include "service/resolver/names.h"
 #include "pair.h"
+#include "program.h"
+#include "service/query/query.h"
 #include "relay.h"
 #include "service/sockopt/sockopt.h"
 
@@ -32,6 +34,7 @@ static bool wants_descriptor(const struct protocol_message *request)
     case PROTOCOL_RESOLVER:
     case PROTOCOL_RESOLVE:
     case PROTOCOL_ROUTES:
+    case PROTOCOL_QUERY:
         return false;
     case PROTOCOL_LINGER:
         return request->flags == 0;
@@ -136,6 +139,8 @@ static int make_socket(const struct protocol_message *request, struct request_co
     }
     if (error < 0)
         return error;
+    socket->program = program_hold(context->program);
+    socket_label(socket);
     sockopt_set_defaults(socket);
     if (socket->datagram != NULL)
         datagram_option_changed(socket, -1);
@@ -376,6 +381,8 @@ int request_execute(const struct protocol_message *request, struct protocol_mess
         return names_describe(reply);
     if (request->operation == PROTOCOL_ROUTES)
         return names_find_routes(request, reply);
+    if (request->operation == PROTOCOL_QUERY)
+        return query_start(request, context->uid, &context->reply_fd);
     if (fstat(context->fd, &status) < 0)
         return -errno;
     if (S_ISSOCK(status.st_mode))
@@ -416,6 +423,7 @@ int request_execute(const struct protocol_message *request, struct protocol_mess
     case PROTOCOL_RESOLVER:
     case PROTOCOL_RESOLVE: /* client.c, because its reply has to wait */
     case PROTOCOL_ROUTES:
+    case PROTOCOL_QUERY:
     case PROTOCOL_OPERATION_COUNT:
         break;
     }

@@ -11,6 +11,7 @@
 #include "options.h"
 #include "pair.h"
 #include "reload.h"
+#include "service/query/query.h"
 #include "service/resolver/resolver.h"
 #include "service/resolver/resolver_config.h"
 #include "socket.h"
@@ -184,6 +185,7 @@ static int serve(struct options *options)
         goto out_loop;
     }
     socket_limit(options->sockets_max);
+    query_setup(&(struct query_service){options->name, options->socket_path});
     resolver_set_servers(options->dns, options->dns_count);
     resolver_set_domains(&options->search);
     error = open_stack(options);
@@ -220,6 +222,8 @@ out_control:
     control_socket_close(control_fd, options->socket_path);
     client_close_all();
     client_sweep();
+    outlet_close_all();
+    outlet_sweep();
     socket_destroy_all();
     socket_sweep();
     resolver_teardown();

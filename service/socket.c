@@ -12,6 +12,8 @@
 #include "datagram.h"
 #include "log.h"
 #include "pair.h"
+#include "program.h"
+#include "stack/inspect.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -182,6 +184,12 @@ int socket_renew_pair(struct socket *socket)
     return 0;
 }
 
+void socket_label(const struct socket *socket)
+{
+    if (socket->tcp != NULL)
+        stack_tcp_set_label(socket->tcp, socket->id, socket->program != NULL ? socket->program->uid : 0);
+}
+
 void socket_note(struct socket *socket, enum socket_event event)
 {
     if (socket->events & event)
@@ -275,6 +283,8 @@ void socket_destroy(struct socket *socket)
     socket->tcp = NULL;
     if (socket->datagram != NULL)
         datagram_free(socket);
+    program_release(socket->program);
+    socket->program = NULL;
     hash_remove(socket);
     if (socket->pair_fd >= 0) {
         TAILQ_REMOVE(&socket_live, socket, state_link);

@@ -48,6 +48,7 @@ struct socket_options {
 
 struct client;
 struct datagram;
+struct program;
 struct socket;
 TAILQ_HEAD(socket_list, socket);
 TAILQ_HEAD(client_list, client);
@@ -55,6 +56,7 @@ TAILQ_HEAD(client_list, client);
 struct socket {
     struct loop_source source; /* first: what epoll gives back */
     uint64_t id;               /* in the log, and in the pair's name */
+    struct program *program;   /* held; who made it, or its listening socket; NULL: not known */
     int domain, type, protocol; /* as socket(2) was asked; protocol: the true one, not 0 */
     enum protocol_state state;
     uint32_t events; /* enum socket_event */
@@ -111,6 +113,9 @@ struct socket *socket_find(ino_t inode);
 
 /* Find a live socket by its number. Return: NULL when there is none. Slow: walks them all. */
 struct socket *socket_find_id(uint64_t id);
+
+/* Its TCP socket is new: give it the record's number and user. */
+void socket_label(const struct socket *socket);
 
 /* Note an event, and say so at debug level. */
 void socket_note(struct socket *socket, enum socket_event event);

@@ -9,10 +9,12 @@
 static const char usage[] =
     "usage: sidestack run [--name NAME] [--socket PATH] [--] PROGRAM [ARGUMENT...]\n"
     "       sidestack impair [--name NAME] [--socket PATH] [LIST]\n"
+    "       sidestack ss [OPTION...] [FILTER]\n"
     "\n"
     "run: runs PROGRAM with its Internet sockets on the TCP/IP stack of a running sidestackd.\n"
     "impair: makes the wire of a running sidestackd a bad one, as sidestackd --impair LIST (\"none\": a good one again),\n"
     "and prints what it is now.\n"
+    "ss: shows its sockets, as ss(8) does the kernel's (sidestack ss --help).\n"
     "\n"
     "  --name NAME    the service called NAME, instead of SIDESTACK_NAME or \"default\"\n"
     "  --socket PATH  the service with this control socket\n"
@@ -20,6 +22,15 @@ static const char usage[] =
     "  --version      the version\n"
     "\n"
     "With SIDESTACK_TRACE=1 in the environment each socket call is printed on standard error.\n";
+
+static const struct {
+    const char *name;
+    int (*run)(int argc, char **argv);
+} commands[] = {
+    {"sidestack run", sidestack_run},
+    {"sidestack impair", sidestack_impair},
+    {"sidestack ss", sidestack_ss},
+};
 
 int main(int argc, char **argv)
 {
@@ -31,13 +42,11 @@ int main(int argc, char **argv)
         puts("sidestack " SIDESTACK_VERSION);
         return 0;
     }
-    if (argc >= 2 && strcmp(argv[1], "run") == 0) {
-        argv[1] = (char *)"sidestack run"; /* getopt_long() begins its messages with it */
-        return sidestack_run(argc - 1, argv + 1);
-    }
-    if (argc >= 2 && strcmp(argv[1], "impair") == 0) {
-        argv[1] = (char *)"sidestack impair";
-        return sidestack_impair(argc - 1, argv + 1);
+    for (size_t i = 0; argc >= 2 && i < sizeof commands / sizeof *commands; i++) {
+        if (strcmp(argv[1], commands[i].name + sizeof "sidestack") == 0) {
+            argv[1] = (char *)commands[i].name; /* getopt_long() begins its messages with it */
+            return commands[i].run(argc - 1, argv + 1);
+        }
     }
     fputs(usage, stderr);
     return SIDESTACK_EXIT_USAGE;

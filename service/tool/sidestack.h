@@ -17,6 +17,9 @@ int sidestack_run(int argc, char **argv);
 /* sidestack impair: argv[0] is "impair". Return: the exit status. */
 int sidestack_impair(int argc, char **argv);
 
+/* The tools that look at a running service; argv[0] is how messages begin. Return: the exit status. */
+int sidestack_ss(int argc, char **argv);
+
 /*
  * Can a preload reach the program at path, an absolute or relative path? A script is judged by its interpreter.
  * Return: 0, -ENOENT or another -errno when it can't be read, or -ENOEXEC with the reason in message.

@@ -1,6 +1,5 @@
 /* sidestack_impair.c - asks a running service to make its wire a bad one. */
-#include "service/control_path.h"
-#include "service/protocol.h"
+#include "ask.h"
 #include "sidestack.h"
 
 #include <errno.h>
@@ -8,9 +7,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 /* Print a message. Return: SIDESTACK_EXIT_USAGE. */
 static int fail(const char *what, int error)
@@ -19,61 +15,21 @@ static int fail(const char *what, int error)
     return SIDESTACK_EXIT_USAGE;
 }
 
-/* Send a request and wait for its reply, which takes its place. Return: 0 or -errno. */
-static int ask(const char *path, struct protocol_message *message)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int error = 0;
-    ssize_t got;
-    int fd;
-
-    if (strlen(path) >= sizeof address.sun_path)
-        return -ENAMETOOLONG;
-    strcpy(address.sun_path, path);
-    fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-    if (fd < 0)
-        return -errno;
-    if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0 ||
-        send(fd, message, sizeof *message, MSG_NOSIGNAL) < 0) {
-        error = -errno;
-        goto out;
-    }
-    got = recv(fd, message, sizeof *message, 0);
-    if (got < 0)
-        error = -errno;
-    else if (got != sizeof *message || message->magic != PROTOCOL_MAGIC || message->version != PROTOCOL_VERSION ||
-             message->operation != PROTOCOL_IMPAIR || message->option_length > sizeof message->option)
-        error = -EPROTO;
-out:
-    close(fd);
-    return error;
-}
-
 int sidestack_impair(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"name", required_argument, NULL, 'n'}, {"socket", required_argument, NULL, 's'}, {NULL, 0, NULL, 0}};
-    struct protocol_message message = {
-        .magic = PROTOCOL_MAGIC, .version = PROTOCOL_VERSION, .operation = PROTOCOL_IMPAIR};
-    char path[sizeof(((struct sockaddr_un *)NULL)->sun_path)] = "";
+        ASK_OPTIONS, {NULL, 0, NULL, 0}};
+    struct protocol_message message = {.operation = PROTOCOL_IMPAIR};
+    struct service_path path = {""};
     int option, error = 0;
 
     while ((option = getopt_long(argc, argv, "+", options, NULL)) != -1) {
-        switch (option) {
-        case 'n':
-            error = control_path_of_name(optarg, path, sizeof path);
-            break;
-        case 's':
-            error = strlen(optarg) < sizeof path ? 0 : -ENAMETOOLONG;
-            if (error == 0)
-                strcpy(path, optarg);
-            break;
-        default:
+        if (option == '?')
             return SIDESTACK_EXIT_USAGE; /* getopt_long() said why */
-        }
+        error = service_path_set(&path, option, optarg);
     }
-    if (error == 0 && *path == '\0')
-        error = control_path_from_environment(path, sizeof path);
+    if (error == 0)
+        error = service_path_complete(&path);
     if (error < 0)
         return fail("can't tell where the service is", error);
     if (optind + 1 < argc)
@@ -86,9 +42,9 @@ int sidestack_impair(int argc, char **argv)
         message.option_length = (uint32_t)length;
         memcpy(message.option, argv[optind], length);
     }
-    error = ask(path, &message);
+    error = ask_service(&path, &message, NULL, 0, NULL);
     if (error < 0)
-        return fail(path, error);
+        return fail(path.text, error);
     if (message.result == -EINVAL) {
         fprintf(stderr, "sidestack impair: not understood: '%.*s'\n", (int)message.option_length, message.option);
         return SIDESTACK_EXIT_USAGE;

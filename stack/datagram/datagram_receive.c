@@ -59,6 +59,8 @@ static void hand_over(struct stack_datagram *datagram, const struct stack_datagr
         iov[0] = (struct iovec){copy, length};
         count = 1;
     }
+    datagram->traffic.datagrams_in++;
+    datagram->traffic.bytes_in += length;
     if (datagram->events->received(datagram->owner, info, iov, count, length))
         datagram_counters.in++;
     else

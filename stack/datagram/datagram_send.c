@@ -245,6 +245,8 @@ int stack_datagram_send(struct stack_datagram *datagram, const struct stack_data
 {
     if (count > STACK_DATAGRAM_IOV)
         return -EMSGSIZE;
+    datagram->traffic.datagrams_out++;
+    datagram->traffic.bytes_out += length;
     switch (datagram->kind) {
     case STACK_DATAGRAM_UDP:
     case STACK_DATAGRAM_UDP_LITE:

@@ -23,6 +23,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "stack/inspect_cursors.h"
+
 struct stack_datagram *datagram_sockets;
 bool datagram_has_left;
 
@@ -96,6 +98,7 @@ void stack_datagram_close(struct stack_datagram *datagram)
 {
     datagram_multicast_leave_all(datagram);
     datagram_table_remove(datagram);
+    inspect_forget_datagram(datagram);
     *datagram->all_link = datagram->all_next;
     if (datagram->all_next != NULL)
         datagram->all_next->all_link = datagram->all_link;

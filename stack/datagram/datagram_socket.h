@@ -3,6 +3,7 @@
 #define SIDESTACK_DATAGRAM_SOCKET_H
 
 #include "stack/datagram.h"
+#include "stack/inspect.h"
 #include "stack/lwip_api.h"
 #include "stack/sockaddr.h"
 
@@ -28,6 +29,7 @@ struct stack_datagram {
     uint16_t peer_port;
     int options[STACK_DATAGRAM_OPTION_COUNT];
     struct datagram_membership *memberships; /* owned; datagram_multicast.c */
+    struct stack_datagram_traffic traffic;   /* inspect.h */
     uint32_t filter[8];                      /* of a raw socket: ICMP types that it does not want */
 
     /* datagram_table.c; each link points at the pointer to us, NULL: not in that table. */

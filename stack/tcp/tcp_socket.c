@@ -21,6 +21,7 @@
 #include <errno.h>
 
 #include "stack/wire/gather.h"
+#include "stack/inspect_cursors.h"
 #include "stack/sockaddr.h"
 
 struct stack_tcp *tcp_sockets;
@@ -113,6 +114,7 @@ void tcp_socket_release(struct stack_tcp *tcp)
     tcp_bind_remove(tcp);
     tcp_send_release(tcp);
     tcp_receive_release(tcp);
+    inspect_forget_tcp(tcp);
     if (tcp->all_prev != NULL)
         tcp->all_prev->all_next = tcp->all_next;
     else

@@ -2,6 +2,7 @@
 #ifndef SIDESTACK_TCP_SOCKET_H
 #define SIDESTACK_TCP_SOCKET_H
 
+#include "stack/inspect.h"
 #include "stack/lwip_api.h"
 #include "receive_block.h"
 #include "tcp_acknowledge.h"
@@ -94,6 +95,7 @@ struct stack_tcp {
     uint64_t received_us;       /* when data came last */
     uint64_t sent_us;           /* when data was sent last */
 
+    struct stack_label label;              /* inspect.h */
     struct stack_tcp *all_prev, *all_next; /* list of all sockets */
 };
 

@@ -5,6 +5,8 @@
 #include "service/client.h"
 #include "service/loop.h"
 #include "service/pair.h"
+#include "service/program.h"
+#include "service/query/outlet.h"
 #include "service/request.h"
 #include "service/socket.h"
 #include "stack/ip/interface.h"
@@ -64,6 +66,8 @@ void service_teardown(void)
 {
     client_close_all();
     client_sweep();
+    outlet_close_all();
+    outlet_sweep();
     socket_destroy_all();
     socket_sweep();
     ck_assert_uint_eq(socket_count(), 0);
@@ -109,7 +113,9 @@ void service_turn_until_polled(int fd, short events)
 
 int service_request(struct protocol_message *request, int fd, struct protocol_message *reply, int result)
 {
-    struct request_context context = {.uid = service_client_uid, .fd = fd >= 0 ? dup(fd) : -1, .reply_fd = -1};
+    struct program *program = program_make(getpid(), service_client_uid);
+    struct request_context context = {
+        .uid = service_client_uid, .program = program, .fd = fd >= 0 ? dup(fd) : -1, .reply_fd = -1};
 
     request->magic = PROTOCOL_MAGIC;
     request->version = PROTOCOL_VERSION;
@@ -118,6 +124,7 @@ int service_request(struct protocol_message *request, int fd, struct protocol_me
     ck_assert_int_eq(request_execute(request, reply, &context), result);
     if (context.fd >= 0)
         close(context.fd);
+    program_release(program);
     return context.reply_fd;
 }
 

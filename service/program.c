@@ -1,0 +1,52 @@
+/* program.c - who is at the other end of a control connection, and so who made a socket. */
+#include "program.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+struct program *program_make(pid_t pid, uid_t uid)
+{
+    struct program *program = calloc(1, sizeof *program);
+
+    if (program == NULL)
+        return NULL;
+    program->holders = 1;
+    program->pid = pid;
+    program->uid = uid;
+    return program;
+}
+
+/* Ask the kernel what it is called; it does not matter if nobody knows. */
+static void read_name(struct program *program)
+{
+    char path[32];
+    ssize_t length;
+    int fd;
+
+    snprintf(path, sizeof path, "/proc/%d/comm", (int)program->pid);
+    fd = open(path, O_RDONLY | O_CLOEXEC);
+    if (fd < 0)
+        return;
+    length = read(fd, program->name, sizeof program->name - 1);
+    close(fd);
+    if (length > 0 && program->name[length - 1] == '\n')
+        program->name[length - 1] = '\0';
+}
+
+struct program *program_hold(struct program *program)
+{
+    if (program == NULL)
+        return NULL;
+    if (program->name[0] == '\0' && program->pid > 0)
+        read_name(program);
+    program->holders++;
+    return program;
+}
+
+void program_release(struct program *program)
+{
+    if (program != NULL && --program->holders == 0)
+        free(program);
+}

@@ -1,0 +1,28 @@
+/* program.h - who is at the other end of a control connection, and so who made a socket. */
+#ifndef SIDESTACK_PROGRAM_H
+#define SIDESTACK_PROGRAM_H
+
+#include <sys/types.h>
+
+#define PROGRAM_NAME_BYTES 16 /* TASK_COMM_LEN */
+
+/*
+ * A process at one time: who it was when it asked for its first socket on a control connection. After a fork the child's own requests make
+ * another one, but what it inherited stays the parent's.
+ */
+struct program {
+    unsigned holders;
+    pid_t pid; /* 0: of another pid namespace */
+    uid_t uid;
+    char name[PROGRAM_NAME_BYTES]; /* of /proc/PID/comm; empty until it makes a socket, or if it can't be read */
+};
+
+/* Make one, held once. Return: NULL when out of memory. */
+struct program *program_make(pid_t pid, uid_t uid);
+
+/* Hold it once more, for a socket that it makes: from now on it has a name. NULL gives NULL. */
+struct program *program_hold(struct program *program);
+
+void program_release(struct program *program);
+
+#endif
