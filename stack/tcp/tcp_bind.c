@@ -21,7 +21,8 @@
 #define LOCAL_PORT_FIRST 32768 /* net.ipv4.ip_local_port_range */
 #define LOCAL_PORT_LAST 60999
 
-static struct stack_tcp *port_table[PORT_BUCKETS]; /* by local port, linked by port_next */
+/* By local port, linked by port_next; in each bucket those that listen come first, before any number of connections. */
+static struct stack_tcp *port_table[PORT_BUCKETS];
 
 /* Is the address ours, so that a socket may be bound to it? Linux says so of broadcast and multicast addresses, too. */
 bool tcp_bind_is_ours(const ip_addr_t *address)
@@ -109,9 +110,10 @@ struct stack_tcp *tcp_bind_choose_listener(struct stack_tcp *found, uint32_t has
 
     if (!found->options[STACK_TCP_REUSEPORT])
         return found;
-    for (struct stack_tcp *other = port_table[found->local_port % PORT_BUCKETS]; other != NULL; other = other->port_next) {
-        if (other->role != TCP_ROLE_LISTENING || other->local_port != found->local_port ||
-            !ip_addr_eq(&other->local, &found->local) || !other->options[STACK_TCP_REUSEPORT])
+    for (struct stack_tcp *other = port_table[found->local_port % PORT_BUCKETS];
+         other != NULL && other->role == TCP_ROLE_LISTENING; other = other->port_next) {
+        if (other->local_port != found->local_port || !ip_addr_eq(&other->local, &found->local) ||
+            !other->options[STACK_TCP_REUSEPORT])
             continue;
         if (hash % ++count == 0)
             chosen = other; /* each of the first n with the same chance */
@@ -120,19 +122,22 @@ struct stack_tcp *tcp_bind_choose_listener(struct stack_tcp *found, uint32_t has
     return chosen;
 }
 
-/* The socket has this address and port from now on. */
+/* The socket has this address and port from now on. To be called again when it begins or ceases to listen. */
 void tcp_bind_enter(struct stack_tcp *tcp, const ip_addr_t *address, uint16_t port)
 {
-    struct stack_tcp **bucket = &port_table[port % PORT_BUCKETS];
+    struct stack_tcp **place = &port_table[port % PORT_BUCKETS];
 
     tcp_bind_remove(tcp);
     tcp->local = *address;
     tcp->local_port = port;
-    tcp->port_next = *bucket;
-    if (*bucket != NULL)
-        (*bucket)->port_link = &tcp->port_next;
-    *bucket = tcp;
-    tcp->port_link = bucket;
+    if (tcp->role != TCP_ROLE_LISTENING)
+        while (*place != NULL && (*place)->role == TCP_ROLE_LISTENING)
+            place = &(*place)->port_next;
+    tcp->port_next = *place;
+    if (*place != NULL)
+        (*place)->port_link = &tcp->port_next;
+    *place = tcp;
+    tcp->port_link = place;
 }
 
 /* The socket's port is free again. */

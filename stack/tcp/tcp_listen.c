@@ -133,5 +133,6 @@ int stack_tcp_listen(struct stack_tcp *tcp, stack_tcp_may_accept *may_accept)
     tcp_accept(listening, tcp_listen_on_accept);
     tcp->may_accept = may_accept;
     tcp->role = TCP_ROLE_LISTENING;
+    tcp_bind_enter(tcp, &tcp->local, tcp->local_port);
     return 0;
 }

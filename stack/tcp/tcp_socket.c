@@ -316,9 +316,11 @@ void stack_tcp_disconnect(struct stack_tcp *tcp)
     }
     tcp_receive_release(tcp);
     tcp->role = TCP_ROLE_NEW;
-    if (!tcp->bound)
-        tcp_bind_remove(tcp);
     tcp->local = tcp->bound_address;
+    if (tcp->bound)
+        tcp_bind_enter(tcp, &tcp->bound_address, tcp->local_port);
+    else
+        tcp_bind_remove(tcp);
 }
 
 int stack_tcp_local_address(const struct stack_tcp *tcp, union stack_address *address)

@@ -435,6 +435,57 @@ START_TEST(reuseport_shares_a_listening_port)
 }
 END_TEST
 
+/* The peer connects from count ports, which differ each time; the children live on. */
+static void knock(unsigned count)
+{
+    static uint16_t port = 40000;
+
+    for (unsigned i = 0; i < count; i++) {
+        struct segment segment = {.source_port = port++, .port = 80, .sequence = 1000, .flags = TH_SYN, .window = 65535};
+
+        peer_send(&segment);
+        stack_turn();
+        segment.acknowledgement = peer_take().sequence + 1;
+        segment.sequence++;
+        segment.flags = TH_ACK;
+        peer_send(&segment);
+        stack_turn();
+    }
+}
+
+START_TEST(reuseport_spreads_connections_over_who_listens_now)
+{
+    struct told children[3], listeners[3];
+
+    peer_resolve();
+    for (int i = 0; i < 3; i++) {
+        children[i] = (struct told){0};
+        listeners[i] = (struct told){.child_told = &children[i]};
+        listeners[i].tcp = stack_tcp_open(AF_INET, &told_events, &listeners[i]);
+        stack_tcp_set_option(listeners[i].tcp, STACK_TCP_REUSEPORT, 1);
+        ck_assert_int_eq(bind_to(listeners[i].tcp, STACK_IP, 80), 0);
+    }
+    ck_assert_int_eq(stack_tcp_listen(listeners[0].tcp, NULL), 0);
+    knock(10); /* these are older than the other two, */
+    ck_assert_int_eq(stack_tcp_listen(listeners[1].tcp, NULL), 0);
+    ck_assert_int_eq(stack_tcp_listen(listeners[2].tcp, NULL), 0);
+    knock(60); /* and these younger */
+    ck_assert_uint_eq(listeners[0].accepted + listeners[1].accepted + listeners[2].accepted, 70);
+    ck_assert_uint_gt(listeners[0].accepted, 10);
+    ck_assert_uint_gt(listeners[1].accepted, 5);
+    ck_assert_uint_gt(listeners[2].accepted, 5);
+    stack_tcp_disconnect(listeners[2].tcp); /* it keeps the port */
+    listeners[0].accepted = listeners[1].accepted = listeners[2].accepted = 0;
+    knock(30);
+    ck_assert_uint_eq(listeners[0].accepted + listeners[1].accepted, 30);
+    ck_assert_uint_gt(listeners[0].accepted, 2);
+    ck_assert_uint_gt(listeners[1].accepted, 2);
+    for (int i = 0; i < 3; i++)
+        stack_tcp_close(listeners[i].tcp);
+    wire_drop_all();
+}
+END_TEST
+
 START_TEST(bind_to_port_0_chooses_at_once)
 {
     struct stack_tcp *a = open_socket(), *b = open_socket();
@@ -571,6 +622,7 @@ int main(void)
     tcase_add_test(tcase, bind_follows_the_rules);
     tcase_add_test(tcase, specific_addresses_do_not_conflict);
     tcase_add_test(tcase, reuseport_shares_a_listening_port);
+    tcase_add_test(tcase, reuseport_spreads_connections_over_who_listens_now);
     tcase_add_test(tcase, bind_to_port_0_chooses_at_once);
     tcase_add_test(tcase, bound_port_is_kept_over_a_failed_connect);
     tcase_add_test(tcase, time_wait_blocks_the_port_without_reuseaddr);
