@@ -108,7 +108,9 @@ $(B)/flags:
 # the oracle's peer is a program without them.
 
 UNIT_TESTS    = $(basename $(notdir $(wildcard tests/unit/test_*.c)))
-UNIT_HELPERS  = $(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c))
+SEGMENTS      = script.c script_load.c packet.c
+UNIT_HELPERS  = $(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c)) \
+                $(addprefix tests/segments/,$(SEGMENTS) host_stack.c)
 UNIT_PROGRAMS = $(addprefix $(B)/unit/,$(UNIT_TESTS))
 
 unit: $(UNIT_PROGRAMS)
@@ -144,11 +146,17 @@ $(B)/bench/impair: $(B)/libstack.a $(B)/liblwip.a
 
 $(B)/bench/traffic: $(call objects,tests/bench/traffic_serve.c tests/bench/traffic_udp.c)
 
+# tests/segments: crafted segments, put to our stack by tests/unit/test_stack_segments.c, and to the kernel by this.
+$(B)/segments/kernel: $(call objects,$(addprefix tests/segments/,kernel.c host_kernel.c $(SEGMENTS)))
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(BASE) -pie -o $@ $^
+
 # For scripts that want to know a list of this file.
 print-%:
 	@echo $($*)
 
-tests: unit platform oracle $(B)/bench/traffic $(B)/bench/impair ## the test programs
+tests: unit platform oracle $(B)/segments/kernel $(B)/bench/traffic $(B)/bench/impair ## the test programs
 
 # The order is: packages, every build, then the tests.
 check: ## everything, from the packages on; JOBS=N tests at a time (2)

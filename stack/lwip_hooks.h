@@ -46,10 +46,12 @@ u16_t dhcp_client_append(u8_t type, u8_t *options, u16_t length);
         dhcp_client_on_option(option, length, p, at); \
     } while (0)
 
-/* tcp_filter.c: called for each segment that found its control block, before it is processed; not ERR_OK drops it. */
-err_t tcp_filter_segment(struct tcp_pcb *pcb, struct tcp_hdr *header, u16_t option_size, bool split, struct pbuf *p);
+/* tcp_filter.c: called for each segment that found its control block, before it is processed; not ERR_OK drops it. seqno,
+ * flags and tcplen are lwIP's own variables, which may be changed. */
+err_t tcp_filter_segment(struct tcp_pcb *pcb, struct tcp_hdr *header, u16_t option_size, bool split, struct pbuf *p,
+                         u32_t *sequence, u8_t *flags, u16_t *length);
 #define LWIP_HOOK_TCP_INPACKET_PCB(pcb, header, optlen, opt1len, opt2, p) \
-    tcp_filter_segment(pcb, header, optlen, (opt2) != NULL, p)
+    tcp_filter_segment(pcb, header, optlen, (opt2) != NULL, p, &seqno, &flags, &tcplen)
 
 /* tcp_acknowledge.c: bytes of options that are not lwIP's: room to report a duplicate of this connection. */
 #define TCP_ACKNOWLEDGE_DUPLICATE_SIZE 12u

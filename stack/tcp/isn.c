@@ -7,9 +7,12 @@
 #include "stack/port.h"
 
 static uint64_t key[2]; /* the secret, new for each stack_open() */
+static bool follows;    /* the next connection takes the place of one in TIME-WAIT ... */
+static uint32_t followed; /* ... which came as far as this */
 
 int isn_open(void)
 {
+    follows = false;
     return port_get_entropy(key, sizeof key);
 }
 
@@ -52,12 +55,22 @@ static uint64_t sip_hash(const uint64_t *words, int count)
     return v[0] ^ v[1] ^ v[2] ^ v[3];
 }
 
+void isn_follow(uint32_t sequence)
+{
+    followed = sequence;
+    follows = true;
+}
+
 /* Return: the first sequence number of a connection; it moves on by one every 4 microseconds (RFC 9293 3.4.1). */
 u32_t isn_choose(const ip_addr_t *local, u16_t local_port, const ip_addr_t *peer, u16_t peer_port)
 {
     uint64_t words[5] = {(uint64_t)local_port << 16 | peer_port};
     int count;
 
+    if (follows) { /* Linux: tcp_timewait_state_process() */
+        follows = false;
+        return followed + 65535 + 2;
+    }
     if (IP_IS_V6(local)) {
         memcpy(&words[1], ip_2_ip6(local)->addr, 16);
         memcpy(&words[3], ip_2_ip6(peer)->addr, 16);

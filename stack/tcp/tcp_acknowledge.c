@@ -37,6 +37,7 @@ void tcp_acknowledge_start(struct stack_tcp *tcp)
     tcp->acknowledger.quick = QUICK_SEGMENTS;
     tcp->acknowledger.answers = false;
     tcp->acknowledger.bytes = 0;
+    tcp->acknowledger.acknowledged = tcp->pcb->rcv_nxt;
 }
 
 void tcp_acknowledge_release(struct stack_tcp *tcp)
@@ -58,6 +59,12 @@ void tcp_acknowledge_data(struct stack_tcp *tcp, size_t size)
     struct tcp_pcb *pcb = tcp->pcb;
 
     acknowledger->bytes += size;
+    if (acknowledger->acknowledged == pcb->rcv_nxt)
+        return; /* lwIP did, to tell what is still missing */
+    if (tcp_acknowledge_duplicate == pcb) {
+        tcp_ack_now(pcb);
+        return;
+    }
     if (size > pcb->mss || tcp->options[STACK_TCP_QUICKACK]) {
         tcp_ack_now(pcb);
     } else if (acknowledger->quick > 0 && !acknowledger->answers) {
@@ -73,6 +80,12 @@ void tcp_acknowledge_data(struct stack_tcp *tcp, size_t size)
     acknowledger->wanted = true;
     acknowledger->next = wanting;
     wanting = tcp;
+}
+
+void tcp_acknowledge_on_segment(struct stack_tcp *tcp)
+{
+    if (tcp->pcb != NULL)
+        tcp->acknowledger.acknowledged = tcp->pcb->rcv_nxt;
 }
 
 void tcp_acknowledge_sending(struct stack_tcp *tcp)
@@ -95,6 +108,26 @@ void tcp_acknowledge_flush(void)
     }
 }
 
+/* Find what is in the segment and waits already; the lowest such part. Return: false: nothing. */
+static bool find_waiting(const struct tcp_pcb *pcb, uint32_t sequence, uint32_t end)
+{
+    bool found = false;
+
+    if (pcb->ooseq == NULL)
+        return false;
+    for (u8_t i = 0; i < LWIP_TCP_MAX_SACK_NUM && LWIP_TCP_SACK_VALID(pcb, i); i++) {
+        uint32_t left = TCP_SEQ_GT(pcb->rcv_sacks[i].left, sequence) ? pcb->rcv_sacks[i].left : sequence;
+        uint32_t right = TCP_SEQ_LT(pcb->rcv_sacks[i].right, end) ? pcb->rcv_sacks[i].right : end;
+
+        if (!TCP_SEQ_LT(left, right) || (found && TCP_SEQ_GT(left, duplicate.left)))
+            continue;
+        duplicate.left = left;
+        duplicate.right = right;
+        found = true;
+    }
+    return found;
+}
+
 void tcp_acknowledge_look(struct stack_tcp *tcp, uint32_t sequence, u16_t size)
 {
     const struct tcp_pcb *pcb = tcp->pcb;
@@ -103,15 +136,13 @@ void tcp_acknowledge_look(struct stack_tcp *tcp, uint32_t sequence, u16_t size)
     tcp_acknowledge_duplicate = NULL;
     if (size == 0 || (pcb->flags & TF_SACK) == 0 || pcb->state < ESTABLISHED || pcb->state > FIN_WAIT_2)
         return;
-    if (TCP_SEQ_LEQ(end, pcb->rcv_nxt)) {
+    if (TCP_SEQ_LT(sequence, pcb->rcv_nxt)) {
+        duplicate.left = sequence;
+        duplicate.right = TCP_SEQ_LT(end, pcb->rcv_nxt) ? end : pcb->rcv_nxt;
         tcp_acknowledge_duplicate = pcb;
-    } else if (pcb->ooseq != NULL && TCP_SEQ_GT(sequence, pcb->rcv_nxt)) {
-        for (u8_t i = 0; i < LWIP_TCP_MAX_SACK_NUM && LWIP_TCP_SACK_VALID(pcb, i); i++)
-            if (TCP_SEQ_LEQ(pcb->rcv_sacks[i].left, sequence) && TCP_SEQ_GEQ(pcb->rcv_sacks[i].right, end))
-                tcp_acknowledge_duplicate = pcb;
+    } else if (find_waiting(pcb, sequence, end)) {
+        tcp_acknowledge_duplicate = pcb;
     }
-    duplicate.left = sequence;
-    duplicate.right = end;
 }
 
 void tcp_acknowledge_forget(void)

@@ -9,6 +9,7 @@ struct acknowledger {
     struct stack_tcp *next;    /* that wants one, too */
     uint8_t quick;             /* segments that are still acknowledged at once */
     uint64_t bytes;            /* received in order */
+    uint32_t acknowledged;     /* what the peer was told last: RCV.NXT of then (Linux: rcv_wup) */
     bool answers;              /* data flows both ways: an acknowledgement can ride on ours */
 };
 
@@ -18,6 +19,8 @@ void tcp_acknowledge_start(struct stack_tcp *tcp);
 void tcp_acknowledge_release(struct stack_tcp *tcp);
 /* Data came in order, so many bytes: choose when to acknowledge it. */
 void tcp_acknowledge_data(struct stack_tcp *tcp, size_t size);
+/* A segment goes out, which acknowledges. */
+void tcp_acknowledge_on_segment(struct stack_tcp *tcp);
 /* We send data. */
 void tcp_acknowledge_sending(struct stack_tcp *tcp);
 /* A batch of frames was processed: acknowledge what was put off until then. */

@@ -154,7 +154,7 @@ int stack_tcp_connect(struct stack_tcp *tcp, const union stack_address *address)
         return -ENOMEM;
     tcp_send_release(tcp);
     tcp_receive_release(tcp);
-    tcp->shut = tcp->fin_handed = tcp->received_fin = tcp->finished = false;
+    tcp->shut = tcp->fin_handed = tcp->received_fin = tcp->finished = tcp->crossed = false;
     tcp->connect_us = port_now_us;
     tcp->soft_error = 0;
     tcp->unresolved_us = tcp->retransmitting_us = tcp->fin_wait_us = tcp->cork_us = 0;

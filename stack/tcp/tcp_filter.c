@@ -4,17 +4,17 @@
  *  - A SYN is dropped when the owner of the listening socket says that it can't take one more (may_accept), or when
  *    too many handshakes are under way; the peer tries again. So is the last segment of the handshake: as on Linux,
  *    the connection is then not established yet, and our SYN-ACK is sent again.
- *  - A SYN for a connection in TIME-WAIT may begin a new one.
- *  - Simultaneous open (RFC 9293 3.5), which is also how a socket connects to itself: lwIP in SYN-SENT knows no SYN
- *    without ACK. It is answered here with our SYN, now acknowledging theirs, and the state stays SYN-SENT, because
- *    what the peer does with that, or sends by itself, is the SYN-ACK that lwIP waits for.
+ *  - A SYN for a connection in TIME-WAIT may begin a new one (tcp_time_wait.c).
+ *  - In all other states the segment must show that its sender knows the connection (tcp_validate.c).
  *  - lwIP believes an MSS option in any segment, and asserts that the MSS never shrinks while data waits: a peer could
  *    end the service with it. The option has no meaning but in a SYN (RFC 9293 3.7.1), so it is blanked elsewhere.
  *  - Of an established connection the sender takes note of it first, and drops what PAWS says is old (tcp_sender.c).
  */
 #include <string.h>
 
+#include "isn.h"
 #include "tcp_socket.h"
+#include "tcp_validate.h"
 
 #define INCOMING_MAX 1024 /* handshakes under way, per listening socket */
 
@@ -23,38 +23,26 @@ static struct {
     struct netif *netif;
 } replay;
 
-/* A connection in TIME-WAIT gets a SYN beyond its window: the peer begins a new one with the same ports (RFC 1122
- * 4.2.2.13). The old one goes, and the packet is input again. Return: has it gone? */
-static bool recycle_time_wait(struct tcp_pcb *pcb, struct tcp_hdr *header, struct pbuf *p)
+/* The segment is for a new connection with the same ports: the old one goes, and the packet is input again. */
+static void recycle_time_wait(struct tcp_pcb *pcb, struct tcp_hdr *header, struct pbuf *p)
 {
     u8_t *ip = (u8_t *)(ip_current_is_v6() ? (uintptr_t)ip6_current_header() : (uintptr_t)ip4_current_header());
     u16_t back = (u16_t)((u8_t *)p->payload - ip);
 
-    if (replay.p != NULL || !TCP_SEQ_GT(header->seqno, pcb->rcv_nxt) || p->next != NULL)
-        return false;
+    if (replay.p != NULL || p->next != NULL)
+        return;
     header->src = lwip_htons(header->src);
     header->dest = lwip_htons(header->dest);
     header->seqno = lwip_htonl(header->seqno);
     header->ackno = lwip_htonl(header->ackno);
     header->wnd = lwip_htons(header->wnd);
     if (pbuf_add_header_force(p, back) != 0)
-        return false;
+        return;
     pbuf_ref(p);
     replay.p = p;
     replay.netif = ip_current_input_netif();
+    isn_follow(pcb->snd_nxt);
     tcp_abort(pcb); /* sends nothing in this state */
-    return true;
-}
-
-/* Our SYN was crossed by theirs: send it again as a SYN-ACK. */
-static void answer_crossing_syn(struct tcp_pcb *pcb, const struct tcp_hdr *header)
-{
-    if (pcb->unacked == NULL)
-        return; /* not sent yet, or about to be sent again */
-    pcb->rcv_nxt = header->seqno + 1;
-    TCPH_SET_FLAG(pcb->unacked->tcphdr, TCP_ACK);
-    if (tcp_rexmit(pcb) == ERR_OK)
-        tcp_output(pcb);
 }
 
 void tcp_filter_replay(void)
@@ -105,37 +93,95 @@ static bool is_for_other_interface(const struct stack_tcp *tcp, const struct tcp
     return true;
 }
 
-err_t tcp_filter_segment(struct tcp_pcb *pcb, struct tcp_hdr *header, u16_t option_size, bool split, struct pbuf *p)
+/* Take from the front of a segment out of order what waits already: of two segments with the same number lwIP keeps the
+ * first, though the second may be longer. Return: bytes that were taken away. */
+static u16_t trim_waiting(const struct tcp_pcb *pcb, struct segment_facts *segment, struct pbuf *p)
 {
-    struct stack_tcp *tcp = tcp_ext_arg_get(pcb, 0);
-    const struct stack_tcp *listener;
-    u16_t flags = TCPH_FLAGS(header) & (TCP_SYN | TCP_ACK | TCP_RST);
+    if (pcb->ooseq == NULL || (pcb->flags & TF_SACK) == 0 || p->next != NULL || !TCP_SEQ_GT(segment->sequence, pcb->rcv_nxt))
+        return 0;
+    for (u8_t i = 0; i < LWIP_TCP_MAX_SACK_NUM && LWIP_TCP_SACK_VALID(pcb, i); i++) {
+        uint32_t known = pcb->rcv_sacks[i].right - segment->sequence;
 
-    if (split)
-        return ERR_VAL; /* our blocks hold any header whole */
-    if (option_size > 0 && (flags & TCP_SYN) == 0)
-        blank_mss_option((u8_t *)(header + 1), option_size);
-    if (tcp != NULL && (came_too_far(tcp) || !tcp_sender_before_input(tcp, header, option_size, p->tot_len)))
-        return ERR_VAL;
-    if (pcb->state == ESTABLISHED || tcp == NULL)
-        return ERR_OK;
-    if (pcb->state == SYN_SENT && flags == TCP_SYN) {
-        answer_crossing_syn(pcb, header);
-        return ERR_ABRT;
+        if (TCP_SEQ_GT(pcb->rcv_sacks[i].left, segment->sequence) || !TCP_SEQ_GT(pcb->rcv_sacks[i].right, segment->sequence) ||
+            known >= segment->size)
+            continue;
+        pbuf_remove_header(p, known);
+        segment->sequence += known;
+        segment->size = (uint16_t)(segment->size - known);
+        return (u16_t)known;
     }
-    if (pcb->state == TIME_WAIT && flags == TCP_SYN)
-        return recycle_time_wait(pcb, header, p) ? ERR_ABRT : ERR_OK;
-    if (pcb->state == LISTEN && flags == TCP_SYN && is_for_other_interface(tcp, pcb, header))
-        return ERR_VAL;
-    if (pcb->state == LISTEN && flags == TCP_SYN && tcp->incoming >= INCOMING_MAX)
-        return ERR_MEM;
-    if (pcb->state == LISTEN && flags == TCP_SYN)
-        listener = tcp_listen_choose(tcp, ip_current_src_addr(), header->src);
-    else if (pcb->state == SYN_RCVD && flags == TCP_ACK)
-        listener = tcp->listener;
-    else
-        return ERR_OK;
+    return 0;
+}
+
+/* A SYN or the last segment of a handshake: is there room for one more connection? Return: ERR_OK, or not: it is dropped. */
+static err_t filter_handshake(const struct stack_tcp *tcp, const struct tcp_pcb *pcb, const struct tcp_hdr *header)
+{
+    const struct stack_tcp *listener = tcp->listener;
+
+    if (pcb->state == LISTEN) {
+        if (is_for_other_interface(tcp, pcb, header))
+            return ERR_VAL;
+        if (tcp->incoming >= INCOMING_MAX)
+            return ERR_MEM;
+        listener = tcp_listen_choose((struct stack_tcp *)(uintptr_t)tcp, ip_current_src_addr(), header->src);
+    }
     if (listener != NULL && listener->may_accept != NULL && !listener->may_accept(listener->owner))
         return ERR_MEM;
     return ERR_OK;
+}
+
+/* A segment for a listening socket (Linux: tcp_rcv_state_process()). */
+static err_t filter_listen(const struct stack_tcp *tcp, struct tcp_pcb *pcb, const struct tcp_hdr *header)
+{
+    switch (TCPH_FLAGS(header) & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) {
+    case TCP_SYN:
+        tcp_listen_note_mss(tcp_validate_mss(header));
+        return filter_handshake(tcp, pcb, header);
+    case TCP_SYN | TCP_FIN:
+        return ERR_VAL;
+    default:
+        return ERR_OK; /* lwIP resets what has ACK, and drops the rest */
+    }
+}
+
+err_t tcp_filter_segment(struct tcp_pcb *pcb, struct tcp_hdr *header, u16_t option_size, bool split, struct pbuf *p,
+                         u32_t *sequence, u8_t *flags, u16_t *length)
+{
+    struct stack_tcp *tcp = tcp_ext_arg_get(pcb, 0);
+    struct segment_facts segment = {.sequence = header->seqno, .acknowledgement = header->ackno, .flags = *flags,
+                                    .end = header->seqno + p->tot_len + ((*flags & TCP_SYN) != 0) + ((*flags & TCP_FIN) != 0),
+                                    .size = p->tot_len, .port = header->dest, .peer_port = header->src};
+    err_t error = ERR_OK;
+
+    if (split)
+        return ERR_VAL; /* our blocks hold any header whole */
+    if (option_size > 0 && (segment.flags & TCP_SYN) == 0)
+        blank_mss_option((u8_t *)(header + 1), option_size);
+    if (tcp == NULL)
+        return ERR_OK;
+    if (came_too_far(tcp))
+        return ERR_VAL;
+    if (pcb->state == LISTEN)
+        return filter_listen(tcp, pcb, header);
+    if (pcb->state == TIME_WAIT) {
+        if (tcp_time_wait_decide(pcb, &segment, header))
+            recycle_time_wait(pcb, header, p);
+        return ERR_ABRT;
+    }
+    if (pcb->state == SYN_SENT) {
+        error = tcp_validate_syn_sent(tcp, &segment, header);
+    } else {
+        if (!tcp_sender_before_input(tcp, header, option_size, p->tot_len))
+            return ERR_VAL;
+        error = tcp_validate_segment(tcp, &segment);
+        if (error == ERR_OK && pcb->state == SYN_RCVD && (segment.flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_ACK)
+            error = filter_handshake(tcp, pcb, header);
+        if (error != ERR_OK)
+            tcp_sender_forget_input(tcp);
+        else
+            *length = (u16_t)(*length - trim_waiting(pcb, &segment, p));
+    }
+    *sequence = header->seqno = segment.sequence;
+    *flags = segment.flags;
+    return error;
 }

@@ -14,6 +14,13 @@ struct stack_tcp *tcp_listen_choose(struct stack_tcp *found, const ip_addr_t *pe
     return tcp_bind_choose_listener(found, hash ^ hash >> 15);
 }
 
+static uint16_t offered_mss;
+
+void tcp_listen_note_mss(uint16_t mss)
+{
+    offered_mss = mss;
+}
+
 /* lwIP got a SYN and has made a control block. */
 err_t tcp_listen_passive_open(u8_t id, struct tcp_pcb_listen *listener, struct tcp_pcb *pcb)
 {
@@ -36,6 +43,7 @@ err_t tcp_listen_passive_open(u8_t id, struct tcp_pcb_listen *listener, struct t
     tcp->bound_address = pcb->local_ip;
     tcp_bind_enter(tcp, &pcb->local_ip, pcb->local_port);
     tcp_socket_attach(tcp, pcb);
+    pcb->mss = tcp_eff_send_mss(offered_mss, &pcb->local_ip, &pcb->remote_ip); /* lwIP has one default for both families */
     tcp_option_apply_all(tcp);
     tcp_window_start(tcp);
     return ERR_OK;

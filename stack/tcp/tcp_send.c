@@ -17,6 +17,7 @@
 #include "stack/wire/gather.h"
 #include "stack/port.h"
 #include "tcp_socket.h"
+#include "tcp_validate.h"
 
 #define SEND_QUEUE_MAX (2 * 1024 * 1024) /* bytes, committed and not acknowledged ... */
 #define SEND_QUEUE_LONG (4 * 1024 * 1024) /* ... and at most this when a long path has room for it (Linux: tcp_wmem[2]) */
@@ -368,11 +369,14 @@ u32_t *tcp_socket_on_segment(struct pbuf *p, struct tcp_hdr *header, const struc
 
     if (pcb != NULL && pcb == tcp_acknowledge_duplicate)
         options = tcp_acknowledge_write(p, header, options);
+    if (pcb == NULL)
+        tcp_validate_fix_reset(header);
     if (pcb == NULL || pcb->state == LISTEN)
         return options;
     tcp = tcp_ext_arg_get(pcb, 0);
     if (tcp == NULL)
         return options;
+    tcp_acknowledge_on_segment(tcp);
     flags = TCPH_FLAGS(header);
     if ((flags & TCP_SYN) != 0) {
         int maximum = tcp->options[STACK_TCP_MAXSEG];

@@ -150,6 +150,12 @@ bool tcp_sender_before_input(struct stack_tcp *tcp, const struct tcp_hdr *header
     return true;
 }
 
+void tcp_sender_forget_input(const struct stack_tcp *tcp)
+{
+    if (event.tcp == tcp)
+        event.tcp = NULL;
+}
+
 void tcp_sender_after_input(void)
 {
     struct stack_tcp *tcp = event.tcp;

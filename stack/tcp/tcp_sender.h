@@ -107,6 +107,8 @@ void tcp_sender_release(struct stack_tcp *tcp);
 /* lwIP is about to process a segment; tcp_sender_after_input() does what follows from it. Return: false when it is to be dropped. */
 bool tcp_sender_before_input(struct stack_tcp *tcp, const struct tcp_hdr *header, u16_t option_size, u16_t size);
 void tcp_sender_after_input(void);
+/* It was dropped after all. */
+void tcp_sender_forget_input(const struct stack_tcp *tcp);
 /* lwIP writes a segment that is kept until it is acknowledged. */
 void tcp_sender_on_segment(struct stack_tcp *tcp, const struct tcp_hdr *header, u32_t length);
 /* There may be something to send: after a long silence the window is not what it was. */

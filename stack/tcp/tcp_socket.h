@@ -59,6 +59,7 @@ struct stack_tcp {
     bool shut;           /* no more data from the owner: FIN is wanted ... */
     bool fin_handed;     /* ... and was given to lwIP */
     bool received_fin;
+    bool crossed;        /* the peer's SYN crossed ours */
     bool finished;       /* both directions ended in order */
 
     int family;          /* AF_INET or AF_INET6 */
@@ -85,6 +86,7 @@ struct stack_tcp {
 
     uint32_t window_debt;       /* bytes of the receive window that are not to open again */
     int soft_error;             /* errno of an ICMP message since data was last acknowledged; 0: none */
+    uint64_t answered_us;       /* when a segment was answered that needed none, last; 0: never */
     uint64_t connect_us;        /* when the handshake began */
     uint64_t unresolved_us;     /* since when the neighbour's address is unknown; 0: it is known */
     uint64_t retransmitting_us; /* since when nothing was acknowledged; 0: all is well */
@@ -132,6 +134,8 @@ bool tcp_bind_is_ours(const ip_addr_t *address);
 /* tcp_listen.c */
 struct stack_tcp *tcp_listen_choose(struct stack_tcp *found, const ip_addr_t *peer, uint16_t peer_port);
 err_t tcp_listen_passive_open(u8_t id, struct tcp_pcb_listen *listener, struct tcp_pcb *pcb);
+/* What the SYN that lwIP is about to get says of the MSS, or stands for when it says nothing. */
+void tcp_listen_note_mss(uint16_t mss);
 void tcp_listen_forget(struct stack_tcp *tcp);
 
 /* tcp_filter.c: a segment came for a connection in TIME-WAIT that made way for a new one: input it again. */
@@ -140,6 +144,9 @@ void tcp_filter_replay(void);
 /* tcp_time_wait.c */
 /* Have lwIP process an IP packet. Takes p. */
 void tcp_time_wait_input(struct pbuf *p, struct netif *netif);
+/* A segment for a connection in TIME-WAIT: answer it. Return: true when it begins a new connection in its place. */
+struct segment_facts;
+bool tcp_time_wait_decide(struct tcp_pcb *pcb, const struct segment_facts *segment, const struct tcp_hdr *header);
 /* tcp_connect(), tcp_abort(), with the list in place that lwIP looks at. */
 err_t tcp_time_wait_connect(struct tcp_pcb *pcb, const ip_addr_t *peer, u16_t port, tcp_connected_fn connected);
 void tcp_time_wait_abort(struct tcp_pcb *pcb);

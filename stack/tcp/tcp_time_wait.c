@@ -10,13 +10,20 @@
  * that is where tcp_time_wait_input() finds the new ones. They are also queued in the order in which they came, and
  * leave from its front (tcp_time_wait_run), because lwIP's timer no longer sees them.
  *
+ * What comes for them is decided here, as Linux does (tcp_timewait_state_process()): a reset in order ends it, a SYN from
+ * beyond what there was, by number or by timestamp, begins a new connection (RFC 1122 4.2.2.13, RFC 6191), and all else is
+ * acknowledged, twice a second at most.
+ *
  * Measured: 100 000 connections one after another, closed by the stack first: 22 000 a second from the first to the
  * last; with lwIP's list 1 600 after 35 000.
  */
 #include <string.h>
 
+#include "stack/bytes.h"
+#include "stack/port.h"
 #include "stack/sockaddr.h"
 #include "tcp_socket.h"
+#include "tcp_validate.h"
 
 #define BUCKETS 65536u
 #define TIME_WAIT_TICKS (2 * TCP_MSL / TCP_SLOW_INTERVAL)
@@ -128,6 +135,40 @@ static void take_back(void)
         pcb->next = *bucket;
         *bucket = pcb;
     }
+}
+
+/* Is the segment's timestamp older than the last one (RFC 7323 5.2)? A reset's may be, after a minute (Linux: tcp_paws_reject()). */
+static bool is_outdated(const struct stack_tcp *tcp, const u8_t *stamp, bool is_reset)
+{
+    if (stamp == NULL || (tcp->pcb->flags & TF_TIMESTAMP) == 0)
+        return false;
+    return (int32_t)(tcp->pcb->ts_recent - read_32(stamp + 2)) > 0 &&
+           !(is_reset && port_now_us - tcp->received_us >= (uint64_t)2 * TCP_MSL * 1000);
+}
+
+bool tcp_time_wait_decide(struct tcp_pcb *pcb, const struct segment_facts *segment, const struct tcp_hdr *header)
+{
+    struct stack_tcp *tcp = tcp_ext_arg_get(pcb, 0);
+    const u8_t *stamp = tcp_validate_find_option(header, LWIP_TCP_OPT_TS, LWIP_TCP_OPT_LEN_TS);
+    bool is_reset = (segment->flags & TCP_RST) != 0, outdated = is_outdated(tcp, stamp, is_reset);
+
+    if (!outdated && segment->sequence == pcb->rcv_nxt && (is_reset || segment->end == segment->sequence)) {
+        if (is_reset)
+            tcp_abort(pcb); /* RFC 1337 would not; Linux does by default */
+        else
+            pcb->tmr = tcp_ticks;
+        return false;
+    }
+    if ((segment->flags & (TCP_SYN | TCP_RST | TCP_ACK)) == TCP_SYN && !outdated &&
+        (TCP_SEQ_GT(segment->sequence, pcb->rcv_nxt) ||
+         (stamp != NULL && (pcb->flags & TF_TIMESTAMP) != 0 && (int32_t)(pcb->ts_recent - read_32(stamp + 2)) < 0)))
+        return true;
+    if (is_reset)
+        return false;
+    if (outdated || (segment->flags & TCP_ACK) != 0)
+        pcb->tmr = tcp_ticks;
+    tcp_validate_answer(tcp);
+    return false;
 }
 
 void tcp_time_wait_input(struct pbuf *p, struct netif *netif)
