@@ -425,7 +425,7 @@ static void run_raw_errors(void)
     CALL_FD(socket(oracle_family(), SOCK_RAW, 256));
     CALL_FD(socket(oracle_family(), SOCK_RAW, -1));
     CALL_FD(socket(oracle_family(), SOCK_DGRAM, oracle_family() == AF_INET ? (int)IPPROTO_ICMPV6 : (int)IPPROTO_ICMP));
-    fd = open_raw(253);
+    fd = open_raw(252);
     CALL(send(fd, "abc", 3, 0));
     CALL(listen(fd, 1));
     CALL(recv(fd, &(char){0}, 1, MSG_DONTWAIT));
