@@ -171,11 +171,17 @@ err_t tcp_filter_segment(struct tcp_pcb *pcb, struct tcp_hdr *header, u16_t opti
     if (pcb->state == SYN_SENT) {
         error = tcp_validate_syn_sent(tcp, &segment, header);
     } else {
-        if (!tcp_sender_before_input(tcp, header, option_size, p->tot_len))
+        if (!tcp_sender_before_input(tcp, header, option_size, p->tot_len)) {
+            tcp_validate_outdated(tcp, &segment);
             return ERR_VAL;
+        }
         error = tcp_validate_segment(tcp, &segment);
         if (error == ERR_OK && pcb->state == SYN_RCVD && (segment.flags & (TCP_SYN | TCP_ACK | TCP_RST)) == TCP_ACK)
             error = filter_handshake(tcp, pcb, header);
+        if (error == ERR_OK && (segment.flags & TCP_RST) == 0)
+            error = tcp_validate_data_after_close(tcp, &segment);
+        if (error == ERR_ABRT)
+            return error;
         if (error != ERR_OK)
             tcp_sender_forget_input(tcp);
         else

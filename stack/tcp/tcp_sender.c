@@ -135,8 +135,6 @@ bool tcp_sender_before_input(struct stack_tcp *tcp, const struct tcp_hdr *header
     event.block_count = 0;
     if (option_size > 0 && !read_options(tcp, (const u8_t *)(header + 1), option_size) && (flags & TCP_RST) == 0) {
         event.tcp = NULL;
-        if (event.has_data)
-            tcp_send_empty_ack(pcb);
         return false;
     }
     tcp_acknowledge_look(tcp, header->seqno, size);

@@ -122,6 +122,26 @@ static err_t validate_acknowledgement(struct stack_tcp *tcp, const struct segmen
     return ERR_OK;
 }
 
+void tcp_validate_outdated(struct stack_tcp *tcp, const struct segment_facts *segment)
+{
+    bool is_old_ack = segment->end == segment->sequence && TCP_SEQ_LT(segment->sequence, tcp->pcb->rcv_nxt);
+
+    if (!is_old_ack) /* they are common */
+        answer_outside(tcp, segment);
+}
+
+err_t tcp_validate_data_after_close(struct stack_tcp *tcp, const struct segment_facts *segment)
+{
+    struct tcp_pcb *pcb = tcp->pcb;
+
+    if ((pcb->flags & TF_RXCLOSED) == 0 || pcb->state < ESTABLISHED || pcb->state > FIN_WAIT_2 || segment->size == 0 ||
+        !TCP_SEQ_GT(segment->sequence + segment->size, pcb->rcv_nxt))
+        return ERR_OK;
+    tcp_validate_reset(segment);
+    tcp_abandon(pcb, 0); /* frees the socket, too */
+    return ERR_ABRT;
+}
+
 err_t tcp_validate_segment(struct stack_tcp *tcp, struct segment_facts *segment)
 {
     struct tcp_pcb *pcb = tcp->pcb;
@@ -150,10 +170,12 @@ err_t tcp_validate_segment(struct stack_tcp *tcp, struct segment_facts *segment)
     return validate_acknowledgement(tcp, segment);
 }
 
-const u8_t *tcp_validate_find_option(const struct tcp_hdr *header, u8_t kind, u8_t length)
+/* Find the next option of a kind and length behind one of them (NULL: the first). Return: NULL: there is none. */
+static const u8_t *find_option(const struct tcp_hdr *header, const u8_t *behind, u8_t kind, u8_t length)
 {
     const u8_t *options = (const u8_t *)(header + 1);
-    u16_t size = (u16_t)(TCPH_HDRLEN_BYTES(header) - TCP_HLEN), at = 0;
+    u16_t size = (u16_t)(TCPH_HDRLEN_BYTES(header) - TCP_HLEN);
+    u16_t at = behind != NULL ? (u16_t)(behind - options + length) : 0;
 
     while (at < size && options[at] != LWIP_TCP_OPT_EOL) {
         if (options[at] == LWIP_TCP_OPT_NOP) {
@@ -169,16 +191,22 @@ const u8_t *tcp_validate_find_option(const struct tcp_hdr *header, u8_t kind, u8
     return NULL;
 }
 
+const u8_t *tcp_validate_find_option(const struct tcp_hdr *header, u8_t kind, u8_t length)
+{
+    return find_option(header, NULL, kind, length);
+}
+
 u16_t tcp_validate_mss(const struct tcp_hdr *header)
 {
-    u8_t *option = (u8_t *)(uintptr_t)tcp_validate_find_option(header, LWIP_TCP_OPT_MSS, LWIP_TCP_OPT_LEN_MSS);
     u16_t mss = ip_current_is_v6() ? MSS_DEFAULT6 : MSS_DEFAULT4;
+    u8_t *option = NULL;
 
-    if (option == NULL)
-        return mss;
-    mss = (u16_t)LWIP_MAX(option[2] << 8 | option[3], MSS_MIN);
-    option[2] = (u8_t)(mss >> 8);
-    option[3] = (u8_t)mss;
+    while ((option = (u8_t *)(uintptr_t)find_option(header, option, LWIP_TCP_OPT_MSS, LWIP_TCP_OPT_LEN_MSS)) != NULL) {
+        if (option[2] != 0 || option[3] != 0)
+            mss = (u16_t)LWIP_MAX(option[2] << 8 | option[3], MSS_MIN);
+        option[2] = (u8_t)(mss >> 8);
+        option[3] = (u8_t)mss;
+    }
     return mss;
 }
 

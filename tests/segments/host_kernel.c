@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "host.h"
+#include "packet.h"
 
 static int tun_fd = -1, listen_fd = -1, socket_fd = -1;
 static int family;
@@ -33,20 +34,6 @@ static void fail_case(const char *why)
 {
     printf("FAILED  %s\n", why);
     exit(1);
-}
-
-static void setup(int wanted_family)
-{
-    struct ifreq request = {.ifr_flags = IFF_TUN | IFF_NO_PI, .ifr_name = "wire"};
-
-    family = wanted_family;
-    require(unshare(CLONE_NEWNET) == 0, "unshare");
-    tun_fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
-    require(tun_fd >= 0 && ioctl(tun_fd, TUNSETIFF, &request) == 0, "tun");
-    require(system("sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.wire.accept_dad=0 net.ipv4.tcp_syncookies=0 "
-                   "net.ipv6.conf.wire.router_solicitations=0 && "
-                   "ip link set lo up && ip address add " HOST_IP "/24 dev wire && ip link set wire up && "
-                   "ip -6 address add " HOST_IP6 "/64 dev wire nodad") == 0, "ip");
 }
 
 static void put(const uint8_t *packet, size_t size)
@@ -67,6 +54,52 @@ static void wait_ms(unsigned milliseconds)
     struct timespec rest = {milliseconds / 1000, (long)(milliseconds % 1000) * 1000000};
 
     while (nanosleep(&rest, &rest) != 0)
+        ;
+}
+
+/* The kernel takes up addresses in its own time: wait until it answers. */
+static void await_answer(void)
+{
+    struct packet probe = {.family = family, .peer_port = 9, .host_port = 9, .flags = TH_ACK};
+    uint8_t bytes[PACKET_MAX];
+    const char *why;
+    size_t size;
+
+    for (int i = 0; i < 3000; i++) {
+        put(bytes, packet_write(&probe, bytes));
+        while ((size = take(bytes, sizeof bytes)) > 0)
+            if (packet_read(bytes, size, &probe, &why))
+                return;
+        wait_ms(1);
+    }
+    require(false, "no answer");
+}
+
+static void setup(int wanted_family)
+{
+    struct ifreq request = {.ifr_flags = IFF_TUN | IFF_NO_PI, .ifr_name = "wire"};
+    uint8_t drained[PACKET_MAX];
+    int probe_fd;
+
+    family = wanted_family;
+    require(unshare(CLONE_NEWNET) == 0, "unshare");
+    tun_fd = open("/dev/net/tun", O_RDWR | O_NONBLOCK | O_CLOEXEC);
+    probe_fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    require(tun_fd >= 0 && ioctl(tun_fd, TUNSETIFF, &request) == 0, "tun");
+    require(system("sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.wire.accept_dad=0 net.ipv4.tcp_syncookies=0 "
+                   "net.ipv6.conf.wire.router_solicitations=0 && "
+                   "ip link set lo up && ip link set wire up") == 0, "ip");
+    for (int i = 0; i < 5000; i++) { /* the kernel notices in its own time, and until then drops what is to be sent */
+        require(ioctl(probe_fd, SIOCGIFFLAGS, &request) == 0, "SIOCGIFFLAGS");
+        if ((request.ifr_flags & IFF_RUNNING) != 0)
+            break;
+        usleep(1000);
+    }
+    close(probe_fd);
+    require(system("ip address add " HOST_IP "/24 dev wire && ip -6 address add " HOST_IP6 "/64 dev wire nodad") == 0, "ip");
+    await_answer();
+    wait_ms(2);
+    while (take(drained, sizeof drained) > 0)
         ;
 }
 
@@ -207,7 +240,7 @@ static int host_state(void)
 }
 
 const struct host host = {
-    .name = "kernel", .patience_ms = 100, .fail_case = fail_case, .setup = setup, .put = put, .take = take, .wait = wait_ms, .listen = host_listen,
+    .name = "kernel", .patience_ms = 300, .fail_case = fail_case, .setup = setup, .put = put, .take = take, .wait = wait_ms, .listen = host_listen,
     .connect = host_connect, .accept = host_accept, .send = host_send, .receive = host_receive, .shutdown = host_shutdown,
     .close = host_close, .abort = host_abort, .set = host_set, .get = host_get, .error = host_error, .state = host_state,
 };

@@ -161,8 +161,10 @@ static size_t write_option(uint8_t to[80], const char *text)
     }
     if (strncmp(text, "sack ", 5) == 0)
         return write_sack(to, text + 5);
-    if (sscanf(text, "TS val %u ecr %u", &value, &echo) == 2)
+    if (sscanf(text, "TS val %u ecr %u", &value, &echo) == 2) {
+        run.stamp = (int32_t)(value - run.stamp) > 0 || !run.stamps ? value : run.stamp;
         return write_stamp(to, value, echo);
+    }
     if (strncmp(text, "raw ", 4) != 0)
         fail("option: %s", text);
     for (text += 4; sscanf(text, "%2x", &byte) == 1 && length < 40; text += 2)
@@ -634,8 +636,6 @@ static void step(const char *text)
         do_option(rest, true);
     else if ((rest = after(text, "get")) != NULL)
         do_option(rest, false);
-    else if ((rest = after(text, "peer-stamp")) != NULL)
-        run.stamp = (uint32_t)strtoul(rest, NULL, 0);
     else
         fail("what is \"%s\"?", text);
 }
