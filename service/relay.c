@@ -26,6 +26,7 @@
 #include "listener.h"
 #include "log.h"
 #include "pair.h"
+#include "service/sockopt/sockopt.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -179,6 +180,7 @@ static void finish(struct socket *socket, void (*leave_tcp)(struct stack_tcp *))
 
     while ((client = TAILQ_FIRST(&socket->waiters)) != NULL)
         client_answer_wait(client, 0);
+    sockopt_keep_info(socket);
     leave_tcp(socket->tcp);
     socket->tcp = NULL;
     socket_leave_listener(socket);

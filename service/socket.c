@@ -312,6 +312,7 @@ void socket_sweep(void)
 
     while ((socket = TAILQ_FIRST(&dead)) != NULL) {
         TAILQ_REMOVE(&dead, socket, state_link);
+        free(socket->last_info);
         free(socket);
     }
 }

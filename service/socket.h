@@ -65,6 +65,7 @@ struct socket {
     int pair_fd;          /* owned; the service's end; -1: used up, the record is retired */
     ino_t program_inode;  /* of the program's end */
     struct stack_tcp *tcp; /* owned; NULL once TCP is done with it */
+    void *last_info;       /* owned; what TCP_INFO said when that came (sockopt_keep_info()); NULL: nothing */
     struct datagram *datagram; /* owned; NULL: a TCP socket. All that follows but .options is TCP's */
     bool lingers;         /* a close() was announced that waits for the last acknowledgement */
     bool wire_full;       /* TCP's send queue had no room: go on when there is */

@@ -144,6 +144,9 @@ void sockopt_apply_buffers(struct socket *socket);
 bool sockopt_switch(const struct socket *socket, enum sockopt_switch which);
 int sockopt_number(const struct socket *socket, enum sockopt_number which);
 
+/* TCP is about to be done with the socket: TCP_INFO goes on to tell what it did, as on Linux. */
+void sockopt_keep_info(struct socket *socket);
+
 /* Both: args[0] level, args[1] name, as protocol.h says; root: may do what needs CAP_NET_ADMIN on Linux.
  * Return: 0 or -errno as Linux gives it. */
 int sockopt_get(const struct socket *socket, const struct protocol_message *request, struct protocol_message *reply);

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <netinet/tcp.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/param.h>
 #include <time.h>
@@ -49,20 +50,41 @@ int sockopt_set_mss(struct socket *socket, const struct sockopt_row *row, const 
     return sockopt_set_stack(socket, STACK_TCP_MAXSEG, value);
 }
 
+/* Write TCP_INFO as it is now. */
+static void write_info(const struct stack_tcp *tcp, unsigned char value[TCP_INFO_BYTES])
+{
+    struct stack_tcp_more_info more;
+    struct tcp_info info;
+
+    stack_tcp_get_info(tcp, &info);
+    stack_tcp_get_more_info(tcp, &more);
+    memset(value, 0, TCP_INFO_BYTES);
+    memcpy(value, &info, sizeof info);
+    memcpy(value + sizeof info, &more, sizeof more);
+}
+
+void sockopt_keep_info(struct socket *socket)
+{
+    struct tcp_info *info = socket->last_info;
+
+    if (info == NULL)
+        info = socket->last_info = malloc(TCP_INFO_BYTES);
+    if (info == NULL)
+        return;
+    write_info(socket->tcp, socket->last_info);
+    info->tcpi_state = TCP_CLOSE;
+}
+
 int sockopt_get_info(const struct socket *socket, const struct sockopt_row *row, const struct protocol_message *request,
                      struct protocol_message *reply)
 {
-    struct tcp_info info = {.tcpi_state = TCP_CLOSE};
-    struct stack_tcp_more_info more = {0};
-    unsigned char value[PROTOCOL_OPTION_MAX] = {0};
+    unsigned char value[TCP_INFO_BYTES] = {TCP_CLOSE};
 
     (void)row;
     if (socket->tcp != NULL)
-        stack_tcp_get_info(socket->tcp, &info);
-    if (socket->tcp != NULL)
-        stack_tcp_get_more_info(socket->tcp, &more);
-    memcpy(value, &info, sizeof info);
-    memcpy(value + sizeof info, &more, sizeof more);
+        write_info(socket->tcp, value);
+    else if (socket->last_info != NULL)
+        memcpy(value, socket->last_info, sizeof value);
     return sockopt_answer(request, reply, value, TCP_INFO_BYTES);
 }
 

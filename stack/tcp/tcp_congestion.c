@@ -12,6 +12,15 @@
  * a queue is building, and slow start goes on at a quarter of its pace for five rounds (conservative slow start); if
  * the round trip falls again in these, it was a false alarm. Growth is not limited to 8 segments an acknowledgement
  * (L, 4.2): acknowledgements of 64 KB are usual where segmentation is left to a device, and Linux has no such limit.
+ *
+ * That criterion is late where the queue is short: slow start fills a queue of one bandwidth-delay product within the one round trip
+ * in which it could be seen to. So HyStart's first one (Ha and Rhee 2011; Linux) stands beside it: a flight of segments comes out of the
+ * bottleneck as a train at the bottleneck's rate, and so do its acknowledgements; a train of half a round trip means half the
+ * pipe, and the flight that it triggers fills the rest. It leads into conservative slow start, too, and there the
+ * round trip is its second witness: when it exceeds the connection's least one by an eighth, slow start is over. Only both together are that
+ * quick: a train alone may be noise, and then five rounds of a quarter still triple the window.
+ *
+ * Until the first loss the cubic would start flat; so the window grows by a twentieth each round trip at least (as Linux).
  */
 #include "tcp_congestion.h"
 
@@ -22,6 +31,7 @@
 #define CUBIC_C 0.4
 #define CUBIC_BETA 0.7
 #define RENO_BETA 0.5
+#define SEARCH_GROWTH 0.05 /* of the window a round trip, as Linux: before the first loss the cubic would begin with nothing */
 #define CUBIC_ALPHA (3 * (1 - CUBIC_BETA) / (1 + CUBIC_BETA))
 
 /* RFC 9406 4.2 and 4.3 */
@@ -31,6 +41,10 @@
 #define RTT_SAMPLES 8u
 #define CSS_GROWTH_DIVISOR 4u
 #define CSS_ROUNDS 5u
+
+/* Ha and Rhee 2011, as Linux has them (hystart_ack_delta_us, hystart_low_window) */
+#define TRAIN_GAP_US 2000u
+#define TRAIN_WINDOW_MIN 16u /* segments */
 
 #define WINDOW_MAX (1u << 30) /* bytes; the largest window that TCP can scale to */
 
@@ -84,7 +98,7 @@ static void cubic_avoid(struct congestion *congestion, uint32_t acked, uint64_t 
     alpha = congestion->prior.window > 0 && congestion->w_est >= congestion->prior.window / mss ? 1 : CUBIC_ALPHA;
     congestion->w_est += alpha * acked_segments / cwnd;
     target = CUBIC_C * pow(t - congestion->k, 3) + congestion->w_max;
-    if (target < congestion->w_est) { /* 4.3: the Reno-friendly region */
+    if (target < congestion->w_est && !congestion->searching) { /* 4.3: the Reno-friendly region */
         if (congestion->w_est > cwnd)
             grow(congestion, (congestion->w_est - cwnd) * mss);
         return;
@@ -94,6 +108,8 @@ static void cubic_avoid(struct congestion *congestion, uint32_t acked, uint64_t 
         target = cwnd;
     if (target > 1.5 * cwnd)
         target = 1.5 * cwnd;
+    if (congestion->searching && target < cwnd * (1 + SEARCH_GROWTH))
+        target = cwnd * (1 + SEARCH_GROWTH);
     grow(congestion, (target - cwnd) / cwnd * acked_segments * mss);
 }
 
@@ -136,6 +152,7 @@ void congestion_start(struct congestion *congestion, uint32_t mss, uint32_t wind
         .mss = mss,
         .window = window,
         .threshold = CONGESTION_NO_THRESHOLD,
+        .searching = true,
         .round_rtt_us = UINT32_MAX,
         .last_round_rtt_us = UINT32_MAX,
     };
@@ -153,6 +170,23 @@ static void begin_round(struct congestion *congestion, const struct congestion_a
     congestion->round_open = true;
 }
 
+static uint32_t rtt_threshold(uint32_t rtt_us)
+{
+    uint32_t threshold = rtt_us / RTT_DIVISOR;
+
+    return threshold < RTT_THRESH_MIN_US ? RTT_THRESH_MIN_US : threshold > RTT_THRESH_MAX_US ? RTT_THRESH_MAX_US : threshold;
+}
+
+/* Did acknowledgements come without a gap for half a round trip? */
+static bool is_long_train(struct congestion *congestion, uint64_t now_us)
+{
+    if (now_us - congestion->train_end_us > TRAIN_GAP_US)
+        congestion->train_begin_us = now_us;
+    congestion->train_end_us = now_us;
+    return congestion->window >= TRAIN_WINDOW_MIN * congestion->mss && congestion->least_rtt_us > 0 &&
+           now_us - congestion->train_begin_us >= congestion->least_rtt_us / 2;
+}
+
 /* RFC 9406 4.2: has slow start gone far enough? Return: by what to divide its growth. */
 static unsigned slow_start_divisor(struct congestion *congestion, const struct congestion_ack *ack)
 {
@@ -167,19 +201,20 @@ static unsigned slow_start_divisor(struct congestion *congestion, const struct c
     }
     last = congestion->last_round_rtt_us;
     if (congestion->samples >= RTT_SAMPLES && congestion->round_rtt_us != UINT32_MAX) {
-        if (congestion->css_rounds == 0 && last != UINT32_MAX) {
-            uint32_t threshold = last / RTT_DIVISOR;
-
-            threshold = threshold < RTT_THRESH_MIN_US   ? RTT_THRESH_MIN_US
-                        : threshold > RTT_THRESH_MAX_US ? RTT_THRESH_MAX_US
-                                                        : threshold;
-            if (congestion->round_rtt_us >= last + threshold) {
-                congestion->css_rtt_us = congestion->round_rtt_us;
-                congestion->css_rounds = 1;
-            }
-        } else if (congestion->css_rounds > 0 && congestion->round_rtt_us < congestion->css_rtt_us) {
-            congestion->css_rounds = 0;
+        if (congestion->train_was_long) {
+            if (congestion->round_rtt_us >= congestion->least_rtt_us + rtt_threshold(congestion->least_rtt_us))
+                congestion->threshold = congestion->window;
+        } else if (congestion->css_rounds > 0) {
+            if (congestion->round_rtt_us < congestion->css_rtt_us)
+                congestion->css_rounds = 0;
+        } else if (last != UINT32_MAX && congestion->round_rtt_us >= last + rtt_threshold(last)) {
+            congestion->css_rtt_us = congestion->round_rtt_us;
+            congestion->css_rounds = 1;
         }
+    }
+    if (is_long_train(congestion, ack->now_us) && !congestion->train_was_long) {
+        congestion->train_was_long = true;
+        congestion->css_rounds = congestion->css_rounds > 0 ? congestion->css_rounds : 1;
     }
     return congestion->css_rounds > 0 ? CSS_GROWTH_DIVISOR : 1;
 }
@@ -213,7 +248,10 @@ void congestion_reduce(struct congestion *congestion)
     congestion->prior.window = congestion->window;
     congestion->prior.threshold = congestion->threshold;
     congestion->prior.w_max = congestion->w_max;
+    congestion->prior.searching = congestion->searching;
     congestion->prior.valid = true;
+    congestion->searching = false;
+    congestion->train_was_long = false;
     congestion->threshold = at_least((uint32_t)(congestion->window * congestion->algorithm->reduce(congestion)),
                                      2 * congestion->mss);
     congestion->css_rounds = 0;
@@ -229,7 +267,14 @@ void congestion_undo(struct congestion *congestion)
     congestion->window = at_least(congestion->window, congestion->prior.window);
     congestion->threshold = at_least(congestion->threshold, congestion->prior.threshold);
     congestion->w_max = congestion->prior.w_max;
+    congestion->searching = congestion->prior.searching;
     congestion->epoch_us = 0;
+}
+
+void congestion_forget(struct congestion *congestion)
+{
+    congestion->w_max = 0;
+    congestion->searching = true;
 }
 
 void congestion_idle(struct congestion *congestion, uint64_t idle_us, uint64_t rto_us, uint32_t restart)

@@ -35,20 +35,23 @@ struct congestion {
     /* CUBIC, in segments and seconds as RFC 9438 has them */
     double w_max, k, w_est, cwnd_epoch;
     uint64_t epoch_us; /* 0: no epoch */
-    uint32_t smoothed_rtt_us;
+    uint32_t smoothed_rtt_us, least_rtt_us;
+    bool searching; /* nothing is known of what the path takes: no loss yet, or a time-out made it void */
 
     /* HyStart++ */
     uint32_t round_end;   /* a round is over when this is acknowledged */
     uint32_t round_rtt_us, last_round_rtt_us, css_rtt_us; /* least of a round; UINT32_MAX: no sample */
     unsigned samples;
     unsigned css_rounds;  /* rounds of conservative slow start; 0: not in it */
+    uint64_t train_begin_us, train_end_us; /* since when acknowledgements come without a gap; the last of them */
+    bool train_was_long;  /* that is why it is conservative */
     bool round_open;
 
     /* before the last reduction */
     struct {
         uint32_t window, threshold;
         double w_max;
-        bool valid;
+        bool searching, valid;
     } prior;
 };
 
@@ -68,6 +71,9 @@ void congestion_acked(struct congestion *congestion, const struct congestion_ack
 
 /* A loss, or a mark of ECN: sets the threshold and remembers what was; the window is the caller's to bring down. */
 void congestion_reduce(struct congestion *congestion);
+
+/* A time-out, after congestion_reduce(): what was known of the path is void (RFC 9438 4.8). */
+void congestion_forget(struct congestion *congestion);
 
 /* It was no loss: all as before, unless it is better now. */
 void congestion_undo(struct congestion *congestion);

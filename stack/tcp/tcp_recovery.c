@@ -60,6 +60,7 @@ void tcp_recovery_add_rtt(struct stack_tcp *tcp, uint64_t sample_us)
         sender->min_rtt_at_us = port_now_us;
     }
     sender->congestion.smoothed_rtt_us = tcp->rtt_us;
+    sender->congestion.least_rtt_us = sender->min_rtt_us;
 }
 
 uint64_t tcp_recovery_rto_us(const struct stack_tcp *tcp)
@@ -407,6 +408,7 @@ static void time_out(struct stack_tcp *tcp)
         (sender->state == TCP_CA_Loss && pcb->nrtx == 0)) {
         begin_undo(tcp);
         begin_reduction(tcp);
+        congestion_forget(&sender->congestion);
     }
     sender->frto = is_new || pcb->nrtx > 0;
     sender->state = TCP_CA_Loss;

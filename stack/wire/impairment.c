@@ -10,7 +10,7 @@
 #define QUEUE_DEFAULT 1000 /* frames; as tc-netem(8) */
 #define PPM 1000000.0
 
-enum kind { KIND_TIME, KIND_CHANCE, KIND_RATE, KIND_COUNT };
+enum kind { KIND_TIME, KIND_CHANCE, KIND_RATE, KIND_COUNT, KIND_FLAG };
 
 struct unit {
     const char *name;
@@ -24,8 +24,10 @@ static const struct unit rate_units[] = {{"mbit", 1e6}, {"kbit", 1e3}, {"gbit", 
 static const struct unit count_units[] = {{"", 1}, {NULL, 0}};
 
 static const struct unit *const units[] = {[KIND_TIME] = time_units, [KIND_CHANCE] = chance_units,
-                                           [KIND_RATE] = rate_units, [KIND_COUNT] = count_units};
-static const double maxima[] = {[KIND_TIME] = 60e6, [KIND_CHANCE] = PPM, [KIND_RATE] = 1e12, [KIND_COUNT] = 1e6};
+                                           [KIND_RATE] = rate_units, [KIND_COUNT] = count_units,
+                                           [KIND_FLAG] = count_units};
+static const double maxima[] = {[KIND_TIME] = 60e6, [KIND_CHANCE] = PPM, [KIND_RATE] = 1e12, [KIND_COUNT] = 1e6,
+                                [KIND_FLAG] = 1};
 
 static const struct key {
     const char *name;
@@ -40,6 +42,7 @@ static const struct key {
     {"corrupt", KIND_CHANCE, offsetof(struct impairment, corrupt)},
     {"rate", KIND_RATE, offsetof(struct impairment, rate_bit_s)},
     {"queue", KIND_COUNT, offsetof(struct impairment, queue)},
+    {"ecn", KIND_FLAG, offsetof(struct impairment, ecn)},
 };
 #define KEY_COUNT (sizeof keys / sizeof *keys)
 
@@ -47,7 +50,9 @@ static void set_value(struct impairment *impairment, const struct key *key, doub
 {
     void *at = (char *)impairment + key->offset;
 
-    if (key->kind == KIND_RATE)
+    if (key->kind == KIND_FLAG)
+        *(bool *)at = value != 0;
+    else if (key->kind == KIND_RATE)
         *(uint64_t *)at = (uint64_t)(value + 0.5);
     else
         *(uint32_t *)at = (uint32_t)(value + 0.5);
@@ -57,6 +62,8 @@ static double get_value(const struct impairment *impairment, const struct key *k
 {
     const void *at = (const char *)impairment + key->offset;
 
+    if (key->kind == KIND_FLAG)
+        return *(const bool *)at;
     return key->kind == KIND_RATE ? (double)*(const uint64_t *)at : (double)*(const uint32_t *)at;
 }
 
@@ -87,6 +94,7 @@ static bool parse_value(const char *text, enum kind kind, double *value)
 static bool parse_item(char *item, struct impairments *impairments)
 {
     int first = IMPAIRMENT_IN, last = IMPAIRMENT_OUT;
+    const char *text;
     char *equals;
     double value;
 
@@ -102,19 +110,21 @@ static bool parse_item(char *item, struct impairments *impairments)
         item += 4;
     }
     equals = strchr(item, '=');
-    if (equals == NULL)
+    if (equals != NULL)
+        *equals++ = '\0';
+    else if (strcmp(item, "ecn") != 0)
         return false;
-    *equals++ = '\0';
+    text = equals != NULL ? equals : "1";
     if (strcmp(item, "seed") == 0) {
         char *end;
 
-        impairments->seed = strtoull(equals, &end, 10);
-        return end != equals && *end == '\0' && *equals != '-';
+        impairments->seed = strtoull(text, &end, 10);
+        return end != text && *end == '\0' && *text != '-';
     }
     for (size_t i = 0; i < KEY_COUNT; i++) {
         if (strcmp(item, keys[i].name) != 0)
             continue;
-        if (!parse_value(equals, keys[i].kind, &value))
+        if (!parse_value(text, keys[i].kind, &value))
             return false;
         for (int at = first; at <= last; at++)
             set_value(&impairments->direction[at], &keys[i], value);

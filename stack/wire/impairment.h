@@ -15,6 +15,7 @@ struct impairment {
     uint32_t loss, duplicate, reorder, corrupt;
     uint64_t rate_bit_s; /* of the link; 0: no limit */
     uint32_t queue;      /* frames that may wait for the link */
+    bool ecn;            /* what would be lost is marked instead if its sender can make use of that */
 };
 
 enum { IMPAIRMENT_IN, IMPAIRMENT_OUT, IMPAIRMENT_DIRECTIONS };
@@ -25,7 +26,7 @@ struct impairments {
 };
 
 /*
- * Read settings, a list with commas: delay=20ms,jitter=5ms,loss=1%,duplicate=0.1%,reorder=2%,corrupt=0.01%,rate=10mbit,queue=100,seed=7.
+ * Read settings, a list with commas: delay=20ms,jitter=5ms,loss=1%,duplicate=0.1%,reorder=2%,corrupt=0.01%,rate=10mbit,queue=100,ecn,seed=7.
  * "in:" or "out:" before a name means that direction alone, as the stack sees it. "none" takes back all that stands before it. What is not
  * named stays as it is.
  * Return: 0, or -EINVAL with *wrong at the place that was not understood; impairments is unchanged then.

@@ -5,7 +5,8 @@
  *
  *     frame -> lost? -> repeated? -> corrupted? -> [queue] -> link (rate) -> cable (delay +- jitter, reorder) -> due
  *
- * A frame that finds `queue` others waiting for the link is dropped. Behind the link each frame has a delay of its own,
+ * What is to be lost is marked instead (RFC 3168) where `ecn` is set and its sender said that he can make use of that, as
+ * with tc-netem(8). A frame that finds `queue` others waiting for the link is dropped. Behind the link each frame has a delay of its own,
  * so jitter reorders frames that are closer together than that, as tc-netem(8) does without a rate; `reorder` is the
  * share of frames that skip the cable. Frames that are under way are held in a heap by the time at which they are due;
  * of two that are due at once the one that came first goes first. Chances come from one generator for each direction,
@@ -25,12 +26,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "stack/bytes.h"
+#include "stack/lwip_api.h"
 #include "stack/port.h"
 #include "wire_split.h"
 
 #define HELD_BYTES_MAX (128u * 1024 * 1024) /* in each direction: 100 ms at 10 Gbit/s */
 #define READ_MAX 64                         /* frames taken from the inner wire at a time */
 #define ETHERNET_SIZE 14
+#define ECN_CE 3 /* both bits of the field */
 
 struct held {
     uint64_t due_us;
@@ -161,6 +165,8 @@ static bool pass_link(struct side *side, size_t size, uint64_t *departure_us)
         return false;
     if (side->link_free_us < port_now_us)
         side->link_free_us = port_now_us;
+    side->counters.queued++;
+    side->counters.waited_us += side->link_free_us - port_now_us;
     side->link_free_us += (uint64_t)size * 8 * 1000000 / impairment->rate_bit_s;
     *departure_us = side->link_free_us;
     side->departures[(side->first_departure + side->departure_count++) % impairment->queue] = *departure_us;
@@ -211,6 +217,24 @@ static void send_copy(struct side *side, const uint8_t *frame, size_t size)
     }
 }
 
+/* Set "congestion experienced" in a packet whose sender takes part in that. Return: whether it does. */
+static bool mark(uint8_t *frame, size_t size)
+{
+    uint8_t *ip = frame + ETHERNET_SIZE;
+    bool is_v6 = read_16(frame + 12) == ETHTYPE_IPV6;
+    uint8_t *ecn = ip + 1, bits = is_v6 ? ECN_CE << 4 : ECN_CE;
+
+    if (size < ETHERNET_SIZE + IP_HLEN || (!is_v6 && read_16(frame + 12) != ETHTYPE_IP) || (*ecn & bits) == 0)
+        return false;
+    if (!is_v6 && (*ecn & bits) != bits) { /* RFC 1624: the sum goes down by as much as the word goes up */
+        uint32_t sum = read_16(ip + 10) + (0xffffu - (uint32_t)(bits - (*ecn & bits)));
+
+        write_16(ip + 10, (uint16_t)((sum & 0xffff) + (sum >> 16)));
+    }
+    *ecn |= bits;
+    return true;
+}
+
 /* A frame enters the model. */
 static void enter_frame(void *context, uint8_t *frame, size_t size)
 {
@@ -218,8 +242,11 @@ static void enter_frame(void *context, uint8_t *frame, size_t size)
 
     side->counters.frames++;
     if (happens(side, side->impairment.loss)) {
-        side->counters.lost++;
-        return;
+        if (!side->impairment.ecn || !mark(frame, size)) {
+            side->counters.lost++;
+            return;
+        }
+        side->counters.marked++;
     }
     if (happens(side, side->impairment.duplicate)) {
         side->counters.duplicated++;

@@ -19,7 +19,9 @@ void wire_impair_get(const struct wire *wire, char *text, size_t size);
 
 /* Frames of a direction since it was opened: how many came, and what became of them. */
 struct wire_impair_counters {
-    uint64_t frames, lost, overflowed, duplicated, reordered, corrupted;
+    uint64_t frames, lost, marked, overflowed, duplicated, reordered, corrupted;
+    uint64_t queued;    /* those that a link with a rate took ... */
+    uint64_t waited_us; /* ... and how long they waited for it, all together */
 };
 void wire_impair_count(const struct wire *wire, struct wire_impair_counters counters[IMPAIRMENT_DIRECTIONS]);
 

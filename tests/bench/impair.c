@@ -4,7 +4,7 @@
  *   impair NAMESPACE:DEVICE NAMESPACE:DEVICE
  *
  * Each line of its standard input is a list of settings (stack/wire/impairment.h), answered with a line that tells what is in
- * force. Frames from the first device to the second meet what is said for "out:", the others what is said for "in:", so
+ * force; the line "count" with what became of the frames so far. Frames from the first device to the second meet what is said for "out:", the others what is said for "in:", so
  * that the first device's end is where sidestackd would be. Ends with its input. The code that treats the frames is the daemon's
  * own (stack/wire/wire_impair.c), so that both can be put through the very same network.
  */
@@ -81,6 +81,21 @@ static void read_clock(void)
     port_now_us = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
 }
 
+/* Tell what became of the frames of both directions. */
+static void count(const struct wire *wire)
+{
+    struct wire_impair_counters all[IMPAIRMENT_DIRECTIONS];
+
+    wire_impair_count(wire, all);
+    for (int i = 0; i < IMPAIRMENT_DIRECTIONS; i++)
+        printf("%s\"%s\": {\"frames\": %llu, \"lost\": %llu, \"marked\": %llu, \"overflowed\": %llu, "
+               "\"queued\": %llu, \"waited_us\": %llu}%s", i == 0 ? "{" : ", ", i == IMPAIRMENT_IN ? "in" : "out",
+               (unsigned long long)all[i].frames, (unsigned long long)all[i].lost, (unsigned long long)all[i].marked,
+               (unsigned long long)all[i].overflowed, (unsigned long long)all[i].queued,
+               (unsigned long long)all[i].waited_us, i == 0 ? "" : "}\n");
+    fflush(stdout);
+}
+
 /* One line of input. */
 static void change(struct wire *wire)
 {
@@ -90,6 +105,10 @@ static void change(struct wire *wire)
     if (fgets(text, sizeof text, stdin) == NULL)
         exit(0);
     text[strcspn(text, "\n")] = '\0';
+    if (strcmp(text, "count") == 0) {
+        count(wire);
+        return;
+    }
     if (wire_impair_set(wire, text, &wrong) < 0)
         die("not understood", wrong, EINVAL);
     wire_impair_get(wire, text, sizeof text);

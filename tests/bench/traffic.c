@@ -11,8 +11,8 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <linux/tcp.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -209,6 +209,15 @@ static void hold(void)
         ;
 }
 
+static uint64_t bytes_resent(int fd)
+{
+    struct tcp_info info = {0};
+    socklen_t length = sizeof info;
+
+    getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &length);
+    return info.tcpi_bytes_retrans;
+}
+
 static void run_streams(const struct request *request, int count, struct result *result)
 {
     static struct stream streams[2 * STREAMS_MAX];
@@ -243,6 +252,7 @@ static void run_streams(const struct request *request, int count, struct result 
             pthread_join(streams[i].thread, NULL);
         result->bytes += streams[i].bytes;
         result->count += streams[i].count;
+        result->resent += bytes_resent(streams[i].fd);
         close(streams[i].fd);
     }
     if (request->kind == ECHO_BUSY) {
@@ -275,8 +285,8 @@ static void run_client(const struct request *request, int streams)
         run_streams(request, streams, &result);
     result.seconds = (double)(now_ns() - begin) / 1e9;
     getrusage(RUSAGE_SELF, &usage);
-    printf("{\"bytes\": %llu, \"count\": %llu, \"seconds\": %.6f, \"cpu_seconds\": %.6f",
-           (unsigned long long)result.bytes, (unsigned long long)result.count, result.seconds,
+    printf("{\"bytes\": %llu, \"resent\": %llu, \"count\": %llu, \"seconds\": %.6f, \"cpu_seconds\": %.6f",
+           (unsigned long long)result.bytes, (unsigned long long)result.resent, (unsigned long long)result.count, result.seconds,
            seconds_of(usage.ru_utime) + seconds_of(usage.ru_stime));
     if (sample_count > 0) {
         qsort(samples_ns, sample_count, sizeof samples_ns[0], compare_samples);

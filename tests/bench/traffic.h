@@ -37,6 +37,7 @@ struct result {
     uint64_t bytes;
     uint64_t count; /* connections or datagrams */
     double seconds;
+    uint64_t resent; /* bytes that the client sent again */
 };
 
 uint64_t now_ns(void);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "stack/lwip_api.h"
 #include "stack/port.h"
 #include "stack/wire/wire_impair.h"
 #include "stack/wire/wire_split.h"
@@ -221,6 +222,51 @@ START_TEST(rate_spaces_frames_and_the_queue_is_bounded)
 }
 END_TEST
 
+/* A packet with this ECN field, as TOS or traffic class has it, is sent. Return: the field that arrived; -1: nothing did. */
+static int send_ecn(bool is_v6, unsigned ecn)
+{
+    uint8_t frame[14 + 60] = {[12] = is_v6 ? 0x86 : 8, [13] = is_v6 ? 0xdd : 0, [14] = is_v6 ? 0x60 : 0x45};
+    uint8_t *ip = frame + 14;
+    struct iovec all = {frame, sizeof frame};
+    const uint8_t *arrived = written[0].bytes + 14;
+    uint16_t sum;
+
+    if (is_v6) {
+        ip[1] = (uint8_t)(ecn << 4);
+    } else {
+        ip[1] = (uint8_t)ecn;
+        ip[3] = 60;
+        sum = inet_chksum(ip, 20);
+        memcpy(ip + 10, &sum, 2);
+    }
+    written_count = 0;
+    ck_assert_int_eq(wire->operations->write_frame(wire, &(struct virtio_net_hdr){0}, &all, 1), 0);
+    drain();
+    if (written_count == 0)
+        return -1;
+    ck_assert(is_v6 || inet_chksum(arrived, 20) == 0);
+    return is_v6 ? arrived[1] >> 4 & 3 : arrived[1] & 3;
+}
+
+START_TEST(rfc3168_what_would_be_lost_is_marked_if_it_can_be)
+{
+    struct wire_impair_counters counters[IMPAIRMENT_DIRECTIONS];
+
+    set("out:loss=100%,out:ecn");
+    for (int is_v6 = 0; is_v6 < 2; is_v6++) {
+        ck_assert_int_eq(send_ecn(is_v6, 0), -1);
+        ck_assert_int_eq(send_ecn(is_v6, 1), 3);
+        ck_assert_int_eq(send_ecn(is_v6, 2), 3);
+        ck_assert_int_eq(send_ecn(is_v6, 3), 3);
+    }
+    wire_impair_count(wire, counters);
+    ck_assert_uint_eq(counters[IMPAIRMENT_OUT].marked, 6);
+    ck_assert_uint_eq(counters[IMPAIRMENT_OUT].lost, 2);
+    set("ecn=0");
+    ck_assert_int_eq(send_ecn(false, 2), -1);
+}
+END_TEST
+
 START_TEST(a_seed_repeats_a_run)
 {
     static uint32_t first[FRAMES_MAX];
@@ -414,6 +460,7 @@ int main(void)
     tcase_add_test(one, loss_duplicate_and_reorder_have_their_shares);
     tcase_add_test(one, corruption_flips_one_bit_behind_the_ethernet_header);
     tcase_add_test(one, rate_spaces_frames_and_the_queue_is_bounded);
+    tcase_add_test(one, rfc3168_what_would_be_lost_is_marked_if_it_can_be);
     tcase_add_test(one, a_seed_repeats_a_run);
     tcase_add_test(one, directions_are_apart_and_what_is_under_way_stays);
     tcase_add_test(one, settings_are_read_and_written);

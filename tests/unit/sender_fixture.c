@@ -1,0 +1,130 @@
+/* sender_fixture.c - a connection whose sender is looked at. */
+#include "sender_fixture.h"
+
+#include <arpa/inet.h>
+#include <stdlib.h>
+#include <string.h>
+
+struct told sender_told;
+struct peer sender_peer;
+uint32_t sender_start;
+static uint8_t data[2 * 1024 * 1024];
+
+void sender_connect(const struct sender_options *options)
+{
+    bool is_v6 = options->family == AF_INET6;
+    union stack_address address = address_of(is_v6 ? PEER_IP6 : PEER_IP, 80);
+    struct segment syn;
+    struct segment answer = {.family = options->family, .source_port = 80, .sequence = 1000,
+                             .flags = TH_SYN | TH_ACK | options->flags, .window = 0xffff,
+                             .options = {2, 4, 1460 >> 8, 1460 & 255, 1, 3, 3, 7, 4, 2, 1, 1},
+                             .option_size = options->no_sack ? 8 : 12};
+
+    memset(&sender_told, 0, sizeof sender_told);
+    if (!is_v6)
+        peer_resolve();
+    sender_told.tcp = stack_tcp_open(is_v6 ? AF_INET6 : AF_INET, &told_events, &sender_told);
+    ck_assert_int_eq(stack_tcp_connect(sender_told.tcp, &address), 0);
+    stack_turn();
+    syn = peer_take();
+    stack_advance(RTT_MS);
+    sender_start = syn.sequence + 1;
+    sender_peer = (struct peer){.family = options->family, .port = 80, .stack_port = syn.source_port, .sequence = 1001,
+                                .expected = sender_start, .window = 0xffff};
+    answer.port = sender_peer.stack_port;
+    answer.acknowledgement = sender_start;
+    peer_send(&answer);
+    ck_assert_uint_eq(sender_told.connected, 1);
+    peer_say(&sender_peer, TH_ACK, NULL, 0); /* a window that is scaled */
+    wire_drop_all();
+}
+
+void sender_setup(void)
+{
+    stack_setup_plain();
+    sender_connect(&(struct sender_options){0});
+}
+
+void sender_setup_without_sack(void)
+{
+    stack_setup_plain();
+    sender_connect(&(struct sender_options){.no_sack = true});
+}
+
+struct tcp_info sender_info(void)
+{
+    struct tcp_info info;
+
+    stack_tcp_get_info(sender_told.tcp, &info);
+    return info;
+}
+
+void sender_answer(unsigned segments, struct range a, struct range b, struct range c)
+{
+    struct range ranges[] = {a, b, c};
+    struct segment segment = {.family = sender_peer.family, .source_port = 80, .port = sender_peer.stack_port,
+                              .sequence = sender_peer.sequence,
+                              .acknowledgement = sender_start + segments * MSS, .flags = TH_ACK, .window = 0xffff};
+    uint8_t *at = segment.options + 4;
+
+    memcpy(segment.options, "\x01\x01\x05\x02", 4);
+    for (int i = 0; i < 3 && ranges[i].end != 0; i++) {
+        uint32_t edges[2] = {htonl(sender_start + ranges[i].first * MSS), htonl(sender_start + ranges[i].end * MSS)};
+
+        memcpy(at, edges, 8);
+        at += 8;
+        segment.options[3] = (uint8_t)(segment.options[3] + 8);
+    }
+    segment.option_size = segment.options[3] > 2 ? (size_t)(at - segment.options) : 0;
+    peer_send(&segment);
+}
+
+/* Take a segment of data. Return: its number. */
+unsigned sender_take(void)
+{
+    struct segment segment = peer_take();
+    uint32_t offset = segment.sequence - sender_start;
+
+    ck_assert(segment.checksum_good);
+    ck_assert_uint_eq(offset % MSS, 0);
+    ck_assert_uint_gt(segment.size, 0);
+    for (size_t i = 0; i < segment.size; i++)
+        ck_assert_uint_eq(((const uint8_t *)segment.data)[i], pattern_byte(offset + i));
+    return offset / MSS;
+}
+
+void sender_expect(unsigned first, unsigned end)
+{
+    for (unsigned i = first; i < end; i++)
+        ck_assert_uint_eq(sender_take(), i);
+}
+
+void sender_expect_nothing(void)
+{
+    stack_turn();
+    ck_assert_uint_eq(wire_count(), 0);
+}
+
+void sender_write(unsigned count)
+{
+    static size_t at;
+    size_t size = (size_t)count * MSS;
+
+    at = stack_tcp_send_queued(sender_told.tcp) == 0 ? 0 : at;
+    ck_assert_uint_le(size, sizeof data);
+    pattern_fill(data, at, size);
+    send_bytes(sender_told.tcp, data, size);
+    at += size;
+    stack_turn();
+}
+
+unsigned sender_wait(unsigned limit_ms)
+{
+    unsigned waited_ms = 0;
+
+    while (wire_count() == 0 && waited_ms < limit_ms) {
+        stack_advance(1);
+        waited_ms++;
+    }
+    return waited_ms;
+}
