@@ -4,6 +4,7 @@
 
 #include "log_output.h"
 #include "service/resolver/resolver_config.h"
+#include "stack/stack.h"
 #include "stack/wire/impairment.h"
 #include "stack/ip/interface.h"
 
@@ -44,6 +45,7 @@ struct options {
     bool dhcp;
     bool slaac;
     char hostname[64]; /* empty: none */
+    enum stack_ecn tcp_ecn;
     uint16_t mtu;
     uint8_t mac[6];
     bool mac_given;

@@ -217,6 +217,19 @@ static bool set_offload(struct options *options, const char *value)
     return set_switch(&options->offload, value);
 }
 
+static bool set_tcp_ecn(struct options *options, const char *value)
+{
+    static const char *const names[] = {[STACK_ECN_OFF] = "off", [STACK_ECN_REQUEST] = "request", [STACK_ECN_ACCEPT] = "accept"};
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (strcmp(names[i], value) == 0) {
+            options->tcp_ecn = (enum stack_ecn)i;
+            return true;
+        }
+    }
+    return false;
+}
+
 static const char impair_example[] = "delay=20ms,jitter=5ms,loss=1%,in:rate=10mbit";
 
 static bool set_impair(struct options *options, const char *value)
@@ -297,10 +310,14 @@ const struct setting settings[] = {
     {"mac", set_mac, "MAC", "six octets as in 02:00:00:00:00:01, not a group address",
      "the stack's Ethernet address (default: random)", 0, NULL},
     {"offload", set_offload, "on|off", "on or off", "leave checksums and segmentation to the device (default: on)", 0, "on"},
+    {"tcp-ecn", set_tcp_ecn, "WHEN", "request, accept or off",
+     "explicit congestion notification: asked for by connections\n"
+     "from here, too, agreed to when asked, or never (default:\n"
+     "accept)", 0, "accept"},
     {"impair", set_impair, "LIST", "a list of settings of the wire",
      "make the wire as bad as a real network: delay, jitter, loss,\n"
      "duplicate, reorder, corrupt, rate, queue, seed, each\n"
-     "=VALUE; in: or out: before one means that way only; may be\n"
+     "=VALUE, and ecn; in: or out: before one means that way only; may be\n"
      "repeated; to change it later: sidestack impair", SETTING_REPEATS | SETTING_RELOADS, NULL},
     {"max-sockets", set_max_sockets, "N", "1 to 16777216", "sockets of all programs at most (default: what the limit on\n"
      "open files allows)", SETTING_RELOADS, NULL},

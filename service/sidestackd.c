@@ -97,6 +97,7 @@ static int open_stack(const struct options *options)
                                   .address_count = options->address_count,
                                   .routes = routes,
                                   .mtu = options->mtu,
+                                  .ecn = options->tcp_ecn,
                                   .dhcp = options->dhcp,
                                   .slaac = options->slaac,
                                   .hostname = options->hostname[0] != '\0' ? options->hostname : NULL,

@@ -49,6 +49,7 @@ int stack_open(const struct stack_config *config)
     initialised = true;
     wire = config->wire;
     impairable = config->impairable;
+    tcp_ecn_mode = config->ecn;
     memset(&lwip_stats, 0, sizeof lwip_stats);
     tcp_socket_open_all();
     datagram_receive_open();

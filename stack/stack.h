@@ -33,6 +33,9 @@ struct wire;         /* wire.h */
 struct stack_prefix; /* interface.h */
 struct stack_route;
 
+/* Explicit congestion notification: agreed to when a peer asks, asked for by our connections, too, or never. */
+enum stack_ecn { STACK_ECN_ACCEPT, STACK_ECN_REQUEST, STACK_ECN_OFF };
+
 struct stack_config {
     struct wire *wire;               /* taken: closed by stack_close(), also when stack_open() fails */
     const char *name;                /* of the interface on the wire, as programs see it */
@@ -44,6 +47,7 @@ struct stack_config {
     uint8_t mac[6];                  /* the stack's own, not the device's other end */
     bool impairable;                 /* wire is one of wire_impair_open() */
     bool dhcp;                       /* ask for an IPv4 address by DHCP */
+    enum stack_ecn ecn;              /* of TCP: never, asked for by our connections, too, or only agreed to */
     bool slaac;                      /* heed router advertisements: IPv6 addresses, routes, name servers; and stateless DHCPv6 */
     const char *hostname;            /* that a DHCP server is told; NULL: none */
     /* Addresses, routes, or what the network told us of name servers changed; called from stack_run_timers(). NULL: nobody is told. */

@@ -135,9 +135,10 @@ class Sidestack(Setting):
     own, or one that is there."""
 
     def __init__(self, log_path, name="sidestack", mtu=1500, world=None, device="tap0", address=SUBJECT_ADDRESS,
-                 address6=SUBJECT_ADDRESS6):
+                 address6=SUBJECT_ADDRESS6, arguments=()):
         super().__init__(name)
         self.log_path = log_path
+        self.arguments = arguments  # more of them, for sidestackd
         self.mtu = mtu
         self.world = world
         self.device = device
@@ -166,7 +167,7 @@ class Sidestack(Setting):
             self.enter(self.world, *WRAPPER, os.path.join(ARTEFACTS, "sidestackd"), "--netif",
                        f"tap:{self.device}", "--mtu", str(self.mtu), "--address", f"{self.address}/{PREFIX}",
                        "--address", f"{self.address6}/{PREFIX6}", "--gateway", WORLD_ADDRESS,
-                       "--gateway", WORLD_ADDRESS6, "--socket", path, "--ready-fd", str(ready_end)),
+                       "--gateway", WORLD_ADDRESS6, "--socket", path, "--ready-fd", str(ready_end), *self.arguments),
             pass_fds=[ready_end], env=self.environment, stdin=subprocess.DEVNULL, stderr=log)
         log.close()
         os.close(ready_end)

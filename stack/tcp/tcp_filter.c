@@ -136,6 +136,7 @@ static err_t filter_listen(const struct stack_tcp *tcp, struct tcp_pcb *pcb, con
     switch (TCPH_FLAGS(header) & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) {
     case TCP_SYN:
         tcp_listen_note_mss(tcp_validate_mss(header));
+        tcp_ecn_look_at_syn(header);
         return filter_handshake(tcp, pcb, header);
     case TCP_SYN | TCP_FIN:
         return ERR_VAL;
@@ -170,6 +171,8 @@ err_t tcp_filter_segment(struct tcp_pcb *pcb, struct tcp_hdr *header, u16_t opti
     }
     if (pcb->state == SYN_SENT) {
         error = tcp_validate_syn_sent(tcp, &segment, header);
+        if (error == ERR_OK && (segment.flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK))
+            tcp_ecn_look_at_answer(&tcp->ecn, header);
     } else {
         if (!tcp_sender_before_input(tcp, header, option_size, p->tot_len)) {
             tcp_validate_outdated(tcp, &segment);

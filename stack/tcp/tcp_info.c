@@ -39,6 +39,10 @@ void stack_tcp_get_info(const struct stack_tcp *tcp, struct tcp_info *info)
         info->tcpi_options |= TCPI_OPT_SACK;
     if ((pcb->flags & TF_TIMESTAMP) != 0)
         info->tcpi_options |= TCPI_OPT_TIMESTAMPS;
+    if (tcp->ecn.on)
+        info->tcpi_options |= TCPI_OPT_ECN;
+    if (tcp->ecn.seen)
+        info->tcpi_options |= TCPI_OPT_ECN_SEEN;
     if ((pcb->flags & TF_WND_SCALE) != 0) {
         info->tcpi_options |= TCPI_OPT_WSCALE;
         info->tcpi_snd_wscale = pcb->snd_scale & 15;
@@ -87,6 +91,7 @@ void stack_tcp_get_more_info(const struct stack_tcp *tcp, struct stack_tcp_more_
         .data_segs_in = sender->data_segments_in,
         .data_segs_out = sender->data_segments_out,
         .delivered = sender->delivered,
+        .delivered_ce = sender->delivered_marked,
         .bytes_sent = sender->bytes_sent,
         .bytes_retrans = sender->bytes_resent,
         .dsack_dups = sender->dsacks,

@@ -40,6 +40,7 @@ err_t tcp_listen_passive_open(u8_t id, struct tcp_pcb_listen *listener, struct t
     tcp->peer = pcb->remote_ip;
     tcp->peer_port = pcb->remote_port;
     tcp->connect_us = port_now_us;
+    tcp_ecn_passive_open(&tcp->ecn);
     tcp->bound_address = pcb->local_ip;
     tcp_bind_enter(tcp, &pcb->local_ip, pcb->local_port);
     tcp_socket_attach(tcp, pcb);

@@ -31,7 +31,7 @@ static void tcp_option_apply(struct stack_tcp *tcp, enum stack_tcp_option option
     case STACK_IP_TOS:
     case STACK_IPV6_TRAFFIC_CLASS:
         if (is_v6 == (option == STACK_IPV6_TRAFFIC_CLASS))
-            pcb->tos = (u8_t)value;
+            pcb->tos = (u8_t)((pcb->tos & 3) | (value & ~3)); /* the rest is tcp_ecn.c's */
         return;
     case STACK_TCP_KEEPALIVE:
         if (value)

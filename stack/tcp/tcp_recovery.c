@@ -16,10 +16,10 @@
  * States are Linux's, and TCP_INFO shows them:
  *
  *   Open      nothing is missing            Disorder  something is missing and not late enough
- *   CWR       the window comes down without a loss (a tail loss that the probe repaired)
+ *   CWR       the window comes down without a loss (the peer echoes a mark: tcp_ecn.c)
  *   Recovery  losses were found             Loss      a time-out
  *
- * The last three end when all is acknowledged that was sent when they began (`high`). In CWR and Recovery the window is
+ * The last three end when all is acknowledged that was sent when they began (`high`; CWR with the next byte). In CWR and Recovery the window is
  * what PRR (RFC 6937) makes of it: it comes down with what is delivered, and ends at the threshold.
  *
  * Undo. What was found lost may have been late. Two things say so: DSACKs for each segment that was sent again (RFC 2883, RFC 3708), and an
@@ -136,6 +136,7 @@ static void begin_reduction(struct stack_tcp *tcp)
     sender->prr_before = sender->congestion.window;
     sender->prr_delivered = sender->prr_sent = 0;
     sender->high = tcp->pcb->snd_nxt;
+    tcp->ecn.reduced = tcp->ecn.on;
     congestion_reduce(&sender->congestion);
 }
 
@@ -150,6 +151,15 @@ static void enter_recovery(struct stack_tcp *tcp)
     sender->state = TCP_CA_Recovery;
     if (sender->reorder_persist > 0 && --sender->reorder_persist == 0)
         sender->reorder_steps = 1;
+}
+
+/* RFC 3168 6.1.2: a mark is as good as a loss, but for the loss; there is nothing to undo. */
+static void enter_cwr(struct stack_tcp *tcp)
+{
+    begin_reduction(tcp);
+    tcp->sender.congestion.prior.valid = false;
+    tcp->sender.can_undo = false;
+    tcp->sender.state = TCP_CA_CWR;
 }
 
 /* The recovery is over: the window is the threshold. */
@@ -190,6 +200,7 @@ static void undo(struct stack_tcp *tcp)
     for (uint32_t i = 0; i < board->count && board->lost_count > 0; i++)
         scoreboard_mark(board, scoreboard_at(board, i), 0, SENT_LOST | SENT_RESENT);
     congestion_undo(&sender->congestion);
+    tcp->ecn.reduced = false;
     sender->can_undo = false;
     sender->frto = false;
     sender->backoff = 0;
@@ -234,7 +245,8 @@ static void on_ack_in_recovery(struct stack_tcp *tcp, const struct sender_event 
 {
     struct tcp_sender *sender = &tcp->sender;
 
-    if (TCP_SEQ_LT(tcp->pcb->lastack, sender->high)) {
+    /* CWR goes on until the segment that says so has arrived */
+    if (TCP_SEQ_LT(tcp->pcb->lastack, sender->high + (sender->state == TCP_CA_CWR ? 1 : 0))) {
         /* The first gap was filled by what was only late; not as long as the fate of others is open. */
         if (sender->state == TCP_CA_Recovery && sender->can_undo && sender->board.resent_count == 0 &&
             echo_is_older(tcp, event, told))
@@ -316,6 +328,7 @@ void tcp_recovery_on_ack(struct stack_tcp *tcp, const struct sender_event *event
     struct scoreboard *board = &sender->board;
     struct rack_news told = {.advanced = TCP_SEQ_GT(pcb->lastack, event->una)};
     uint8_t before = sender->state;
+    uint32_t delivered = sender->delivered;
     bool has_sack = (pcb->flags & TF_SACK) != 0;
 
     sender->acked_us = port_now_us;
@@ -342,6 +355,10 @@ void tcp_recovery_on_ack(struct stack_tcp *tcp, const struct sender_event *event
         go_open(sender);
     if (board->lost_bytes > board->resent_bytes && sender->state < TCP_CA_Recovery)
         enter_recovery(tcp);
+    else if (event->was_marked && sender->state < TCP_CA_CWR)
+        enter_cwr(tcp);
+    if (event->was_marked)
+        sender->delivered_marked += sender->delivered - delivered;
     if (sender->state == TCP_CA_Recovery || sender->state == TCP_CA_CWR) {
         reduce_proportionally(tcp, &told);
     } else if (told.delivered > 0 && (told.advanced || sender->reordering_seen)) {

@@ -359,7 +359,7 @@ err_t tcp_send_on_sent(void *arg, struct tcp_pcb *pcb, u16_t length)
     return tcp_socket_leave(tcp);
 }
 
-/* lwIP writes a segment of a connection (pcb NULL: of none): count what was sent before, and say our own MSS. */
+/* lwIP writes a segment of a connection (pcb NULL: of none): count what was sent before, say our own MSS, and what ECN has to say. */
 u32_t *tcp_socket_on_segment(struct pbuf *p, struct tcp_hdr *header, const struct tcp_pcb *pcb, u32_t *options)
 {
     struct stack_tcp *tcp;
@@ -399,6 +399,6 @@ u32_t *tcp_socket_on_segment(struct pbuf *p, struct tcp_hdr *header, const struc
         tcp_counters.tcp_segments_retransmitted++;
     }
     size = p->tot_len - TCPH_HDRLEN_BYTES(header);
-    tcp_sender_on_segment(tcp, header, size + ((flags & TCP_FIN) != 0 ? 1 : 0));
+    tcp_ecn_write(tcp, header, tcp_sender_on_segment(tcp, header, size + ((flags & TCP_FIN) != 0 ? 1 : 0)) && size > 0);
     return options;
 }

@@ -137,6 +137,7 @@ bool tcp_sender_before_input(struct stack_tcp *tcp, const struct tcp_hdr *header
         event.tcp = NULL;
         return false;
     }
+    event.was_marked = tcp_ecn_input(tcp, header, size);
     tcp_acknowledge_look(tcp, header->seqno, size);
     tcp->sender.segments_in++;
     tcp->sender.data_segments_in += size > 0;
@@ -177,7 +178,7 @@ void tcp_sender_after_input(void)
     tcp_sender_transmit(tcp);
 }
 
-void tcp_sender_on_segment(struct stack_tcp *tcp, const struct tcp_hdr *header, u32_t length)
+bool tcp_sender_on_segment(struct stack_tcp *tcp, const struct tcp_hdr *header, u32_t length)
 {
     struct tcp_sender *sender = &tcp->sender;
     struct tcp_pcb *pcb = tcp->pcb;
@@ -185,17 +186,17 @@ void tcp_sender_on_segment(struct stack_tcp *tcp, const struct tcp_hdr *header, 
     uint32_t sequence = lwip_ntohl(header->seqno);
 
     if (!sender->started)
-        return;
+        return false;
     sender->segments_out++;
     if (length == 0)
-        return;
+        return false;
     sender->data_segments_out++;
     sender->sent_us = port_now_us;
     sender->bytes_sent += length;
     if (sender->resending || pcb->unsent == NULL || pcb->unsent->tcphdr != header)
-        return;
+        return false;
     if (board->count > 0 && scoreboard_at(board, board->count - 1)->sequence == sequence)
-        return; /* it could not be sent at the first try */
+        return true; /* it could not be sent at the first try */
     if (board->count == 0)
         sender->rto_base_us = port_now_us;
     if (!scoreboard_append(board, pcb->unsent, sequence, length, port_now_us))
@@ -203,6 +204,7 @@ void tcp_sender_on_segment(struct stack_tcp *tcp, const struct tcp_hdr *header, 
     sender->prr_sent += length;
     if (sender->clock.due_us == TCP_CLOCK_NEVER || sender->timer == SENDER_TIMER_NONE)
         tcp_recovery_set_clock(tcp);
+    return true;
 }
 
 void tcp_sender_wake(struct stack_tcp *tcp)

@@ -77,7 +77,7 @@ struct tcp_sender {
 
     /* For TCP_INFO */
     uint64_t bytes_acked, bytes_sent, bytes_resent;
-    uint32_t segments_out, segments_in, data_segments_out, data_segments_in, dsacks, reorderings, delivered;
+    uint32_t segments_out, segments_in, data_segments_out, data_segments_in, dsacks, reorderings, delivered, delivered_marked;
     uint64_t acked_us; /* when an acknowledgement came last */
 };
 
@@ -88,6 +88,7 @@ struct sender_event {
     bool new_window;       /* it advertises another one than the last segment */
     uint32_t acknowledgement;
     bool has_ack, has_data;
+    bool was_marked; /* the peer tells that a segment of ours was: RFC 3168 */
     bool has_echo;
     uint32_t echo_ms; /* of our timestamp */
     int block_count;
@@ -109,8 +110,8 @@ bool tcp_sender_before_input(struct stack_tcp *tcp, const struct tcp_hdr *header
 void tcp_sender_after_input(void);
 /* It was dropped after all. */
 void tcp_sender_forget_input(const struct stack_tcp *tcp);
-/* lwIP writes a segment that is kept until it is acknowledged. */
-void tcp_sender_on_segment(struct stack_tcp *tcp, const struct tcp_hdr *header, u32_t length);
+/* lwIP writes a segment that is kept until it is acknowledged. Return: whether it is sent for the first time. */
+bool tcp_sender_on_segment(struct stack_tcp *tcp, const struct tcp_hdr *header, u32_t length);
 /* There may be something to send: after a long silence the window is not what it was. */
 void tcp_sender_wake(struct stack_tcp *tcp);
 /* Tell lwIP how far it may send. */

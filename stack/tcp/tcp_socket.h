@@ -6,6 +6,7 @@
 #include "stack/lwip_api.h"
 #include "receive_block.h"
 #include "tcp_acknowledge.h"
+#include "tcp_ecn.h"
 #include "tcp_sender.h"
 
 /* What the socket is to its owner; lwIP's state is in the control block. */
@@ -81,6 +82,7 @@ struct stack_tcp {
     struct send_queue send;
     struct tcp_sender sender;
     struct acknowledger acknowledger;
+    struct tcp_ecn ecn;
     struct receive_queue receive;
     int options[STACK_TCP_OPTION_COUNT];
 

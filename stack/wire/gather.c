@@ -12,7 +12,7 @@
  * PSH and the acknowledgement are those of the latest segment: the wire sets PSH and FIN on the last piece only, and a
  * newer acknowledgement is as true for the earlier bytes.
  *
- * Every other frame is written as it is, after the batch, so order is kept. Payload that lwIP may change or free (not
+ * Every other frame (and one that says CWR: it is for one segment only, and wires differ in what they make of that) is written as it is, after the batch, so order is kept. Payload that lwIP may change or free (not
  * PBUF_ROM) is never kept.
  */
 #include "gather.h"
@@ -161,7 +161,7 @@ static size_t gatherable_header_size(const struct pbuf *p, size_t *tcp_at)
         return 0;
     tcp = frame + *tcp_at;
     size = *tcp_at + (size_t)(tcp[12] >> 4) * 4;
-    if (p->len != size || (tcp[13] & (TCP_SYN | TCP_RST | TCP_URG | TCP_ACK)) != TCP_ACK)
+    if (p->len != size || (tcp[13] & (TCP_SYN | TCP_RST | TCP_URG | TCP_ACK | TCP_CWR)) != TCP_ACK)
         return 0;
     for (const struct pbuf *q = p->next; q != NULL; q = q->next)
         if (q->type_internal != PBUF_ROM)

@@ -22,16 +22,19 @@ KERNEL_ADDRESS = "10.99.0.3"
 
 
 class Bottleneck(Setting):
-    def __init__(self, log_path):
+    def __init__(self, log_path, ecn=False):
         super().__init__("bottleneck")
         self.environment["TRAFFIC_CONGESTION"] = "cubic"
         self.log_path = log_path
+        self.ecn = ecn
         self.sidestack = self.carrier = self.server = None
 
     def open(self):
         self.world = self.add_namespace("world")
         self.subject = self.add_namespace("subject")
         self.prepare_world()
+        if self.ecn:
+            self.set_kernel(self.subject, "net.ipv4.tcp_ecn=1")
         for namespace, address in ((self.world, WORLD_ADDRESS), (self.subject, None)):
             ip("-n", namespace, "tuntap", "add", "dev", "wan0", "mode", "tap")
             ip("-n", namespace, "link", "set", "wan0", "up")
@@ -42,7 +45,7 @@ class Bottleneck(Setting):
         ip("-n", self.subject, "link", "add", "br0", "type", "bridge")
         ip("-n", self.subject, "link", "set", "br0", "up")
         ip("-n", self.subject, "link", "set", "wan0", "master", "br0")
-        self.sidestack = Sidestack(self.log_path, world=self.subject)
+        self.sidestack = Sidestack(self.log_path, world=self.subject, arguments=("--tcp-ecn", "request") if self.ecn else ())
         self.sidestack.open()
         ip("-n", self.subject, "address", "flush", "dev", "tap0")
         ip("-n", self.subject, "address", "add", f"{KERNEL_ADDRESS}/{PREFIX}", "dev", "br0")

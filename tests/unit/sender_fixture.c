@@ -1,4 +1,5 @@
 /* sender_fixture.c - a connection whose sender is looked at. */
+#include "datagram_fixture.h"
 #include "sender_fixture.h"
 
 #include <arpa/inet.h>
@@ -21,12 +22,17 @@ void sender_connect(const struct sender_options *options)
                              .option_size = options->no_sack ? 8 : 12};
 
     memset(&sender_told, 0, sizeof sender_told);
-    if (!is_v6)
+    if (is_v6)
+        peer_resolve6(PEER_IP6);
+    else
         peer_resolve();
+    wire_drop_all();
     sender_told.tcp = stack_tcp_open(is_v6 ? AF_INET6 : AF_INET, &told_events, &sender_told);
     ck_assert_int_eq(stack_tcp_connect(sender_told.tcp, &address), 0);
     stack_turn();
     syn = peer_take();
+    if (options->syn != NULL)
+        *options->syn = syn;
     stack_advance(RTT_MS);
     sender_start = syn.sequence + 1;
     sender_peer = (struct peer){.family = options->family, .port = 80, .stack_port = syn.source_port, .sequence = 1001,

@@ -23,6 +23,7 @@ struct sender_options {
     int family;  /* AF_INET6; 0: IPv4 */
     bool no_sack;
     uint8_t flags; /* beside SYN and ACK */
+    struct segment *syn; /* what ours said; NULL: never mind */
 };
 
 /* Connect, on a stack that was set up. */

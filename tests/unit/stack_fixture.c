@@ -142,14 +142,24 @@ void stack_setup_with(const struct stack_prefix *addresses, size_t address_count
                                    .route_count = route_count});
 }
 
-void stack_setup_dual(unsigned wire_features)
+static void setup_dual(unsigned wire_features, enum stack_ecn ecn)
 {
     const struct stack_prefix own[] = {{address_of(STACK_IP, 0), 24}, {address_of(STACK_IP6, 0), 64}};
     const struct stack_route gateways[] = {{.via = address_of("10.1.0.254", 0)},
                                            {.to.address.sa.sa_family = AF_INET6, .via = address_of("fd00:1::fe", 0)}};
 
     setup(wire_features,
-          (struct stack_config){.addresses = own, .address_count = 2, .routes = gateways, .route_count = 2});
+          (struct stack_config){.addresses = own, .address_count = 2, .routes = gateways, .route_count = 2, .ecn = ecn});
+}
+
+void stack_setup_dual(unsigned wire_features)
+{
+    setup_dual(wire_features, STACK_ECN_ACCEPT);
+}
+
+void stack_setup_ecn(enum stack_ecn ecn)
+{
+    setup_dual(0, ecn);
 }
 
 void stack_setup_plain(void)
@@ -327,6 +337,19 @@ static size_t write_headers(uint8_t *frame, int family, uint8_t protocol, const 
     return ETHERNET_SIZE + IP_SIZE;
 }
 
+/* Fill in the TOS octet of an IP header that is complete without. */
+static void write_tos(uint8_t *ip, uint8_t tos)
+{
+    if (ip[0] >> 4 == 6) {
+        ip[0] |= tos >> 4;
+        ip[1] |= (uint8_t)(tos << 4);
+        return;
+    }
+    ip[1] = tos;
+    write_16(ip + 10, 0);
+    write_16(ip + 10, ~add_sum(0, ip, IP_SIZE) & 0xffff);
+}
+
 void peer_send(const struct segment *segment)
 {
     static uint8_t frame[66000];
@@ -336,6 +359,7 @@ void peer_send(const struct segment *segment)
     size_t at = write_headers(frame, segment->family, 6, is_v6 ? PEER_IP6 : PEER_IP, is_v6 ? STACK_IP6 : STACK_IP, tcp_size);
     uint8_t *tcp = frame + at;
 
+    write_tos(frame + ETHERNET_SIZE, segment->tos);
     memset(tcp, 0, 60);
     write_16(tcp, segment->source_port);
     write_16(tcp + 2, segment->port);
@@ -390,6 +414,7 @@ struct segment peer_take(void)
     header_size = (size_t)(tcp[12] >> 4) * 4;
     ck_assert_uint_le(header_size, tcp_size);
     segment.family = ip[0] >> 4 == 6 ? AF_INET6 : 0;
+    segment.tos = segment.family == AF_INET6 ? (uint8_t)(ip[0] << 4 | ip[1] >> 4) : ip[1];
     segment.source_port = (uint16_t)read_16(tcp);
     segment.port = (uint16_t)read_16(tcp + 2);
     segment.sequence = read_32(tcp + 4);

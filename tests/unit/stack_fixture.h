@@ -33,6 +33,8 @@ void stack_setup_with(const struct stack_prefix *addresses, size_t address_count
 void stack_setup_config(struct stack_config config);
 /* With IPv6 addresses beside those of IPv4, and these WIRE_* features. */
 void stack_setup_dual(unsigned wire_features);
+/* The same with this stance on ECN, no features. */
+void stack_setup_ecn(enum stack_ecn ecn);
 void stack_teardown(void);
 
 /* Called when the stack closes the wire, before the frames on it are dropped; NULL, after every setup: nothing. */
@@ -74,6 +76,7 @@ struct segment {
     uint16_t source_port, port;
     uint32_t sequence, acknowledgement;
     uint8_t flags; /* TH_FIN and so on */
+    uint8_t tos;   /* of the IP header; IPv6: the traffic class */
     uint16_t window;
     uint8_t options[40];
     size_t option_size;

@@ -134,6 +134,7 @@ static const char *const bad_lines[] = {
     "sidestackd --route 10.0.0.0/8",
     "sidestackd --dns 0.0.0.0",
     "sidestackd --mtu 575",
+    "sidestackd --tcp-ecn sometimes",
     "sidestackd --mtu 65522",
     "sidestackd --mtu 15oo",
     "sidestackd --netif eth0",
