@@ -25,6 +25,8 @@
 /* Requests without reply that one client has done in a turn. */
 #define ONE_WAY_MAX 16
 
+struct client_counters client_counters;
+
 static struct client_list all = TAILQ_HEAD_INITIALIZER(all);
 static struct client_list dead = TAILQ_HEAD_INITIALIZER(dead);
 static size_t count, count_max;
@@ -74,6 +76,7 @@ static int accept_one(int control_fd)
         return -errno;
     if (count >= count_max) {
         close(fd);
+        client_counters.refused++;
         log_warnx("control: the limit of %zu connections is reached", count_max);
         return 0;
     }
@@ -99,6 +102,7 @@ static int accept_one(int control_fd)
     }
     TAILQ_INSERT_TAIL(&all, client, link);
     count++;
+    client_counters.connections++;
     return 0;
 }
 
@@ -227,6 +231,7 @@ static int serve(struct client *client, const struct protocol_message *request, 
             close(fd);
         return error;
     }
+    client_counters.requests[request->operation]++;
     if (request->operation == PROTOCOL_RESOLVE) {
         reply.result = start_lookup(client, request, tail);
         if (reply.result == 0)
@@ -234,6 +239,7 @@ static int serve(struct client *client, const struct protocol_message *request, 
     } else {
         reply.result = request_execute(request, &reply, &context);
     }
+    client_counters.errors[request->operation] += reply.result < 0 && reply.result != -EINPROGRESS;
     if (context.fd >= 0)
         close(context.fd);
     if (context.wait_for != NULL) {
@@ -270,8 +276,10 @@ void client_handle(struct client *client, uint32_t epoll_events)
         if (error > 0)
             error = serve(client, &request, fd, tail, tail_length);
     }
-    if (error == -EBADMSG || error == -EPROTO)
+    if (error == -EBADMSG || error == -EPROTO) {
+        client_counters.broken++;
         log_warnx("control: client %llu sent something that is no request; closed", (unsigned long long)client->id);
+    }
     if (error < 0)
         destroy(client);
 }

@@ -30,6 +30,14 @@ void client_handle(struct client *client, uint32_t epoll_events);
 /* Answer a request that waits: 0 or -errno. */
 void client_answer_wait(struct client *client, int result);
 
+/* Since the start. */
+struct client_counters {
+    uint64_t connections, refused, broken; /* broken: closed because what they said made no sense */
+    uint64_t requests[PROTOCOL_OPERATION_COUNT];
+    uint64_t errors[PROTOCOL_OPERATION_COUNT]; /* of these, answered with an error */
+};
+extern struct client_counters client_counters;
+
 /* How many there are. */
 size_t client_count(void);
 

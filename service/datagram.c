@@ -257,6 +257,7 @@ int datagram_execute(struct socket *socket, const struct protocol_message *reque
     case PROTOCOL_RESOLVE:
     case PROTOCOL_ROUTES:
     case PROTOCOL_QUERY:
+    case PROTOCOL_KILL:
     case PROTOCOL_OPERATION_COUNT:
         break;
     }

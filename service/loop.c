@@ -44,6 +44,8 @@ enum loop_state {
     LOOP_ENDED,
 };
 
+struct loop_counters loop_counters;
+
 static int epoll_fd = -1;
 static int signal_fd = -1, control_fd = -1; /* the caller's of loop_run() */
 static enum loop_state state;
@@ -313,6 +315,9 @@ int loop_turn(void)
     if (count < 0 && errno != EINTR)
         return -errno;
     turn++;
+    loop_counters.turns++;
+    loop_counters.events += count > 0 ? (unsigned)count : 0;
+    loop_counters.timeouts += count == 0;
     read_clock();
     listener_run_timers(now_us);
     dispatch_batch(events, count);

@@ -20,6 +20,13 @@ struct loop_source {
     enum loop_source_kind kind;
 };
 
+/* Since the start. */
+struct loop_counters {
+    uint64_t turns, events;
+    uint64_t timeouts; /* turns that no event began */
+};
+extern struct loop_counters loop_counters;
+
 /* Create the epoll instance. Return: 0 or -errno. */
 int loop_setup(void);
 

@@ -124,6 +124,11 @@ enum protocol_operation {
      * many under way. */
     PROTOCOL_QUERY,
 
+    /* End connections (sidestack kill): RST to the peer, ECONNABORTED to the program; a listening socket listens no more. in: option: the numbers of
+     * up to PROTOCOL_KILL_MAX sockets, uint64_t each, as PROTOCOL_QUERY_SOCKETS tells them. Reply: args[0] how many ended; result the first error:
+     * -EPERM (another user's), -ENOENT (it is no more), -EOPNOTSUPP (not one of TCP). */
+    PROTOCOL_KILL,
+
     PROTOCOL_OPERATION_COUNT
 };
 
@@ -143,6 +148,8 @@ enum protocol_query {
 #define PROTOCOL_QUERY_PING 8
 #define PROTOCOL_QUERY_INFO 16    /* with the connection's figures */
 #define PROTOCOL_QUERY_FLAGS 31
+
+#define PROTOCOL_KILL_MAX (PROTOCOL_OPTION_MAX / sizeof(uint64_t))
 
 enum protocol_state {
     PROTOCOL_STATE_NEW = 0,    /* made, perhaps bound; neither connects nor listens */

@@ -39,6 +39,8 @@
 /* Pieces for one write to the program. */
 #define RELAY_IOV 64
 
+struct relay_counters relay_counters;
+
 _Static_assert(PAIR_IOV_MAX >= STACK_TCP_IOV, "one read fills what one reserve gives");
 
 /* The first byte through an accepted connection says that accept() took it; it becomes the stale byte. Return: was it there? */
@@ -77,6 +79,7 @@ static bool read_pair(struct socket *socket)
         want = want < budget ? want : budget;
         pieces = want > 0 ? stack_tcp_send_reserve(socket->tcp, want, iov) : 0;
         if (pieces == 0) {
+            relay_counters.wire_full++;
             socket->wire_full = true; /* sent() comes when the peer has acknowledged something */
             return false;
         }
@@ -91,6 +94,8 @@ static bool read_pair(struct socket *socket)
         }
         if (stack_tcp_send_commit(socket->tcp, (size_t)got, got < fresh) < 0)
             return true; /* failed() has been called, or is about to be */
+        relay_counters.reads++;
+        relay_counters.bytes_read += (size_t)got;
         budget -= (size_t)got;
         if (got == fresh)
             return true; /* what came since then brings an edge of its own */
@@ -148,12 +153,16 @@ static void to_program(struct socket *socket)
             return;
         }
         written = pair_write(socket->pair_fd, iov, count);
-        if (written == -EAGAIN)
+        if (written == -EAGAIN) {
+            relay_counters.program_full++;
             return; /* an edge comes with EPOLLOUT */
+        }
         if (written < 0) {
             note_deaf(socket);
             break;
         }
+        relay_counters.writes++;
+        relay_counters.bytes_written += (size_t)written;
         stack_tcp_receive_consume(socket->tcp, (size_t)written);
         budget -= (size_t)written < budget ? (size_t)written : budget;
     }

@@ -4,6 +4,14 @@
 
 #include "socket.h"
 
+/* What was moved, since the start. */
+struct relay_counters {
+    uint64_t reads, bytes_read, writes, bytes_written;
+    uint64_t wire_full;    /* TCP's send queue had no room: the program waits */
+    uint64_t program_full; /* the pair had no room: the window closes */
+};
+extern struct relay_counters relay_counters;
+
 /* What every socket of a program tells its record; also for children of listening sockets. */
 extern const struct stack_tcp_events relay_tcp_events;
 

@@ -12,6 +12,7 @@
 #include "service/resolver/names.h"
 #include "pair.h"
 #include "program.h"
+#include "service/query/kill.h"
 #include "service/query/query.h"
 #include "relay.h"
 #include "service/sockopt/sockopt.h"
@@ -35,6 +36,7 @@ static bool wants_descriptor(const struct protocol_message *request)
     case PROTOCOL_RESOLVE:
     case PROTOCOL_ROUTES:
     case PROTOCOL_QUERY:
+    case PROTOCOL_KILL:
         return false;
     case PROTOCOL_LINGER:
         return request->flags == 0;
@@ -383,6 +385,8 @@ int request_execute(const struct protocol_message *request, struct protocol_mess
         return names_find_routes(request, reply);
     if (request->operation == PROTOCOL_QUERY)
         return query_start(request, context->uid, &context->reply_fd);
+    if (request->operation == PROTOCOL_KILL)
+        return kill_sockets(request, reply, context->uid);
     if (fstat(context->fd, &status) < 0)
         return -errno;
     if (S_ISSOCK(status.st_mode))
@@ -424,6 +428,7 @@ int request_execute(const struct protocol_message *request, struct protocol_mess
     case PROTOCOL_RESOLVE: /* client.c, because its reply has to wait */
     case PROTOCOL_ROUTES:
     case PROTOCOL_QUERY:
+    case PROTOCOL_KILL:
     case PROTOCOL_OPERATION_COUNT:
         break;
     }

@@ -174,6 +174,7 @@ int stack_tcp_kill(struct stack_tcp *tcp, int error)
         return -ENOTCONN;
     if (tcp->pcb->state == LISTEN)
         return -EOPNOTSUPP;
+    tcp_statistics.killed++;
     if (tcp->pcb->state == TIME_WAIT)
         tcp_time_wait_abort(tcp->pcb);
     else

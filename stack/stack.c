@@ -13,6 +13,7 @@
 #include "stack/wire/gather.h"
 #include "stack/tcp/isn.h"
 #include "stack/ip/learned.h"
+#include "stack/ip/network_list.h"
 #include "stack/wire/loop_netif.h"
 #include "stack/ip/path_mtu.h"
 #include "port.h"
@@ -181,6 +182,18 @@ int stack_impair(const char *settings, char *text, size_t size)
     else
         snprintf(text, size, "%s", wrong);
     return error;
+}
+
+bool stack_count_impairments(struct wire_impair_counters *counters)
+{
+    if (impairable)
+        wire_impair_count(wire, counters);
+    return impairable;
+}
+
+unsigned stack_wire_features(void)
+{
+    return wire->features;
 }
 
 void stack_flush(void)

@@ -104,6 +104,10 @@ void stack_flush(void);
  * Return: 0, -EOPNOTSUPP (the wire has no such layer), -ENOMEM, or -EINVAL with text beginning where it was not understood. */
 int stack_impair(const char *settings, char *text, size_t size);
 
+/* What an impaired wire did. Return: false: it has no such layer. */
+struct wire_impair_counters;
+bool stack_count_impairments(struct wire_impair_counters *counters);
+
 void stack_get_counters(struct stack_counters *counters);
 
 /* ---- TCP ---- */

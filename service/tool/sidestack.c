@@ -10,11 +10,17 @@ static const char usage[] =
     "usage: sidestack run [--name NAME] [--socket PATH] [--] PROGRAM [ARGUMENT...]\n"
     "       sidestack impair [--name NAME] [--socket PATH] [LIST]\n"
     "       sidestack ss [OPTION...] [FILTER]\n"
+    "       sidestack stats [OPTION...] [SECONDS [COUNT]]\n"
+    "       sidestack netif [OPTION...]\n"
+    "       sidestack kill [OPTION...] FILTER\n"
     "\n"
     "run: runs PROGRAM with its Internet sockets on the TCP/IP stack of a running sidestackd.\n"
     "impair: makes the wire of a running sidestackd a bad one, as sidestackd --impair LIST (\"none\": a good one again),\n"
     "and prints what it is now.\n"
-    "ss: shows its sockets, as ss(8) does the kernel's (sidestack ss --help).\n"
+    "ss: shows its sockets, as ss(8) does the kernel's.\n"
+    "stats: shows the counters of all its layers.\n"
+    "netif: shows its addresses, routes, neighbours, name servers and wire.\n"
+    "kill: ends connections. Each of these has --help.\n"
     "\n"
     "  --name NAME    the service called NAME, instead of SIDESTACK_NAME or \"default\"\n"
     "  --socket PATH  the service with this control socket\n"
@@ -30,6 +36,9 @@ static const struct {
     {"sidestack run", sidestack_run},
     {"sidestack impair", sidestack_impair},
     {"sidestack ss", sidestack_ss},
+    {"sidestack stats", sidestack_stats},
+    {"sidestack netif", sidestack_netif},
+    {"sidestack kill", sidestack_kill},
 };
 
 int main(int argc, char **argv)

@@ -19,6 +19,9 @@ int sidestack_impair(int argc, char **argv);
 
 /* The tools that look at a running service; argv[0] is how messages begin. Return: the exit status. */
 int sidestack_ss(int argc, char **argv);
+int sidestack_stats(int argc, char **argv);
+int sidestack_netif(int argc, char **argv);
+int sidestack_kill(int argc, char **argv);
 
 /*
  * Can a preload reach the program at path, an absolute or relative path? A script is judged by its interpreter.

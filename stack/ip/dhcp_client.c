@@ -75,6 +75,13 @@ bool dhcp_client_is_bound(void)
     return running && dhcp_supplied_address(wire_netif_get());
 }
 
+uint32_t dhcp_client_lease_left_s(void)
+{
+    if (!dhcp_client_is_bound() || client.lease_used >= client.t0_timeout)
+        return 0;
+    return (client.t0_timeout - client.lease_used) * DHCP_COARSE_TIMER_SECS;
+}
+
 /* The address that we have from DHCP; NULL: none. */
 static const struct own_address *own(void)
 {

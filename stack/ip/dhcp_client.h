@@ -17,6 +17,9 @@ bool dhcp_client_is_open(void);
 /* Is there an address from DHCP? */
 bool dhcp_client_is_bound(void);
 
+/* For how many seconds its address is ours yet; 0: there is none. */
+uint32_t dhcp_client_lease_left_s(void);
+
 /* A frame with a DHCP message came from this Ethernet address. */
 void dhcp_client_note_sender(const uint8_t mac[6]);
 

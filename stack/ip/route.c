@@ -40,6 +40,17 @@ int route_add(ip4_addr_t network, uint8_t bits, ip4_addr_t via, enum address_ori
     return 0;
 }
 
+bool route_at(size_t position, ip4_addr_t *network, uint8_t *bits, ip4_addr_t *via, enum address_origin *origin)
+{
+    if (position >= route_count)
+        return false;
+    *network = routes[position].network;
+    *bits = routes[position].bits;
+    *via = routes[position].via;
+    *origin = routes[position].origin;
+    return true;
+}
+
 void route_remove(enum address_origin origin)
 {
     size_t kept = 0;

@@ -10,6 +10,9 @@ void route_open(void);
 /* Add a route to network/bits by way of a neighbour; 0.0.0.0: it is on the link. Return: 0, -ENOSPC. */
 int route_add(ip4_addr_t network, uint8_t bits, ip4_addr_t via, enum address_origin origin);
 
+/* The routes, in the order in which they are looked at. Return: false when there are not so many. */
+bool route_at(size_t position, ip4_addr_t *network, uint8_t *bits, ip4_addr_t *via, enum address_origin *origin);
+
 /* Drop all routes of one origin. */
 void route_remove(enum address_origin origin);
 

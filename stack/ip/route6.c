@@ -84,6 +84,17 @@ void route6_remove_via(enum address_origin origin)
     nd6_clear_destination_cache();
 }
 
+bool route6_at(size_t position, ip6_addr_t *network, uint8_t *bits, ip6_addr_t *via, enum address_origin *origin)
+{
+    if (position >= route_count)
+        return false;
+    *network = routes[position].network;
+    *bits = routes[position].bits;
+    *via = routes[position].via;
+    *origin = routes[position].origin;
+    return true;
+}
+
 int route6_add_address(const ip6_addr_t *address, uint8_t bits)
 {
     static const ip6_addr_t on_link;

@@ -20,6 +20,9 @@ int route6_add(const ip6_addr_t *network, uint8_t bits, const ip6_addr_t *via, e
 /* Drop all routes of one origin by way of a neighbour. */
 void route6_remove_via(enum address_origin origin);
 
+/* The routes, in the order in which they are looked at; via unspecified: on the link. Return: false when there are not so many. */
+bool route6_at(size_t position, ip6_addr_t *network, uint8_t *bits, ip6_addr_t *via, enum address_origin *origin);
+
 /* Is it an address of the wire's interface? Not ::1. Zones play no part. */
 bool route6_is_own(const ip6_addr_t *address);
 

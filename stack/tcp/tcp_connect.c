@@ -178,6 +178,7 @@ int stack_tcp_connect(struct stack_tcp *tcp, const union stack_address *address)
     tcp_socket_set_callbacks(tcp);
     switch (tcp_time_wait_connect(pcb, &peer, tcp->peer_port, tcp_connect_on_connected)) {
     case ERR_OK:
+        tcp_statistics.active_opens++;
         return 0;
     case ERR_USE:
         error = -EADDRNOTAVAIL; /* the same pair of addresses and ports exists */

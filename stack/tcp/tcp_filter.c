@@ -113,6 +113,13 @@ static u16_t trim_waiting(const struct tcp_pcb *pcb, struct segment_facts *segme
     return 0;
 }
 
+/* There is no room for one more connection; the peer tries again. Return: ERR_MEM. */
+static err_t drop_for_listener(void)
+{
+    tcp_statistics.listen_dropped++;
+    return ERR_MEM;
+}
+
 /* A SYN or the last segment of a handshake: is there room for one more connection? Return: ERR_OK, or not: it is dropped. */
 static err_t filter_handshake(const struct stack_tcp *tcp, const struct tcp_pcb *pcb, const struct tcp_hdr *header)
 {
@@ -122,11 +129,11 @@ static err_t filter_handshake(const struct stack_tcp *tcp, const struct tcp_pcb 
         if (is_for_other_interface(tcp, pcb, header))
             return ERR_VAL;
         if (tcp->incoming >= INCOMING_MAX)
-            return ERR_MEM;
+            return drop_for_listener();
         listener = tcp_listen_choose((struct stack_tcp *)(uintptr_t)tcp, ip_current_src_addr(), header->src);
     }
     if (listener != NULL && listener->may_accept != NULL && !listener->may_accept(listener->owner))
-        return ERR_MEM;
+        return drop_for_listener();
     return ERR_OK;
 }
 

@@ -79,6 +79,7 @@ static err_t tcp_listen_on_accept(void *arg, struct tcp_pcb *pcb, err_t error)
         return ERR_VAL; /* it closed meanwhile, and another has the port */
     tcp_listen_forget(tcp);
     tcp->role = TCP_ROLE_CONNECTED;
+    tcp_statistics.passive_opens++;
     if (tcp->retransmitted == 0)
         tcp_recovery_add_rtt(tcp, port_now_us - tcp->connect_us);
     tcp_socket_set_callbacks(tcp);

@@ -52,6 +52,7 @@ static void note_delivered(struct stack_tcp *tcp, const struct sender_event *eve
         if (sender->highest_valid && TCP_SEQ_LT(sent->end, sender->highest_sacked)) {
             sender->reordering_seen = true;
             sender->reorderings++;
+            tcp_statistics.reorderings++;
         }
     }
     if (!sender->highest_valid || TCP_SEQ_GT(sent->end, sender->highest_sacked)) {
@@ -68,6 +69,7 @@ static void note_duplicate(struct stack_tcp *tcp, uint32_t right, struct rack_ne
 
     told->duplicate_report = true;
     sender->dsacks++;
+    tcp_statistics.dsacks_in++;
     if (sender->can_undo && sender->undo_resent > 0 && TCP_SEQ_GT(right, sender->undo_from))
         sender->undo_resent--;
     /* RFC 8985 6.2 step 4: wait longer, once a round trip */

@@ -144,6 +144,7 @@ static void enter_recovery(struct stack_tcp *tcp)
 {
     struct tcp_sender *sender = &tcp->sender;
 
+    tcp_statistics.recoveries++;
     begin_undo(tcp);
     if (sender->state < TCP_CA_CWR)
         begin_reduction(tcp);
@@ -201,6 +202,7 @@ static void undo(struct stack_tcp *tcp)
         scoreboard_mark(board, scoreboard_at(board, i), 0, SENT_LOST | SENT_RESENT);
     congestion_undo(&sender->congestion);
     tcp->ecn.reduced = false;
+    tcp_statistics.undone++;
     sender->can_undo = false;
     sender->frto = false;
     sender->backoff = 0;
@@ -408,6 +410,7 @@ static void send_probe(struct stack_tcp *tcp)
         scoreboard_mark(&sender->board, sent, 0, SENT_RESENT);
     }
     sender->probing = true;
+    tcp_statistics.loss_probes++;
     sender->probe_end = pcb->snd_nxt;
 }
 
@@ -427,6 +430,7 @@ static void time_out(struct stack_tcp *tcp)
         begin_reduction(tcp);
         congestion_forget(&sender->congestion);
     }
+    tcp_statistics.timeouts++;
     sender->frto = is_new || pcb->nrtx > 0;
     sender->state = TCP_CA_Loss;
     sender->high = pcb->snd_nxt;

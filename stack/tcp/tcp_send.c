@@ -367,6 +367,8 @@ u32_t *tcp_socket_on_segment(struct pbuf *p, struct tcp_hdr *header, const struc
     u16_t flags;
     bool again;
 
+    tcp_statistics.segments_out++;
+    tcp_statistics.resets_out += (TCPH_FLAGS(header) & TCP_RST) != 0;
     if (pcb != NULL && pcb == tcp_acknowledge_duplicate)
         options = tcp_acknowledge_write(p, header, options);
     if (pcb == NULL)

@@ -135,6 +135,7 @@ bool tcp_sender_before_input(struct stack_tcp *tcp, const struct tcp_hdr *header
     event.block_count = 0;
     if (option_size > 0 && !read_options(tcp, (const u8_t *)(header + 1), option_size) && (flags & TCP_RST) == 0) {
         event.tcp = NULL;
+        tcp_statistics.paws_dropped++;
         return false;
     }
     event.was_marked = tcp_ecn_input(tcp, header, size);
@@ -191,6 +192,8 @@ bool tcp_sender_on_segment(struct stack_tcp *tcp, const struct tcp_hdr *header, 
     if (length == 0)
         return false;
     sender->data_segments_out++;
+    tcp_statistics.data_segments_out++;
+    tcp_statistics.bytes_out += length;
     sender->sent_us = port_now_us;
     sender->bytes_sent += length;
     if (sender->resending || pcb->unsent == NULL || pcb->unsent->tcphdr != header)

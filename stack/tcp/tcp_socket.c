@@ -26,6 +26,7 @@
 
 struct stack_tcp *tcp_sockets;
 struct stack_counters tcp_counters;
+struct tcp_statistics tcp_statistics;
 
 static u8_t ext_arg_id;
 
@@ -56,6 +57,7 @@ int tcp_socket_open_all(void)
         ext_arg_id = tcp_ext_arg_alloc_id();
     have_id = true;
     tcp_counters = (struct stack_counters){0};
+    tcp_statistics = (struct tcp_statistics){0};
     return 0;
 }
 
@@ -189,9 +191,23 @@ err_t tcp_socket_leave(struct stack_tcp *tcp)
     return result;
 }
 
+/* A connection, or the attempt at one, ends with an error. */
+static void count_death(const struct stack_tcp *tcp, int error)
+{
+    if (tcp->role != TCP_ROLE_CONNECTED)
+        tcp_statistics.attempt_fails++;
+    else if (error == ECONNRESET || error == EPIPE)
+        tcp_statistics.established_resets++;
+    else if (error == ETIMEDOUT)
+        tcp_statistics.aborted_on_timeout++;
+    else
+        tcp_statistics.aborted_otherwise++;
+}
+
 /* The control block is gone, for this reason: tell the owner. */
 static void tcp_socket_die(struct stack_tcp *tcp, int error)
 {
+    count_death(tcp, error);
     if (!tcp->bound)
         tcp_bind_remove(tcp);
     if (tcp->role == TCP_ROLE_CONNECTING)

@@ -8,6 +8,7 @@
 #include "tcp_acknowledge.h"
 #include "tcp_ecn.h"
 #include "tcp_sender.h"
+#include "tcp_statistics.h"
 
 /* What the socket is to its owner; lwIP's state is in the control block. */
 enum tcp_role {

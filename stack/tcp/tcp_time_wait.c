@@ -82,6 +82,7 @@ static void queue_append(struct stack_tcp *tcp)
     else
         oldest = tcp;
     newest = tcp;
+    tcp_statistics.time_waits++;
     tcp->in_time_wait = true;
     tcp->time_wait_ticks = tcp->pcb->tmr;
 }

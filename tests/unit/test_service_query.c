@@ -262,6 +262,85 @@ START_TEST(strings_of_any_bytes_are_json)
 }
 END_TEST
 
+static int service_datagram(void)
+{
+    struct protocol_message request = {.operation = PROTOCOL_SOCKET, .args = {AF_INET, SOCK_DGRAM, 0}}, reply;
+
+    return service_request(&request, -1, &reply, 0);
+}
+
+static uint64_t id_of(int flags, int states)
+{
+    json_t *objects = read_answer(ask(PROTOCOL_QUERY_SOCKETS, flags, states));
+    uint64_t id = (uint64_t)json_integer_value(json_object_get(json_array_get(objects, 0), "id"));
+
+    json_decref(objects);
+    return id;
+}
+
+static void kill_one(uint64_t id, int result)
+{
+    struct protocol_message request = {.operation = PROTOCOL_KILL, .option_length = sizeof id}, reply;
+
+    memcpy(request.option, &id, sizeof id);
+    ck_assert_int_eq(service_request(&request, -1, &reply, result), -1);
+    ck_assert_int_eq(reply.args[0], result == 0);
+}
+
+static int error_of(int fd)
+{
+    struct protocol_message request = {.operation = PROTOCOL_STATUS}, reply;
+
+    ck_assert_int_eq(service_request(&request, fd, &reply, 0), -1);
+    return reply.args[1];
+}
+
+START_TEST(a_connection_can_be_ended_by_who_may)
+{
+    struct service_connection connection;
+    uint64_t id;
+    int error, datagram;
+
+    service_client_uid = SOMEBODY;
+    connection = service_connection();
+    id = id_of(0, 1 << TCP_ESTABLISHED);
+    service_client_uid = SOMEBODY + 1;
+    kill_one(id, -EPERM);
+    kill_one(0, -ENOENT);
+    kill_one(UINT64_MAX, -ENOENT);
+    service_client_uid = SOMEBODY;
+    kill_one(id, 0);
+    kill_one(id, -ENOTCONN);
+    service_turn_until_polled(connection.client, POLLHUP);
+    service_turn_until_polled(connection.server, POLLHUP);
+    error = error_of(connection.client) + error_of(connection.server);
+    ck_assert_int_eq(error, ECONNABORTED + ECONNRESET);
+    kill_one(id_of(0, 1 << TCP_LISTEN), 0);
+    ck_assert_uint_eq(count_sockets(0, 1 << TCP_LISTEN), 0);
+    service_client_uid = 0;
+    datagram = service_datagram();
+    kill_one(id_of(PROTOCOL_QUERY_UDP, 0), -EOPNOTSUPP);
+    close(datagram);
+    service_close_connection(&connection);
+}
+END_TEST
+
+START_TEST(a_bad_wish_to_end_is_refused)
+{
+    struct protocol_message request = {.operation = PROTOCOL_KILL, .option_length = 8}, reply;
+
+    switch (_i) {
+    case 0: request.option_length = 0; break;
+    case 1: request.option_length = 7; break;
+    case 2: request.option_length = 9; break;
+    case 3: request.args[0] = 1; break;
+    case 4: request.args[3] = -1; break;
+    case 5: request.address.length = 1; break;
+    }
+    ck_assert_int_eq(service_request(&request, -1, &reply, -EINVAL), -1);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("service_query");
@@ -270,11 +349,14 @@ int main(void)
     int failed;
 
     tcase_add_checked_fixture(tcase, service_setup, service_teardown);
+    tcase_set_timeout(tcase, 60); /* for a loaded machine */
     tcase_add_test(tcase, a_connection_is_described);
     tcase_add_test(tcase, a_user_sees_only_his_own);
     tcase_add_test(tcase, a_closed_connection_keeps_its_user);
     tcase_add_test(tcase, an_answer_in_pieces_stands_a_change);
     tcase_add_test(tcase, who_does_not_read_is_refused_more);
+    tcase_add_test(tcase, a_connection_can_be_ended_by_who_may);
+    tcase_add_loop_test(tcase, a_bad_wish_to_end_is_refused, 0, 6);
     tcase_add_loop_test(tcase, every_kind_is_an_object, 0, 3);
     tcase_add_loop_test(tcase, a_bad_question_is_refused, 0, 11);
     tcase_add_test(tcase, strings_of_any_bytes_are_json);

@@ -1,0 +1,63 @@
+/* kill.c - PROTOCOL_KILL: end connections from outside. */
+#include "kill.h"
+
+#include "service/listener.h"
+#include "service/log.h"
+#include "service/program.h"
+#include "service/socket.h"
+#include "stack/inspect.h"
+
+#include <errno.h>
+#include <string.h>
+#include <unistd.h>
+
+static bool may_kill(uid_t uid, uid_t owner)
+{
+    return uid == 0 || uid == geteuid() || uid == owner;
+}
+
+/* One of TCP, known to a program or not any more. Return: 0 or -errno. */
+static int kill_tcp(uint64_t id, uid_t uid)
+{
+    struct stack_label label;
+    struct stack_tcp *tcp = id != 0 ? stack_tcp_find(id, &label) : NULL;
+    struct socket *socket;
+
+    if (tcp == NULL)
+        return -ENOENT;
+    if (!may_kill(uid, label.user))
+        return -EPERM;
+    socket = socket_find_id(id);
+    if (socket != NULL && socket->state == PROTOCOL_STATE_LISTENING) {
+        listener_stop(socket);
+        return 0;
+    }
+    return stack_tcp_kill(tcp, ECONNABORTED);
+}
+
+int kill_sockets(const struct protocol_message *request, struct protocol_message *reply, uid_t uid)
+{
+    const size_t count = request->option_length / sizeof(uint64_t);
+    int first_error = 0;
+
+    if (count == 0 || request->option_length % sizeof(uint64_t) != 0 || request->address.length != 0 ||
+        request->args[0] != 0 || request->args[1] != 0 || request->args[2] != 0 || request->args[3] != 0)
+        return -EINVAL;
+    for (size_t i = 0; i < count; i++) {
+        const struct socket *socket;
+        uint64_t id;
+        int error;
+
+        memcpy(&id, request->option + i * sizeof id, sizeof id);
+        error = kill_tcp(id, uid);
+        socket = error == -ENOENT ? socket_find_id(id) : NULL;
+        if (socket != NULL && socket->datagram != NULL)
+            error = may_kill(uid, socket->program != NULL ? socket->program->uid : 0) ? -EOPNOTSUPP : -EPERM;
+        if (error == 0)
+            log_info("socket %llu: ended by user %u", (unsigned long long)id, (unsigned)uid);
+        reply->args[0] += error == 0;
+        if (error < 0 && first_error == 0)
+            first_error = error;
+    }
+    return first_error;
+}

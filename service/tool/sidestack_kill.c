@@ -1,0 +1,149 @@
+/* sidestack_kill.c - ends connections that a filter names, as ss -K does. */
+#include "ask.h"
+#include "filter.h"
+#include "sidestack.h"
+#include "ss_text.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <netinet/tcp.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define COMMAND "sidestack kill"
+
+enum { OPTION_HELP = 0x100 };
+
+static const char usage[] =
+    "usage: sidestack kill [OPTION...] FILTER\n"
+    "Ends TCP connections of a running sidestackd: the peer gets a reset, the program ECONNABORTED. Only your own; root and\n"
+    "the service's user may end all. FILTER is that of sidestack ss (sidestack ss --help); \"state all\" ends every one.\n"
+    "Listening sockets only go when FILTER names their state.\n"
+    "\n"
+    "  -n, --dry-run   only say which\n"
+    "  -q, --quiet     don't say which\n"
+    ASK_HELP
+    "      --help      this text\n"
+    "\n"
+    "  sidestack kill dst 10.0.0.7\n"
+    "  sidestack kill prog nginx and dport = :8080\n";
+
+struct victims {
+    uint64_t *ids; /* owned */
+    size_t count;
+};
+
+static int add(struct victims *victims, uint64_t id)
+{
+    uint64_t *ids = reallocarray(victims->ids, victims->count + 1, sizeof *ids);
+
+    if (ids == NULL)
+        return -ENOMEM;
+    victims->ids = ids;
+    ids[victims->count++] = id;
+    return 0;
+}
+
+static void say(const struct row *row)
+{
+    char local[80], local_port[32], peer[80], peer_port[32];
+
+    ss_format_address(row, &row->local, false, local, sizeof local);
+    ss_format_port(row, &row->local, true, local_port, sizeof local_port);
+    ss_format_address(row, &row->peer, false, peer, sizeof peer);
+    ss_format_port(row, &row->peer, true, peer_port, sizeof peer_port);
+    printf("%s %s:%s %s:%s\n", row_state_shown(row->state), local, local_port, peer, peer_port);
+}
+
+/* Find the sockets. Return: 0 or -errno, said. */
+static int find(const struct service_path *path, const struct filter *filter, bool quiet, struct victims *victims)
+{
+    const unsigned states = filter->states != 0 ? filter->states : filter_states_connected() | 1u << TCP_SYN_RECV;
+    struct answer answer;
+    json_t *object;
+    int error = answer_open(&answer, COMMAND, path, PROTOCOL_QUERY_SOCKETS, PROTOCOL_QUERY_TCP, states);
+
+    if (error < 0)
+        return error;
+    while (error == 0 && (object = answer_next(&answer)) != NULL) {
+        struct row row;
+
+        if (row_read(&row, object) && row.id != 0 && row.state != TCP_CLOSE && filter_matches(filter, &row)) {
+            error = add(victims, row.id);
+            if (!quiet)
+                say(&row);
+        }
+        json_decref(object);
+    }
+    if (answer_close(&answer, COMMAND) < 0 && error == 0)
+        error = -EIO;
+    return error;
+}
+
+/* End them, as many a request as fit. Return: 0 or the first error. Those that ended by themselves meanwhile are none. */
+static int end(const struct service_path *path, const struct victims *victims)
+{
+    int first_error = 0;
+
+    for (size_t at = 0; at < victims->count; at += PROTOCOL_KILL_MAX) {
+        struct protocol_message message = {.operation = PROTOCOL_KILL};
+        size_t count = victims->count - at < PROTOCOL_KILL_MAX ? victims->count - at : PROTOCOL_KILL_MAX;
+        int error;
+
+        message.option_length = (uint32_t)(count * sizeof *victims->ids);
+        memcpy(message.option, victims->ids + at, message.option_length);
+        error = ask_service(path, &message, NULL, 0, NULL);
+        if (error == 0 && message.result != -ENOENT && message.result != -ENOTCONN)
+            error = message.result;
+        if (error < 0 && first_error == 0)
+            first_error = error;
+    }
+    if (first_error < 0)
+        fprintf(stderr, COMMAND ": %s: %s\n", path->text, strerror(-first_error));
+    return first_error;
+}
+
+int sidestack_kill(int argc, char **argv)
+{
+    static const struct option options[] = {{"dry-run", no_argument, NULL, 'n'}, {"quiet", no_argument, NULL, 'q'},
+                                            {"help", no_argument, NULL, OPTION_HELP}, ASK_OPTIONS, {NULL, 0, NULL, 0}};
+    struct service_path path = {""};
+    struct victims victims = {NULL, 0};
+    struct filter filter;
+    bool dry_run = false, quiet = false;
+    char message[512];
+    int option, error = 0;
+
+    while (error == 0 && (option = getopt_long(argc, argv, "nq", options, NULL)) != -1) {
+        switch (option) {
+        case 'n': dry_run = true; break;
+        case 'q': quiet = true; break;
+        case OPTION_HELP: fputs(usage, stdout); return EXIT_SUCCESS;
+        case ASK_OPTION_NAME:
+        case ASK_OPTION_SOCKET: error = service_path_set(&path, option, optarg); break;
+        default: return SIDESTACK_EXIT_USAGE; /* getopt_long() said why */
+        }
+    }
+    if (error == 0)
+        error = service_path_complete(&path);
+    if (error < 0) {
+        fprintf(stderr, COMMAND ": can't tell where the service is: %s\n", strerror(-error));
+        return SIDESTACK_EXIT_USAGE;
+    }
+    if (optind == argc) {
+        fputs(COMMAND ": which ones? (sidestack kill --help)\n", stderr);
+        return SIDESTACK_EXIT_USAGE;
+    }
+    if (filter_parse(&filter, argc - optind, argv + optind, message, sizeof message) < 0) {
+        fprintf(stderr, COMMAND ": %s\n", message);
+        return SIDESTACK_EXIT_USAGE;
+    }
+    error = find(&path, &filter, quiet, &victims);
+    if (error == 0 && !dry_run)
+        error = end(&path, &victims);
+    if (error == 0 && victims.count == 0 && !quiet)
+        fputs(COMMAND ": there is none\n", stderr);
+    free(victims.ids);
+    filter_free(&filter);
+    return error < 0 || victims.count == 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+}

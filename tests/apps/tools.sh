@@ -1,0 +1,112 @@
+#!/bin/bash
+# time: 90
+# asan: service
+# What the tools say of a running service: ss beside the kernel's ss for the same connections, stats, netif, kill; who may see what.
+# shellcheck source=tests/lib.sh
+. "$(dirname "$0")/../lib.sh"
+lib_begin
+[ "$MODE" = stack ] || exit 0
+sidestack="$BUILD/sidestack"
+export SIDESTACK_SOCKET="$WORK/control"
+
+# Servers and a client on the stack, and their ends on the kernel's side.
+cat >"$WORK/programs.py" <<'END'
+import socket, sys, time
+def say(text):
+    print(text, flush=True)
+if sys.argv[1] == "stack":
+    udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    udp.bind(("", 5353))
+    dual = socket.socket(socket.AF_INET6)
+    dual.bind(("::", 9999))
+    dual.listen(7)
+    listener = socket.create_server(("10.77.0.2", 9000))
+    connections = [socket.create_connection(("10.77.0.1", 7777)) for _ in range(5)]
+    connections[1].setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    accepted, _ = listener.accept()
+    say("ready")
+    for connection in connections:
+        try:
+            connection.recv(1)
+        except OSError as error:
+            say(error)
+else:
+    listener = socket.create_server(("10.77.0.1", 7777))
+    say("listening")
+    connections = [listener.accept()[0] for _ in range(5)]
+    while True:
+        try:
+            client = socket.create_connection(("10.77.0.2", 9000))
+            break
+        except OSError:
+            time.sleep(0.02)
+    time.sleep(1000)
+END
+background kernel $PYTHON "$WORK/programs.py" kernel
+wait_for_line kernel listening
+background stack on_stack $PYTHON "$WORK/programs.py" stack
+wait_for_line stack ready
+
+# The same connections, ours looked at from the other end.
+connections() {
+    "$@" | awk '{ print $1, $(NF - 1), $NF }' | sort
+}
+connections "$sidestack" ss -Htn state established | awk '{ print $1, $2, $3 }' >"$WORK/ours"
+connections ss -Htn state established src $WORLD dst $STACK | awk '{ print $1, $3, $2 }' | sort >"$WORK/theirs"
+check_equal "connections" "$(cut -d ' ' -f 2- "$WORK/ours" | sort)" "$(cut -d ' ' -f 2- "$WORK/theirs" | sort)"
+check_equal "how many" "$(wc -l <"$WORK/ours")" 6
+
+columns() {
+    "$@" | awk 'NR == 1' | tr -s ' ' | sed 's/ $//'
+}
+check_equal "columns" "$(columns "$sidestack" ss -tan)" "State Recv-Q Send-Q Local Address:Port Peer Address:Port"
+check_equal "columns of all" "$(columns "$sidestack" ss -anp)" \
+    "Netid State Recv-Q Send-Q Local Address:Port Peer Address:Port Process"
+check_equal "listening, backlog" "$("$sidestack" ss -Htln 'sport = :9999' | xargs)" "LISTEN 0 7 *:9999 *:*"
+check_equal "UDP" "$("$sidestack" ss -Huan | xargs)" "UNCONN 0 0 0.0.0.0:5353 0.0.0.0:*"
+check_equal "the holder" "$("$sidestack" ss -Htlnp sport = :9999 | grep -o '"python3",pid=[0-9]*')" \
+    "\"python3\",pid=${PID_OF[stack]}"
+check_equal "a keep-alive timer" "$("$sidestack" ss -Htno | grep -c 'timer:(keepalive,[0-9a-z]*,0)')" 1
+check_equal "filters" "$("$sidestack" ss -Htan '( dport = :7777 or sport = :9999 ) and not src 127.0.0.0/8' | wc -l)" 6
+"$sidestack" ss -tin dport = :7777 | grep -q 'cubic wscale:.* rtt:.* mss:.* cwnd:' || fail "no figures"
+"$sidestack" ss -s | grep -q '^TCP: *8 (estab 6, listening 2,' || fail "the summary: $("$sidestack" ss -s)"
+check_equal "JSON" "$("$sidestack" ss -tan --json | jq -r 'select(.state == "listening") | .local.port' | sort | xargs)" \
+    "9000 9999"
+if "$sidestack" ss 'sport = nonsense' 2>"$WORK/error"; then fail "nonsense was understood"; fi
+grep -q "'nonsense' is no port" "$WORK/error" || fail "$(cat "$WORK/error")"
+
+# Counters.
+check_equal "connections that were opened" "$("$sidestack" stats --json | jq -r '.tcp.TcpActiveOpens')" 5
+check_equal "connections that came" "$("$sidestack" stats | awk '$1 == "TcpPassiveOpens" { print $2 }')" 1
+XDG_RUNTIME_DIR="$WORK" "$sidestack" stats -d >/dev/null
+check_equal "since the last call" "$(XDG_RUNTIME_DIR="$WORK" "$sidestack" stats -d | grep -c TcpActiveOpens || true)" 0
+check_equal "every tenth of a second" "$("$sidestack" stats 0.1 3 | wc -l)" 4
+
+# The network.
+"$sidestack" netif >"$WORK/netif"
+for line in "inet $STACK/24 static" "inet6 $STACK6/64 static" "default via $WORLD static" "$WORLD .* reachable" \
+    "wire: stack0;.* impairment: none"; do
+    grep -q "$line" "$WORK/netif" || fail "netif has no '$line': $(cat "$WORK/netif")"
+done
+check_equal "netif --json" "$("$sidestack" netif --json | jq -r '.interfaces[1].addresses[0].address')" $STACK
+
+# Users: somebody else sees nothing of these, and can end none.
+chmod 711 "$WORK"
+chmod 666 "$WORK/control"
+somebody=(setpriv --reuid 65534 --regid 65534 --clear-groups)
+check_equal "somebody else's view" "$("${somebody[@]}" "$sidestack" ss -Han | wc -l)" 0
+id=$("$sidestack" ss -tn --json dport = :7777 | jq -r .id | head -n 1)
+if "${somebody[@]}" "$sidestack" kill -q id "$id" 2>/dev/null; then fail "somebody else ended a connection"; fi
+check_equal "nothing was ended" "$("$sidestack" ss -Htn dport = :7777 | wc -l)" 5
+
+# The end of one, and of all.
+check_equal "a dry run" "$("$sidestack" kill -n dst $WORLD:7777 | wc -l)" 5
+"$sidestack" kill -q dst $WORLD:7777
+wait_for_line stack 'Software caused connection abort'
+check_equal "what is left" "$("$sidestack" ss -Htn state established dst $WORLD:7777 | wc -l)" 0
+deadline=$((SECONDS + 20))
+until [ "$(ss -Htn state established sport = :7777 | wc -l)" = 0 ]; do
+    [ $SECONDS -lt $deadline ] || fail "the peer's connections did not end"
+    pause
+done
+note "ok: the peer heard of it"
