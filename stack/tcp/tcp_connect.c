@@ -158,7 +158,7 @@ int stack_tcp_connect(struct stack_tcp *tcp, const union stack_address *address)
     tcp->connect_us = port_now_us;
     tcp->soft_error = 0;
     tcp_ecn_active_open(&tcp->ecn);
-    tcp->unresolved_us = tcp->retransmitting_us = tcp->fin_wait_us = tcp->cork_us = 0;
+    tcp->unresolved_us = tcp->retransmitting_us = tcp->window_closed_us = tcp->fin_wait_us = tcp->cork_us = 0;
     tcp->retransmitted = tcp->rtt_us = tcp->rttvar_us = 0;
     tcp_bind_enter(tcp, &local, port);
     tcp->peer = peer;

@@ -5,6 +5,19 @@
  * large a packet may be (icmp_error.c). From then on all connections to that host make smaller segments; what they have
  * queued already is split, and what was too large and is on its way counts as lost, which is no sign of congestion (Linux:
  * tcp_simple_retransmit()). A new connection begins with what is known of its path.
+ *
+ * Black holes. A router, or a firewall behind it, may say nothing, and then every large packet vanishes while small ones pass (RFC 2923).
+ * From the sender that looks like an outage: time-out after time-out. So when it has lasted for as long as three of them
+ * (tcp_retries1), the first segment is cut, and its first piece goes out alone. Linux (tcp_mtu_probing = 1) makes all segments
+ * small at this point, and larger ones again later, by probes (RFC 4821). Here the small piece is the probe: in an outage it is
+ * lost as well, and when that is over, what follows it in full size arrives, and all is as before. In a black hole the
+ * piece arrives, and what follows it does not: that makes the next time-out the proof, and the connection's segments are small from then
+ * on.
+ *
+ *     time-outs for 3 s          piece acknowledged           time-out
+ *     -----------------> trying --------------------> passed ---------> small segments
+ *                           |                            |
+ *                           | time-out: half the piece   | a larger segment acknowledged: it was an outage
  */
 #include <errno.h>
 #include <string.h>
@@ -12,10 +25,16 @@
 #include "stack/wire/gather.h"
 #include "stack/wire/loop_netif.h"
 #include "stack/ip/path_mtu.h"
+#include "stack/port.h"
 #include "tcp_socket.h"
 #include "stack/wire/wire_netif.h"
 
 #define LOOP_MTU 65535
+#define SILENCE_US 3000000u /* Linux: tcp_retries1 = 3 doublings from 200 ms on */
+/* What a black hole lets pass: the size of a segment with its options. */
+#define PIECE_V4 1024u /* Linux: tcp_base_mss */
+#define PIECE_V6 1220u /* every path takes packets of 1280 bytes (RFC 8200 5) */
+#define PIECE_MIN 512u /* every host takes packets of 576 (RFC 1122 3.3.2) */
 
 static uint16_t header_size(const struct stack_tcp *tcp)
 {
@@ -79,8 +98,8 @@ static bool renew_scoreboard(struct stack_tcp *tcp)
     return ok;
 }
 
-/* Make segments of at most this size from now on. */
-static void shrink_segments(struct stack_tcp *tcp, uint16_t size)
+/* Make segments of at most this size from now on. Return: whether the connection lives. */
+static bool shrink_segments(struct stack_tcp *tcp, uint16_t size)
 {
     struct tcp_pcb *pcb = tcp->pcb;
     struct tcp_seg *last;
@@ -90,13 +109,68 @@ static void shrink_segments(struct stack_tcp *tcp, uint16_t size)
     tcp->sender.congestion.mss = tcp_sender_mss(pcb);
     if (!split_segments(pcb, pcb->unacked) || !split_segments(pcb, pcb->unsent) || !renew_scoreboard(tcp)) {
         tcp_socket_fail(tcp, ENOMEM, true);
-        return;
+        return false;
     }
     for (last = pcb->unsent; last != NULL && last->next != NULL; last = last->next)
         ;
     tcp->send.segment_fill = last != NULL ? last->len % tcp_sender_mss(pcb) : 0;
     tcp->sender.resend_from = pcb->lastack;
-    tcp_sender_transmit(tcp);
+    return true;
+}
+
+/* Cut the first segment that is on its way. Return: whether the connection lives. */
+static bool cut_first(struct stack_tcp *tcp, uint16_t size)
+{
+    struct tcp_pcb *pcb = tcp->pcb;
+    struct tcp_seg *unsent = pcb->unsent;
+    bool ok;
+
+    gather_flush();
+    pcb->unsent = pcb->unacked;
+    ok = tcp_split_unsent_seg(pcb, size) == ERR_OK && renew_scoreboard(tcp);
+    pcb->unsent = unsent;
+    if (!ok)
+        tcp_socket_fail(tcp, ENOMEM, true);
+    return ok;
+}
+
+bool tcp_path_mtu_on_time_out(struct stack_tcp *tcp)
+{
+    struct tcp_sender *sender = &tcp->sender;
+    const struct sent_segment *first = scoreboard_at(&sender->board, 0);
+    uint32_t options = tcp->pcb->mss - tcp_sender_mss(tcp->pcb);
+    uint32_t size = first->end - first->sequence + options;
+
+    if (tcp->pcb->nrtx == 0)
+        sender->silent_us = port_now_us;
+    if (sender->hole_passed && size > sender->hole_piece) {
+        uint16_t proven = sender->hole_piece;
+
+        sender->hole_piece = 0;
+        sender->hole_passed = false;
+        return shrink_segments(tcp, proven);
+    }
+    if (port_now_us - sender->silent_us < SILENCE_US)
+        return true;
+    if (sender->hole_piece == 0)
+        sender->hole_piece = IP_IS_V6_VAL(tcp->peer) ? PIECE_V6 : PIECE_V4;
+    else if (!sender->hole_passed && sender->hole_piece / 2 >= PIECE_MIN)
+        sender->hole_piece /= 2;
+    return size <= sender->hole_piece || cut_first(tcp, (uint16_t)(sender->hole_piece - options));
+}
+
+void tcp_path_mtu_on_delivery(struct stack_tcp *tcp, uint32_t length)
+{
+    struct tcp_sender *sender = &tcp->sender;
+
+    uint32_t size = length + (tcp->pcb->mss - tcp_sender_mss(tcp->pcb));
+
+    if (size == sender->hole_piece) {
+        sender->hole_passed = true;
+    } else if (size > sender->hole_piece) { /* of smaller ones nothing follows */
+        sender->hole_piece = 0;
+        sender->hole_passed = false;
+    }
 }
 
 void tcp_path_mtu_changed(const ip_addr_t *peer)
@@ -108,7 +182,7 @@ void tcp_path_mtu_changed(const ip_addr_t *peer)
         if (tcp->pcb == NULL || tcp->role != TCP_ROLE_CONNECTED || !tcp->sender.started ||
             (peer != NULL && !ip_addr_eq(&tcp->peer, peer)))
             continue;
-        if (tcp_path_mtu_segment(tcp) < tcp->pcb->mss)
-            shrink_segments(tcp, tcp_path_mtu_segment(tcp));
+        if (tcp_path_mtu_segment(tcp) < tcp->pcb->mss && shrink_segments(tcp, tcp_path_mtu_segment(tcp)))
+            tcp_sender_transmit(tcp);
     }
 }

@@ -41,6 +41,8 @@ static void note_delivered(struct stack_tcp *tcp, const struct sender_event *eve
     struct tcp_sender *sender = &tcp->sender;
 
     told->delivered += sent->end - sent->sequence;
+    if (sender->hole_piece != 0)
+        tcp_path_mtu_on_delivery(tcp, sent->end - sent->sequence);
     sender->delivered++;
     if ((sent->flags & SENT_EVER_RESENT) == 0) {
         if (acknowledged && told->first_sent_us == 0)

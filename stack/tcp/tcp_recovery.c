@@ -422,8 +422,11 @@ static void time_out(struct stack_tcp *tcp)
     struct tcp_pcb *pcb = tcp->pcb;
     struct rack_news told = {0};
     bool is_new = sender->state < TCP_CA_Recovery;
-    bool reneged = (scoreboard_at(board, 0)->flags & SENT_SACKED) != 0; /* the peer dropped what it had SACKed */
+    bool reneged;
 
+    if (!tcp_path_mtu_on_time_out(tcp))
+        return;
+    reneged = (scoreboard_at(board, 0)->flags & SENT_SACKED) != 0; /* the peer dropped what it had SACKed */
     if (sender->state <= TCP_CA_Disorder || TCP_SEQ_GEQ(pcb->lastack, sender->high) ||
         (sender->state == TCP_CA_Loss && pcb->nrtx == 0)) {
         begin_undo(tcp);

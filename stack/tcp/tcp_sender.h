@@ -73,6 +73,11 @@ struct tcp_sender {
     uint32_t limited_end; /* valid until this is acknowledged */
     uint32_t max_pipe, max_pipe_end;
 
+    /* Is the path a black hole? tcp_path_mtu.c */
+    uint64_t silent_us;  /* the first of the time-outs in a row */
+    uint16_t hole_piece; /* size of a segment that is tried; 0: none is */
+    bool hole_passed;    /* such a one arrived, and no larger one yet */
+
     uint16_t advertised; /* window of the last segment that came */
 
     /* For TCP_INFO */

@@ -93,6 +93,7 @@ struct stack_tcp {
     uint64_t connect_us;        /* when the handshake began */
     uint64_t unresolved_us;     /* since when the neighbour's address is unknown; 0: it is known */
     uint64_t retransmitting_us; /* since when nothing was acknowledged; 0: all is well */
+    uint64_t window_closed_us;  /* since when data waits for the peer's window to open; 0: none does */
     uint64_t fin_wait_us;       /* since when a closed connection waits for the peer's FIN; 0: it does not */
     uint64_t cork_us;           /* since when corked data waits; 0: none */
     uint32_t rtt_us, rttvar_us; /* smoothed, RFC 6298 */
@@ -190,6 +191,10 @@ void tcp_option_apply_all(struct stack_tcp *tcp);
 /* Bytes of IP packet that reach the peer whole; and of TCP segment in them. */
 uint16_t tcp_path_mtu_get(const struct stack_tcp *tcp);
 uint16_t tcp_path_mtu_segment(const struct stack_tcp *tcp);
+/* A time-out, before anything is sent again: the path may swallow what is large. Return: whether the connection lives. */
+bool tcp_path_mtu_on_time_out(struct stack_tcp *tcp);
+/* While a piece of a segment is tried: so many bytes arrived as one segment that was sent. */
+void tcp_path_mtu_on_delivery(struct stack_tcp *tcp, uint32_t length);
 /* Smaller ones than before may reach this host (NULL: any). */
 void tcp_path_mtu_changed(const ip_addr_t *peer);
 

@@ -107,8 +107,15 @@ static int check_connecting(struct stack_tcp *tcp)
 static int check_silence(struct stack_tcp *tcp)
 {
     struct tcp_pcb *pcb = tcp->pcb;
-    uint64_t limit_us = GIVE_UP_US;
+    uint64_t user_us = (uint64_t)LWIP_MAX(tcp->options[STACK_TCP_USER_TIMEOUT], 0) * 1000;
+    uint64_t limit_us = user_us > 0 ? user_us : GIVE_UP_US;
 
+    if (pcb->persist_backoff == 0)
+        tcp->window_closed_us = 0;
+    else if (tcp->window_closed_us == 0)
+        tcp->window_closed_us = port_now_us;
+    else if (user_us > 0 && port_now_us - tcp->window_closed_us >= user_us)
+        return ETIMEDOUT; /* tcp(7): also of data that waits for a window */
     if (pcb->nrtx == 0 && pcb->persist_probe == 0) {
         tcp->retransmitting_us = 0;
         tcp->soft_error = 0;
@@ -116,8 +123,6 @@ static int check_silence(struct stack_tcp *tcp)
     }
     if (tcp->retransmitting_us == 0)
         tcp->retransmitting_us = port_now_us;
-    if (tcp->options[STACK_TCP_USER_TIMEOUT] > 0)
-        limit_us = (uint64_t)tcp->options[STACK_TCP_USER_TIMEOUT] * 1000;
     if (!tcp->sender.started && pcb->rto > RTO_MAX_TICKS)
         pcb->rto = RTO_MAX_TICKS;
     if (port_now_us - tcp->retransmitting_us < limit_us)

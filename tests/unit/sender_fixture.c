@@ -10,6 +10,11 @@ struct told sender_told;
 struct peer sender_peer;
 uint32_t sender_start;
 static uint8_t data[2 * 1024 * 1024];
+static uint32_t first_sequence, written; /* where the data began; bytes */
+
+/* What the receiver has. */
+static bool came[8 * 1024 * 1024];
+static uint32_t came_next, came_end; /* all before; nothing from here on */
 
 void sender_connect(const struct sender_options *options)
 {
@@ -22,6 +27,8 @@ void sender_connect(const struct sender_options *options)
                              .option_size = options->no_sack ? 8 : 12};
 
     memset(&sender_told, 0, sizeof sender_told);
+    memset(came, 0, came_end);
+    came_next = came_end = 0;
     if (is_v6)
         peer_resolve6(PEER_IP6);
     else
@@ -34,7 +41,8 @@ void sender_connect(const struct sender_options *options)
     if (options->syn != NULL)
         *options->syn = syn;
     stack_advance(RTT_MS);
-    sender_start = syn.sequence + 1;
+    sender_start = first_sequence = syn.sequence + 1;
+    written = 0;
     sender_peer = (struct peer){.family = options->family, .port = 80, .stack_port = syn.source_port, .sequence = 1001,
                                 .expected = sender_start, .window = 0xffff};
     answer.port = sender_peer.stack_port;
@@ -65,24 +73,35 @@ struct tcp_info sender_info(void)
     return info;
 }
 
-void sender_answer(unsigned segments, struct range a, struct range b, struct range c)
+/* Acknowledge up to a byte, and SACK up to three ranges of bytes. */
+static void acknowledge(uint32_t end, const struct range *ranges, int count)
 {
-    struct range ranges[] = {a, b, c};
     struct segment segment = {.family = sender_peer.family, .source_port = 80, .port = sender_peer.stack_port,
-                              .sequence = sender_peer.sequence,
-                              .acknowledgement = sender_start + segments * MSS, .flags = TH_ACK, .window = 0xffff};
+                              .sequence = sender_peer.sequence, .acknowledgement = sender_start + end, .flags = TH_ACK,
+                              .window = 0xffff, .options = {1, 1, 5, 2}};
     uint8_t *at = segment.options + 4;
 
-    memcpy(segment.options, "\x01\x01\x05\x02", 4);
-    for (int i = 0; i < 3 && ranges[i].end != 0; i++) {
-        uint32_t edges[2] = {htonl(sender_start + ranges[i].first * MSS), htonl(sender_start + ranges[i].end * MSS)};
+    for (int i = 0; i < count; i++) {
+        uint32_t edges[2] = {htonl(sender_start + ranges[i].first), htonl(sender_start + ranges[i].end)};
 
         memcpy(at, edges, 8);
         at += 8;
         segment.options[3] = (uint8_t)(segment.options[3] + 8);
     }
-    segment.option_size = segment.options[3] > 2 ? (size_t)(at - segment.options) : 0;
+    segment.option_size = count > 0 ? (size_t)(at - segment.options) : 0;
     peer_send(&segment);
+}
+
+void sender_answer(unsigned segments, struct range a, struct range b, struct range c)
+{
+    struct range ranges[] = {a, b, c};
+    int count = 0;
+
+    for (; count < 3 && ranges[count].end != 0; count++) {
+        ranges[count].first *= MSS;
+        ranges[count].end *= MSS;
+    }
+    acknowledge(segments * MSS, ranges, count);
 }
 
 /* Take a segment of data. Return: its number. */
@@ -99,6 +118,68 @@ unsigned sender_take(void)
     return offset / MSS;
 }
 
+/* A frame that is no segment: somebody asks for the peer's Ethernet address. Return: whether it is one. */
+static bool answer_neighbour(const struct frame *frame)
+{
+    const uint8_t *bytes = frame->bytes;
+
+    if (bytes[12] == 8 && bytes[13] == 6)
+        peer_resolve();
+    else if (bytes[12] == 0x86 && bytes[20] != 6)
+        peer_advertise6(PEER_IP6);
+    else
+        return false;
+    return true;
+}
+
+void sender_receive(struct sender_network network)
+{
+    struct range ranges[3];
+    int used = 0;
+    bool any = false;
+
+    while (wire_count() > 0) {
+        struct segment segment;
+        uint32_t at;
+
+        if (answer_neighbour(wire_look())) {
+            wire_take();
+            continue;
+        }
+        segment = peer_take();
+        at = segment.sequence - sender_start;
+        any = true;
+        ck_assert(segment.checksum_good);
+        ck_assert_uint_le(at + segment.size, sizeof came);
+        for (size_t i = 0; i < segment.size; i++)
+            ck_assert_uint_eq(((const uint8_t *)segment.data)[i], pattern_byte(at + i));
+        if (rand() % 100 < network.loss || (network.mtu != 0 && segment.packet_size > network.mtu))
+            continue;
+        memset(came + at, 1, segment.size);
+        if (at + segment.size > came_end)
+            came_end = (uint32_t)(at + segment.size);
+    }
+    if (!any)
+        return;
+    while (came_next < came_end && came[came_next])
+        came_next++;
+    for (uint32_t i = came_next; i < came_end && used < 3; i++) {
+        if (!came[i])
+            continue;
+        ranges[used].first = i;
+        while (i < came_end && came[i])
+            i++;
+        ranges[used++].end = i;
+    }
+    if (rand() % 100 >= network.loss)
+        acknowledge(came_next, ranges, used);
+}
+
+size_t sender_received(void)
+{
+    return came_next;
+}
+
 void sender_expect(unsigned first, unsigned end)
 {
     for (unsigned i = first; i < end; i++)
@@ -111,16 +192,14 @@ void sender_expect_nothing(void)
     ck_assert_uint_eq(wire_count(), 0);
 }
 
-void sender_write(unsigned count)
+void sender_write(unsigned segments)
 {
-    static size_t at;
-    size_t size = (size_t)count * MSS;
+    size_t size = (size_t)segments * MSS;
 
-    at = stack_tcp_send_queued(sender_told.tcp) == 0 ? 0 : at;
     ck_assert_uint_le(size, sizeof data);
-    pattern_fill(data, at, size);
+    pattern_fill(data, first_sequence + written - sender_start, size);
     send_bytes(sender_told.tcp, data, size);
-    at += size;
+    written += (uint32_t)size;
     stack_turn();
 }
 

@@ -54,6 +54,19 @@ unsigned sender_take(void);
 void sender_expect(unsigned first, unsigned end);
 void sender_expect_nothing(void);
 
+/*
+ * A peer that receives as it should over a network that may be bad: takes what was sent (and answers who asks for its Ethernet
+ * address), and acknowledges all that arrived with up to three SACK blocks. Of each packet, segment or acknowledgement, a share is lost,
+ * and those with more than mtu bytes; 0: none.
+ */
+struct sender_network {
+    int loss; /* of 100 */
+    size_t mtu;
+};
+void sender_receive(struct sender_network network);
+/* Return: bytes from the start that the receiver has. */
+size_t sender_received(void);
+
 /* Let time pass until something is sent. Return: how many milliseconds, limit_ms at most. */
 unsigned sender_wait(unsigned limit_ms);
 

@@ -238,6 +238,11 @@ const struct frame *wire_take(void)
     return taken;
 }
 
+const struct frame *wire_look(void)
+{
+    return from_stack.count > 0 ? from_stack.frames[from_stack.first] : NULL;
+}
+
 size_t wire_count(void)
 {
     return from_stack.count;
@@ -426,6 +431,7 @@ struct segment peer_take(void)
     segment.data = tcp + header_size;
     segment.size = tcp_size - header_size;
     segment.header = frame->header;
+    segment.packet_size = at - ETHERNET_SIZE + header_size + (frame->header.gso_type != 0 ? frame->header.gso_size : segment.size);
     if ((frame->header.flags & VIRTIO_NET_HDR_F_NEEDS_CSUM) != 0)
         segment.checksum_good = frame->header.csum_start == at && frame->header.csum_offset == 16 &&
                                 read_16(tcp + 16) == ip_sum(ip, 6, tcp, tcp_size, false);

@@ -61,6 +61,9 @@ void wire_put(const struct virtio_net_hdr *header, const void *bytes, size_t siz
 /* Return: the oldest frame that the stack sent and the test has not taken, or NULL; valid until the next call. */
 const struct frame *wire_take(void);
 
+/* Return: the oldest frame that waits to be taken; NULL: none does. */
+const struct frame *wire_look(void);
+
 /* Return: how many frames wait to be taken. */
 size_t wire_count(void);
 void wire_drop_all(void);
@@ -83,6 +86,7 @@ struct segment {
     const void *data;
     size_t size;
     struct virtio_net_hdr header; /* as it crossed */
+    size_t packet_size;           /* taken ones: of the IP packet, and of the first it will be cut to */
     bool checksum_good;           /* taken ones: the TCP checksum is right, or left to the wire in the right way */
 };
 

@@ -236,73 +236,164 @@ START_TEST(a_lost_fin_is_sent_again)
 }
 END_TEST
 
-/* A peer that receives as it should, over a network that loses. */
-static struct receiver {
-    bool have[1000];
-    unsigned next; /* all before it came */
-} receiver;
-
-/* Take what was sent, of which each segment is lost with a chance of loss in 100, and answer it, if the answer is not lost. */
-static void receive_all(unsigned count, int loss)
+/* Let time pass, and the peer receive. Return: milliseconds until it had all, limit_ms at most. */
+static unsigned receive_all(size_t bytes, unsigned limit_ms, struct sender_network network)
 {
-    struct range ranges[3] = {{0, 0}};
-    int used = 0;
+    unsigned waited_ms = 0;
 
-    if (wire_count() == 0)
-        return;
-    while (wire_count() > 0) {
-        unsigned number = sender_take();
-
-        ck_assert_uint_lt(number, count);
-        if (rand() % 100 >= loss)
-            receiver.have[number] = true;
+    for (; waited_ms < limit_ms && (sender_received() < bytes || stack_tcp_send_queued(sender_told.tcp) > 0); waited_ms += 5) {
+        stack_advance(5);
+        sender_receive(network);
     }
-    while (receiver.next < count && receiver.have[receiver.next])
-        receiver.next++;
-    for (unsigned i = receiver.next; i < count && used < 3; i++) {
-        if (!receiver.have[i])
-            continue;
-        ranges[used].first = i;
-        while (i < count && receiver.have[i])
-            i++;
-        ranges[used++].end = i;
-    }
-    if (rand() % 100 >= loss)
-        sender_answer(receiver.next, ranges[0], ranges[1], ranges[2]);
+    return waited_ms;
 }
 
-START_TEST(an_outage_ends_and_all_goes_on)
+/* Nothing passes for so long. Return: milliseconds between the last two tries. */
+static unsigned cut_off(unsigned outage_ms)
 {
-    memset(&receiver, 0, sizeof receiver);
-    sender_write(40);
-    wire_drop_all();
-    stack_advance(10000);
-    wire_drop_all();
-    sender_wait(60000);
-    for (int i = 0; i < 20 && receiver.next < 40; i++) {
-        stack_advance(RTT_MS);
-        receive_all(40, 0);
+    unsigned tries[2] = {0, 0};
+
+    for (unsigned now_ms = 0; now_ms < outage_ms; now_ms += 10) {
+        stack_advance(10);
+        if (wire_count() > 0 && wire_look()->bytes[12 + 11] == 6) { /* the protocol of IPv4; ARP has other things there */
+            tries[0] = tries[1];
+            tries[1] = now_ms;
+        }
+        wire_drop_all();
     }
-    ck_assert_uint_eq(receiver.next, 40);
-    ck_assert_uint_eq(stack_tcp_send_queued(sender_told.tcp), 0);
+    return tries[1] - tries[0];
+}
+
+/* After 1, 10, 60 and 600 s: what is tried next comes as late after the last try as twice the time before that, but at most 120 s. */
+START_TEST(rfc6298_after_an_outage_all_goes_on_at_the_next_time_out)
+{
+    static const unsigned outages_ms[] = {1000, 10000, 60000, 600000};
+
+    for (size_t i = 0; i < sizeof outages_ms / sizeof *outages_ms; i++) {
+        unsigned gap_ms, took_ms;
+
+        sender_write(40);
+        gap_ms = cut_off(outages_ms[i]);
+        if (i == 3)
+            ck_assert_uint_le(gap_ms, 120010);
+        took_ms = receive_all((i + 1) * 40 * MSS, 130000, (struct sender_network){0});
+        ck_assert_uint_eq(sender_received(), (i + 1) * 40 * MSS);
+        ck_assert_uint_le(took_ms, (2 * gap_ms < 120000 ? 2 * gap_ms : 120000) + 2000);
+        ck_assert_uint_eq(sender_info().tcpi_backoff, 0);
+    }
+}
+END_TEST
+
+START_TEST(linux_tcp_retries2_ends_it_after_a_quarter_of_an_hour)
+{
+    sender_write(40);
+    cut_off(920000);
+    ck_assert_uint_eq(sender_told.failed, 0);
+    ck_assert_uint_eq(sender_info().tcpi_rto, 120000000);
+    cut_off(130000);
+    ck_assert_uint_eq(sender_told.failed, 1);
+    ck_assert_int_eq(sender_told.error, ETIMEDOUT);
+}
+END_TEST
+
+/* All of the first segment came, and the window is so large. */
+static void announce_window(uint16_t window)
+{
+    peer_send(&(struct segment){.source_port = 80, .port = sender_peer.stack_port, .sequence = sender_peer.sequence,
+                                .acknowledgement = sender_start + MSS, .flags = TH_ACK, .window = window});
+}
+
+static void close_window(void)
+{
+    sender_write(1);
+    wire_drop_all();
+    announce_window(0);
+}
+
+/* Close the window, queue data, and answer each probe, for so long. Return: how many came. */
+static unsigned keep_closed(unsigned seconds)
+{
+    unsigned probes = 0;
+
+    for (unsigned i = 0; i < seconds * 10 && sender_told.failed == 0; i++) {
+        stack_advance(100);
+        if (wire_count() == 0)
+            continue;
+        while (wire_count() > 0 && sender_told.failed == 0) {
+            if (wire_look()->bytes[13] == 6) {
+                peer_resolve();
+                wire_take();
+                continue;
+            }
+            ck_assert_uint_le(peer_take().size, 1);
+            probes++;
+            announce_window(0);
+        }
+        wire_drop_all();
+    }
+    return probes;
+}
+
+START_TEST(rfc9293_3_8_6_1_a_closed_window_is_probed_for_ever)
+{
+    close_window();
+    sender_write(10);
+    ck_assert_uint_ge(keep_closed(3 * 3600), 3 * 3600 / 125); /* no more than 120 s apart */
+    ck_assert_uint_eq(sender_told.failed, 0);
+    announce_window(0xffff);
+    sender_expect(1, 11);
+}
+END_TEST
+
+START_TEST(linux_a_closed_window_whose_peer_is_gone_is_given_up)
+{
+    close_window();
+    sender_write(10);
+    cut_off(900000);
+    ck_assert_uint_eq(sender_told.failed, 0);
+    cut_off(200000);
+    ck_assert_uint_eq(sender_told.failed, 1);
+    ck_assert_int_eq(sender_told.error, ETIMEDOUT);
+}
+END_TEST
+
+START_TEST(tcp_7_user_timeout_is_for_data_that_waits_for_a_window_too)
+{
+    stack_tcp_set_option(sender_told.tcp, STACK_TCP_USER_TIMEOUT, 30000);
+    close_window();
+    stack_advance(60000); /* no data, no limit */
+    ck_assert_uint_eq(sender_told.failed, 0);
+    sender_write(10);
+    keep_closed(29);
+    ck_assert_uint_eq(sender_told.failed, 0);
+    keep_closed(5);
+    ck_assert_uint_eq(sender_told.failed, 1);
+    ck_assert_int_eq(sender_told.error, ETIMEDOUT);
+}
+END_TEST
+
+START_TEST(tcp_7_user_timeout_ends_what_nobody_acknowledges)
+{
+    stack_tcp_set_option(sender_told.tcp, STACK_TCP_USER_TIMEOUT, 5000);
+    sender_write(10);
+    cut_off(5000);
+    ck_assert_uint_eq(sender_told.failed, 0);
+    cut_off(2000);
+    ck_assert_uint_eq(sender_told.failed, 1);
+    ck_assert_int_eq(sender_told.error, ETIMEDOUT);
 }
 END_TEST
 
 START_TEST(random_losses_lose_nothing)
 {
+    const size_t bytes = 300 * MSS;
+
     srand(7);
     for (int loss = 0; loss <= 10; loss++) {
-        const unsigned count = 300;
-
-        memset(&receiver, 0, sizeof receiver);
-        sender_write(count);
-        for (int turn = 0; turn < 20000 && stack_tcp_send_queued(sender_told.tcp) > 0; turn++) {
-            stack_advance(5);
-            receive_all(count, loss);
-        }
-        ck_assert_uint_eq(receiver.next, count);
+        sender_write(300);
+        receive_all((size_t)(loss + 1) * bytes, 100000, (struct sender_network){.loss = loss});
+        ck_assert_uint_eq(sender_received(), (size_t)(loss + 1) * bytes);
         ck_assert_uint_eq(stack_tcp_send_queued(sender_told.tcp), 0);
-        sender_start += count * MSS;
     }
 }
 END_TEST
@@ -340,7 +431,12 @@ int main(void)
     tcase_add_test(with, rfc2018_a_peer_that_forgets_what_it_sacked_gets_it_again);
     tcase_add_test(with, rfc5682_a_time_out_that_was_none_is_undone);
     tcase_add_test(with, a_lost_fin_is_sent_again);
-    tcase_add_test(with, an_outage_ends_and_all_goes_on);
+    tcase_add_test(with, rfc6298_after_an_outage_all_goes_on_at_the_next_time_out);
+    tcase_add_test(with, linux_tcp_retries2_ends_it_after_a_quarter_of_an_hour);
+    tcase_add_test(with, rfc9293_3_8_6_1_a_closed_window_is_probed_for_ever);
+    tcase_add_test(with, linux_a_closed_window_whose_peer_is_gone_is_given_up);
+    tcase_add_test(with, tcp_7_user_timeout_is_for_data_that_waits_for_a_window_too);
+    tcase_add_test(with, tcp_7_user_timeout_ends_what_nobody_acknowledges);
     tcase_add_test(with, random_losses_lose_nothing);
     tcase_set_timeout(with, 60);
     suite_add_tcase(suite, with);
