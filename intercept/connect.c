@@ -10,6 +10,7 @@
 #include "address.h"
 #include "control.h"
 #include "datagram.h"
+#include "host.h"
 #include "libc.h"
 #include "replace.h"
 #include "socket.h"
@@ -51,22 +52,21 @@ static int dissolve(int fd, const struct protocol_address *nobody)
     return error;
 }
 
-/* One connect request. Return: the service's answer, or -errno; -ESTALE with *new_fd. */
-static int ask(int fd, const struct protocol_address *address, bool wait, const struct timeval *timeout, int *new_fd)
+/* One connect request. Return: the service's answer, or -errno; -ESTALE with *new_fd. *message is the reply. */
+static int ask(int fd, const struct protocol_address *address, bool wait, const struct timeval *timeout, int *new_fd,
+               struct protocol_message *message)
 {
-    struct protocol_message message;
-
-    control_prepare(&message, PROTOCOL_CONNECT);
-    message.address = *address;
+    control_prepare(message, PROTOCOL_CONNECT);
+    message->address = *address;
     if (!wait)
-        return control_request(&message, fd, new_fd);
-    message.flags = PROTOCOL_FLAG_WAIT;
+        return control_request(message, fd, new_fd);
+    message->flags = PROTOCOL_FLAG_WAIT;
     /* While we wait, other threads and the signal handlers see a socket that connects. */
-    return control_request_waiting(&message, fd, new_fd, timeout);
+    return control_request_waiting(message, fd, new_fd, timeout);
 }
 
 /* A datagram socket: the answer comes at once, and errors may come from now on. */
-static int connect_datagram(int fd, const struct protocol_address *peer)
+static int connect_datagram(int fd, const struct protocol_address *peer, const struct sockaddr *address, socklen_t length)
 {
     struct protocol_message message;
     int error;
@@ -75,6 +75,8 @@ static int connect_datagram(int fd, const struct protocol_address *peer)
     control_prepare(&message, PROTOCOL_CONNECT);
     message.address = *peer;
     error = control_request(&message, fd, NULL);
+    if (error == -PROTOCOL_ON_HOST)
+        return host_move_and_connect(fd, &message, address, length);
     if (error == 0)
         descriptor_set(fd, DESCRIPTOR_DATAGRAM_ERRORS);
     return error;
@@ -83,6 +85,7 @@ static int connect_datagram(int fd, const struct protocol_address *peer)
 int socket_connect(int fd, const struct sockaddr *address, socklen_t length)
 {
     struct protocol_address peer;
+    struct protocol_message message;
     struct timeval timeout = {0, 0};
     socklen_t timeout_length = sizeof timeout;
     enum descriptor_kind kind = descriptor_verify(fd);
@@ -98,23 +101,25 @@ int socket_connect(int fd, const struct sockaddr *address, socklen_t length)
     if (length < sizeof(sa_family_t))
         return -EINVAL;
     if (datagram_is(fd))
-        return connect_datagram(fd, &peer);
+        return connect_datagram(fd, &peer, address, length);
     if (address->sa_family == AF_UNSPEC)
         return dissolve(fd, &peer);
     wait = !(libc_fcntl(fd, F_GETFL, 0) & O_NONBLOCK);
     if (wait)
         libc_getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, &timeout_length);
 
-    error = ask(fd, &peer, wait, &timeout, &new_fd);
+    error = ask(fd, &peer, wait, &timeout, &new_fd, &message);
     if (error == -ESTALE && new_fd >= 0) {
         error = replace_pair(fd, new_fd);
         if (error < 0)
             return error;
         kind = DESCRIPTOR_EARLY;
-        error = ask(fd, &peer, wait, &timeout, &new_fd);
+        error = ask(fd, &peer, wait, &timeout, &new_fd, &message);
     }
     if (new_fd >= 0)
         libc_close(new_fd);
+    if (error == -PROTOCOL_ON_HOST)
+        return host_move_and_connect(fd, &message, address, length);
 
     switch (-error) {
     case 0:
@@ -160,7 +165,7 @@ int socket_wait_connected(int fd, int flags)
     libc_getsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &timeout, &timeout_length);
     error = address_copy_in(&address, (const struct sockaddr *)&nobody, sizeof nobody);
     if (error == 0)
-        error = ask(fd, &address, true, &timeout, &new_fd);
+        error = ask(fd, &address, true, &timeout, &new_fd, &message);
     if (error == -EINTR || error == -EAGAIN)
         return error;
     if (error < 0)

@@ -16,6 +16,7 @@
 #include "address.h"
 #include "control.h"
 #include "data.h"
+#include "host.h"
 #include "libc.h"
 
 #include <errno.h>
@@ -53,6 +54,9 @@ static _Atomic uint64_t known[KNOWN_SLOTS];
 #define GENERATIONS 1024u
 static _Atomic uint16_t generations[GENERATIONS];
 
+/* The service has rules that tell ports apart. */
+static _Atomic bool ports_matter;
+
 static _Atomic uint32_t last_number;
 
 static uint64_t mix(uint64_t hash, uint64_t word)
@@ -66,7 +70,7 @@ static uint64_t mix_address(uint64_t hash, const struct protocol_address *addres
     uint64_t words[4] = {0};
 
     memcpy(words, address->bytes, address->length);
-    if (words[0] & htobe64(UINT64_C(0x0000ffff00000000))) /* the port only matters if it is 0 */
+    if (!ports_matter && words[0] & htobe64(UINT64_C(0x0000ffff00000000))) /* the port only matters if it is 0 */
         words[0] |= htobe64(UINT64_C(0x0000ffff00000000));
     hash = mix(hash, address->length);
     for (unsigned i = 0; i < (address->length + 7) / 8; i++)
@@ -268,8 +272,8 @@ static int make_header(struct protocol_datagram *header, const struct msghdr *me
 
 /* ---- sending ---- */
 
-/* Ask how the datagram with this number went; if others like it need not be asked about, note that. Return: 0 or
- * -errno. */
+/* Ask how the datagram with this number went; if others like it need not be asked about, note that. Return: 0, -errno, or
+ * DATAGRAM_FOREIGN: it did not go, and the socket is the kernel's from now on. */
 static int ask(int fd, uint32_t number, uint64_t route, size_t length)
 {
     struct protocol_message message;
@@ -278,7 +282,13 @@ static int ask(int fd, uint32_t number, uint64_t route, size_t length)
     control_prepare(&message, PROTOCOL_SEND_RESULT);
     message.args[0] = (int32_t)number;
     error = control_request(&message, fd, NULL);
-    if (error == 0 && message.args[0] != 0)
+    if (error == -PROTOCOL_ON_HOST) {
+        error = host_move(fd, &message);
+        return error == 0 ? DATAGRAM_FOREIGN : error;
+    }
+    if (error == 0 && message.args[0] == 2 && !ports_matter)
+        ports_matter = true; /* the route was hashed without: the next one is asked about too */
+    else if (error == 0 && message.args[0] != 0)
         note_known(route, length);
     return error;
 }

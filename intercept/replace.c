@@ -1,8 +1,9 @@
 /*
- * replace.c - a new pair in the place of one that is used up.
+ * replace.c - a new descriptor in the place of a pair that is used up, or that was the wrong thing.
  *
  * A pair can fail only once; a socket can be connected again after each failure. So a program that does that has a new
- * pair put where the old one was: on every number of this process that means the old one, with the flags and options
+ * pair put where the old one was. And a socket that the rules send to the kernel's network becomes one of the kernel's
+ * (host.c). Both happen on every number of this process that means the old one, with the flags and options
  * that it had, and in every epoll set of this process that held it. What there is of both is read from /proc, so
  * nothing has to be kept in mind for this rare case.
  * DIFFERS: duplicates in other processes keep the dead pair (docs/differences.md).
@@ -39,6 +40,7 @@ struct registration {
 
 struct replacement {
     int new_fd;
+    enum descriptor_kind new_kind;
     ino_t old_inode;
     struct registration registrations[REGISTRATIONS_MAX];
     int registration_count;
@@ -63,6 +65,18 @@ static void copy_option(int from, int to, int name)
         libc_setsockopt(to, SOL_SOCKET, name, value, length);
 }
 
+/* Who is told of events (F_SETOWN), and by which signal. */
+static void copy_owner(int from, int to)
+{
+    struct f_owner_ex owner;
+    int signal_number = libc_fcntl(from, F_GETSIG, 0);
+
+    if (libc_fcntl(from, F_GETOWN_EX, (long)&owner) == 0 && owner.pid != 0)
+        libc_fcntl(to, F_SETOWN_EX, (long)&owner);
+    if (signal_number > 0)
+        libc_fcntl(to, F_SETSIG, signal_number);
+}
+
 static void copy_settings(int from, int to)
 {
     int flags = libc_fcntl(from, F_GETFL, 0);
@@ -71,19 +85,20 @@ static void copy_settings(int from, int to)
     copy_option(from, to, SO_SNDTIMEO);
     copy_option(from, to, SO_RCVLOWAT);
     copy_option(from, to, SO_PEEK_OFF);
+    copy_owner(from, to);
     if (flags >= 0)
         libc_fcntl(to, F_SETFL, flags);
 }
 
-/* The new pair on the number fd. Return: 0 or -errno. */
-static int replace_number(int fd, int new_fd)
+/* The new socket on the number fd. Return: 0 or -errno. */
+static int replace_number(const struct replacement *replacement, int fd)
 {
     int flags = libc_fcntl(fd, F_GETFD, 0);
-    int result = STATE_RESULT(libc_dup3(new_fd, fd, flags > 0 && (flags & FD_CLOEXEC) ? O_CLOEXEC : 0));
+    int result = STATE_RESULT(libc_dup3(replacement->new_fd, fd, flags > 0 && (flags & FD_CLOEXEC) ? O_CLOEXEC : 0));
 
     if (result < 0)
         return result;
-    descriptor_set(fd, DESCRIPTOR_EARLY);
+    descriptor_set(fd, replacement->new_kind);
     return 0;
 }
 
@@ -185,7 +200,7 @@ static void visit_epoll_set(struct replacement *replacement, int fd, const char 
 static void visit_duplicate(struct replacement *replacement, int fd, const char *name)
 {
     (void)name;
-    (void)replace_number(fd, replacement->new_fd);
+    (void)replace_number(replacement, fd);
 }
 
 /* The link text of the socket with this inode. */
@@ -204,9 +219,9 @@ static void socket_link(char *out, ino_t inode)
     strcpy(out, "]");
 }
 
-int replace_pair(int fd, int new_fd)
+int replace_socket(int fd, int new_fd, enum descriptor_kind kind)
 {
-    struct replacement replacement = {.new_fd = new_fd, .registration_count = 0};
+    struct replacement replacement = {.new_fd = new_fd, .new_kind = kind, .registration_count = 0};
     char link[sizeof "socket:[]" + NUMBER_BYTES];
     struct stat status;
     int result;
@@ -220,7 +235,7 @@ int replace_pair(int fd, int new_fd)
         for_each_descriptor(&replacement, "anon_inode:[eventpoll]", visit_epoll_set);
         for_each_descriptor(&replacement, link, visit_duplicate);
     }
-    result = replace_number(fd, new_fd); /* again: there may be no /proc */
+    result = replace_number(&replacement, fd); /* again: there may be no /proc */
     libc_close(new_fd);
     for (int i = 0; i < replacement.registration_count; i++) {
         struct registration *registration = &replacement.registrations[i];
@@ -229,4 +244,9 @@ int replace_pair(int fd, int new_fd)
     }
     pthread_setcancelstate(state, &state);
     return result;
+}
+
+int replace_pair(int fd, int new_fd)
+{
+    return replace_socket(fd, new_fd, DESCRIPTOR_EARLY);
 }

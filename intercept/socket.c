@@ -6,6 +6,7 @@
 #include "address.h"
 #include "control.h"
 #include "datagram.h"
+#include "host.h"
 #include "libc.h"
 #include "linger.h"
 #include "replace.h"
@@ -77,6 +78,12 @@ int socket_create(int domain, int type, int protocol)
     message.args[2] = protocol;
     message.args[3] = (type & TYPE_MASK) == SOCK_RAW && !has_capability(CAP_NET_RAW);
     error = control_request(&message, -1, &fd);
+    if (error == -PROTOCOL_ON_HOST) {
+        fd = STATE_RESULT(libc_socket(domain, type, protocol));
+        if (fd >= 0)
+            descriptor_set(fd, DESCRIPTOR_FOREIGN);
+        return fd;
+    }
     if (error < 0) {
         if (fd >= 0)
             libc_close(fd);
@@ -107,7 +114,14 @@ int socket_bind(int fd, const struct sockaddr *address, socklen_t length)
     datagram_forget(fd);
     control_prepare(&message, PROTOCOL_BIND);
     error = address_copy_in(&message.address, address, length);
-    return error < 0 ? error : control_request(&message, fd, NULL);
+    if (error == 0)
+        error = control_request(&message, fd, NULL);
+    if (error == -PROTOCOL_ON_HOST) {
+        error = host_move(fd, &message);
+        if (error == 0)
+            error = STATE_RESULT(libc_bind(fd, address, length));
+    }
+    return error;
 }
 
 int socket_bindresvport(int fd, struct sockaddr_in *address)
@@ -130,32 +144,35 @@ int socket_bindresvport(int fd, struct sockaddr_in *address)
 }
 
 /* One listen request. Return: the service's answer, or -errno; -ESTALE with *new_fd. */
-static int ask_to_listen(int fd, int backlog, int *new_fd)
+static int ask_to_listen(int fd, int backlog, int *new_fd, struct protocol_message *message)
 {
-    struct protocol_message message;
-
-    control_prepare(&message, PROTOCOL_LISTEN);
-    message.args[0] = backlog;
-    return control_request(&message, fd, new_fd);
+    control_prepare(message, PROTOCOL_LISTEN);
+    message->args[0] = backlog;
+    return control_request(message, fd, new_fd);
 }
 
 int socket_listen(int fd, int backlog)
 {
+    struct protocol_message message;
     int new_fd;
     int error;
 
     if (descriptor_verify(fd) == DESCRIPTOR_FOREIGN)
         return STATE_RESULT(libc_listen(fd, backlog));
-    error = ask_to_listen(fd, backlog, &new_fd);
+    error = ask_to_listen(fd, backlog, &new_fd, &message);
     if (error == -ESTALE && new_fd >= 0) {
         error = replace_pair(fd, new_fd);
         if (error == 0)
-            error = ask_to_listen(fd, backlog, &new_fd);
+            error = ask_to_listen(fd, backlog, &new_fd, &message);
         else
             new_fd = -1;
     }
     if (new_fd >= 0)
         libc_close(new_fd);
+    if (error == -PROTOCOL_ON_HOST) {
+        error = host_move(fd, &message);
+        return error < 0 ? error : STATE_RESULT(libc_listen(fd, backlog));
+    }
     if (error == 0)
         descriptor_set(fd, DESCRIPTOR_LISTENING);
     return error;

@@ -10,6 +10,7 @@
 #include "log.h"
 #include "program.h"
 #include "request.h"
+#include "rules.h"
 #include "service/resolver/resolver.h"
 
 #include <errno.h>
@@ -55,6 +56,8 @@ static void destroy(struct client *client)
     client->lookup = NULL;
     program_release(client->program);
     client->program = NULL;
+    rules_who_release(client->who);
+    client->who = NULL;
     close(client->fd);
     client->fd = -1;
     client->source.kind = SOURCE_DEAD;
@@ -142,15 +145,41 @@ static int send_reply(const struct client *client, const struct protocol_message
     return sendmsg(client->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
+/*
+ * For the rules: who sent the request? A process may have become another user since it connected (servers open connections before they do), so the kernel is
+ * asked to say it with each request. A request that was under way before has no number of a process: then who connected.
+ * Return: NULL when there are no rules.
+ */
+static struct rules_who *find_who(struct client *client, struct ucred sender)
+{
+    if (!rules_are_active)
+        return NULL;
+    if (!client->says_who) {
+        int on = 1;
+
+        client->says_who = setsockopt(client->fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof on) == 0;
+    }
+    if (sender.pid == 0)
+        sender = (struct ucred){.pid = client->program->pid, .uid = client->program->uid};
+    if (client->who == NULL || client->who_pid != sender.pid || client->who_uid != sender.uid) {
+        rules_who_release(client->who);
+        client->who = rules_who_of_process(sender.pid, sender.uid);
+        client->who_pid = sender.pid;
+        client->who_uid = sender.uid;
+    }
+    return client->who;
+}
+
 /* Receive one request. *fd is the descriptor that rode along, the caller's to close, or -1; *tail_length is how many bytes followed it in the packet.
+ * *sender: who sent it; its pid is 0 unless client->says_who.
  * Return: 1, 0 when there is none, -errno when the connection must end (-EPIPE: the program closed it). */
 static int receive_request(const struct client *client, struct protocol_message *request, int *fd,
-                           uint8_t tail[REQUEST_TAIL_MAX], size_t *tail_length)
+                           uint8_t tail[REQUEST_TAIL_MAX], size_t *tail_length, struct ucred *sender)
 {
     struct iovec iov[2] = {{request, sizeof *request}, {tail, REQUEST_TAIL_MAX}};
     union {
         struct cmsghdr header;
-        char space[CMSG_SPACE(CLIENT_FDS_MAX * sizeof(int))];
+        char space[CMSG_SPACE(CLIENT_FDS_MAX * sizeof(int)) + CMSG_SPACE(sizeof(struct ucred))];
     } control;
     struct msghdr message = {
         .msg_iov = iov, .msg_iovlen = 2, .msg_control = &control, .msg_controllen = sizeof control};
@@ -161,6 +190,7 @@ static int receive_request(const struct client *client, struct protocol_message 
 
     *fd = -1;
     *tail_length = 0;
+    sender->pid = 0;
     if (length < 0)
         return errno == EAGAIN || errno == EINTR ? 0 : -errno;
     for (struct cmsghdr *part = CMSG_FIRSTHDR(&message); part != NULL; part = CMSG_NXTHDR(&message, part)) {
@@ -169,6 +199,8 @@ static int receive_request(const struct client *client, struct protocol_message 
 
             memcpy(received + fds, CMSG_DATA(part), n * sizeof(int));
             fds += n;
+        } else if (part->cmsg_level == SOL_SOCKET && part->cmsg_type == SCM_CREDENTIALS) {
+            memcpy(sender, CMSG_DATA(part), sizeof *sender);
         }
     }
     good = length >= (ssize_t)sizeof *request && !(message.msg_flags & (MSG_CTRUNC | MSG_TRUNC)) && fds <= 1;
@@ -217,12 +249,12 @@ static int start_lookup(struct client *client, const struct protocol_message *re
 
 /* Do one request and reply to it. Return: 0, 1 when it wanted no reply, or -errno when the connection must end. */
 static int serve(struct client *client, const struct protocol_message *request, int fd, const uint8_t *tail,
-                 size_t tail_length)
+                 size_t tail_length, const struct ucred *sender)
 {
     struct protocol_message reply = {
         .magic = PROTOCOL_MAGIC, .version = PROTOCOL_VERSION, .operation = request->operation};
     struct request_context context = {
-        .uid = client->program->uid, .program = client->program, .fd = fd, .reply_fd = -1};
+        .uid = client->program->uid, .program = client->program, .who = find_who(client, *sender), .fd = fd, .reply_fd = -1};
     int error;
 
     error = request_check(request, fd, tail_length);
@@ -260,6 +292,7 @@ void client_handle(struct client *client, uint32_t epoll_events)
 {
     struct protocol_message request;
     uint8_t tail[REQUEST_TAIL_MAX];
+    struct ucred sender;
     size_t tail_length;
     int fd, error = 1;
 
@@ -272,9 +305,9 @@ void client_handle(struct client *client, uint32_t epoll_events)
         return;
     }
     for (int i = 0; i < ONE_WAY_MAX && error > 0; i++) { /* what wants no reply is seldom alone */
-        error = receive_request(client, &request, &fd, tail, &tail_length);
+        error = receive_request(client, &request, &fd, tail, &tail_length, &sender);
         if (error > 0)
-            error = serve(client, &request, fd, tail, tail_length);
+            error = serve(client, &request, fd, tail, tail_length, &sender);
     }
     if (error == -EBADMSG || error == -EPROTO) {
         client_counters.broken++;

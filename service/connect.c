@@ -10,6 +10,7 @@
 #include "log.h"
 #include "pair.h"
 #include "relay.h"
+#include "rules_apply.h"
 #include "service/sockopt/sockopt.h"
 
 #include <errno.h>
@@ -134,6 +135,7 @@ void connect_established(void *owner)
         return;
     }
     socket->state = PROTOCOL_STATE_CONNECTED;
+    rules_apply_settle(socket);
     socket_note(socket, EVENT_TAKEN);
     (void)stack_tcp_local_address(socket->tcp, &socket->local);
     (void)stack_tcp_peer_address(socket->tcp, &socket->peer);

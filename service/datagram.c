@@ -17,6 +17,7 @@
 #include "log.h"
 #include "loop.h"
 #include "pair.h"
+#include "rules_apply.h"
 #include "service/sockopt/sockopt.h"
 
 #include <errno.h>
@@ -197,6 +198,17 @@ static int get_send_result(const struct datagram *datagram, uint32_t number)
     return 0;
 }
 
+static int answer_send_result(const struct socket *socket, uint32_t number, struct protocol_message *reply)
+{
+    int result = get_send_result(socket->datagram, number);
+
+    if (result == -PROTOCOL_ON_HOST)
+        rules_apply_describe(socket, reply);
+    else if (result == 0 && stack_datagram_kind_is_udp(socket->datagram->kind))
+        reply->args[0] = socket->rules.is_watched ? 2 : 1;
+    return result == RULES_VANISH ? 0 : result;
+}
+
 static int get_queued_error(struct socket *socket, struct protocol_message *reply)
 {
     struct queued_error *error = NULL;
@@ -242,8 +254,7 @@ int datagram_execute(struct socket *socket, const struct protocol_message *reque
         reply->args[0] = is_connected(socket) ? PROTOCOL_STATE_CONNECTED : PROTOCOL_STATE_NEW;
         return 0;
     case PROTOCOL_SEND_RESULT:
-        reply->args[0] = stack_datagram_kind_is_udp(socket->datagram->kind);
-        return get_send_result(socket->datagram, (uint32_t)request->args[0]);
+        return answer_send_result(socket, (uint32_t)request->args[0], reply);
     case PROTOCOL_ERROR_QUEUE:
         return get_queued_error(socket, reply);
     case PROTOCOL_LINGER: /* nothing is ever waited for */
@@ -258,6 +269,8 @@ int datagram_execute(struct socket *socket, const struct protocol_message *reque
     case PROTOCOL_ROUTES:
     case PROTOCOL_QUERY:
     case PROTOCOL_KILL:
+    case PROTOCOL_SETTINGS:
+    case PROTOCOL_RULES:
     case PROTOCOL_OPERATION_COUNT:
         break;
     }

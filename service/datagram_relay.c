@@ -21,6 +21,7 @@
 #include "address.h"
 #include "log.h"
 #include "pair.h"
+#include "rules_apply.h"
 #include "stack/ip/interface.h"
 
 #include <assert.h>
@@ -214,6 +215,8 @@ static bool received(void *owner, const struct stack_datagram_info *info, const 
     ssize_t sent;
 
     (void)length;
+    if (socket->rules.is_deaf)
+        return true; /* lost on its way here */
     address_write(&header.peer, &info->peer);
     address_write(&header.local, &info->local);
     if ((datagram->control_flags & PROTOCOL_DATAGRAM_PKTINFO) && info->local.sa.sa_family == AF_INET)
@@ -315,7 +318,7 @@ int datagram_relay_uncork(struct socket *socket)
     return error;
 }
 
-/* Send one datagram. Return: 0 or -errno. */
+/* Send one datagram. Return: 0, -errno, or RULES_VANISH: the rules had it lost. */
 static int send_one(struct socket *socket, const struct protocol_datagram *header, char *bytes, size_t length)
 {
     struct datagram *datagram = socket->datagram;
@@ -323,10 +326,14 @@ static int send_one(struct socket *socket, const struct protocol_datagram *heade
     struct iovec iov = {bytes, length};
     int error;
 
-    if (header == NULL)
-        return stack_datagram_send(datagram->stack, NULL, &iov, 1, length);
+    if (header == NULL) {
+        error = rules_apply_datagram(socket, NULL, false);
+        return error != 0 ? error : stack_datagram_send(datagram->stack, NULL, &iov, 1, length);
+    }
     error = read_header(socket, header, &info);
-    if (error < 0)
+    if (error == 0)
+        error = rules_apply_datagram(socket, header->peer.length > 0 ? &info.peer : NULL, header->number != 0);
+    if (error != 0)
         return error;
     if ((header->flags & PROTOCOL_DATAGRAM_SEND_OOB) &&
         (socket->domain != AF_INET6 || !stack_datagram_kind_is_udp(datagram->kind))) /* there Linux ignores it */

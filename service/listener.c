@@ -16,6 +16,7 @@
 #include "pair.h"
 #include "program.h"
 #include "relay.h"
+#include "rules_apply.h"
 #include "service/sockopt/sockopt.h"
 
 #include <errno.h>
@@ -40,7 +41,7 @@ static bool may_accept(void *owner)
     const struct socket *listener = owner;
 
     /* Linux admits one more than the backlog says. */
-    return listener->untaken_count <= (unsigned)listener->backlog;
+    return listener->untaken_count <= (unsigned)listener->backlog && !listener->rules.is_deaf;
 }
 
 int listener_start(struct socket *socket, int backlog)
@@ -55,6 +56,7 @@ int listener_start(struct socket *socket, int backlog)
         if (error < 0)
             return error;
         socket->state = PROTOCOL_STATE_LISTENING;
+        rules_apply_settle(socket);
     }
     /* Room for the whole queue if the system lets us; what does not fit waits here. */
     send_buffer = (socket->backlog + 1) * MESSAGE_COST;

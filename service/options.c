@@ -79,7 +79,7 @@ static bool can_be_written(const char *text)
 /* Parse one value into options. line: of the file; 0: it comes from the command line. Return: false when it is wrong, after telling where. */
 static bool set_value(struct options *options, const struct setting *setting, const char *text, int line)
 {
-    const char *expected = setting->expected, *intro = "expected ";
+    const char *expected = setting->expected, *intro = "expected ", *found = "found";
 
     setting_place = (struct setting_place){line > 0 ? options->config_path : NULL, line};
     setting_why[0] = '\0';
@@ -88,11 +88,12 @@ static bool set_value(struct options *options, const struct setting *setting, co
     if (setting_why[0] != '\0') {
         intro = "";
         expected = setting_why;
+        found = "in";
     }
     if (line > 0)
-        log_each(LOG_LEVEL_ERROR, "%s:%d: %s: %s%s, found '%s'", options->config_path, line, setting->name, intro, expected, text);
+        log_each(LOG_LEVEL_ERROR, "%s:%d: %s: %s%s, %s '%s'", options->config_path, line, setting->name, intro, expected, found, text);
     else
-        log_each(LOG_LEVEL_ERROR, "--%s: %s%s, found '%s'", setting->name, intro, expected, text);
+        log_each(LOG_LEVEL_ERROR, "--%s: %s%s, %s '%s'", setting->name, intro, expected, found, text);
     return false;
 }
 
@@ -383,6 +384,10 @@ void options_free(struct options *options)
 {
     free(options->capture_path);
     options->capture_path = NULL;
+    if (options->rules != NULL)
+        rules_set_clear(options->rules);
+    free(options->rules);
+    options->rules = NULL;
     for (size_t i = 0; options->values != NULL && i < setting_count; i++) {
         for (size_t j = 0; j < options->values[i].count; j++)
             free(options->values[i].all[j].text);

@@ -5,6 +5,7 @@
 #include "log_output.h"
 #include "service/resolver/resolver_config.h"
 #include "stack/stack.h"
+#include "service/rules.h"
 #include "stack/wire/impairment.h"
 #include "stack/ip/interface.h"
 
@@ -52,6 +53,7 @@ struct options {
     bool offload;
     struct impairments impairments; /* of the wire, from the start */
     size_t sockets_max;             /* 0: what the limit on open files allows */
+    struct rules_set *rules;        /* owned; NULL: none */
     char *capture_path;             /* owned; NULL: none */
     enum log_level log_level;
     enum log_format log_format;

@@ -25,11 +25,12 @@
 #ifndef SIDESTACK_PROTOCOL_H
 #define SIDESTACK_PROTOCOL_H
 
+#include <errno.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #define PROTOCOL_MAGIC 0x7373746bu /* "sstk" */
-#define PROTOCOL_VERSION 2u
+#define PROTOCOL_VERSION 3u
 
 /* The abstract name of the service's end is '\0' PROTOCOL_NAME_PREFIX KIND '/' INSTANCE '/' ID, printable. */
 #define PROTOCOL_NAME_PREFIX "sidestack/"
@@ -98,7 +99,7 @@ enum protocol_operation {
 
     /* How did the datagram go that carried this number (protocol_datagram.number)? in: descriptor, args[0] the number. The result is what
      * sending it gave; so the library learns the errno in the same call of the program. 0 also when the number is not known (any more).
-     * Reply: args[0] 1: another one like it, of any content, can go without a number. */
+     * Reply: args[0] 1: another one like it, of any content, can go without a number; 2: if it goes to the same port, from now on always. */
     PROTOCOL_SEND_RESULT,
 
     /* recvmsg(2) with MSG_ERRQUEUE. in: descriptor. Reply: address: where the datagram was to go; option: struct protocol_queued_error and as
@@ -123,6 +124,15 @@ enum protocol_operation {
      * {"end":...}. Without that the answer is not complete: the service ended, or gave up a reader that did not read. -EAGAIN: this user has too
      * many under way. */
     PROTOCOL_QUERY,
+    /* What the program did to a socket so far, when it did not all fit a reply of -PROTOCOL_ON_HOST. in: descriptor, args[0] args[3] of the
+     * reply before. Reply: as there. */
+    PROTOCOL_SETTINGS,
+
+    /* The rules (sidestack rules). No descriptor. in: args[0] index of a rule, args[1] 0: its text is wanted, 1: the file that it is from. Reply:
+     * args[0] how many there are, args[1] line, args[2] and args[3] hits, option: the text.
+     * With PROTOCOL_FLAG_TEST: what would happen? in: args[1] protocol and args[2] role (service/rules.h), address, args[3] user, option: path of the
+     * program. Reply: args[0] action, -1: that depends, args[1] index of the rule, -1: none, args[2] errno. */
+    PROTOCOL_RULES,
 
     /* End connections (sidestack kill): RST to the peer, ECONNABORTED to the program; a listening socket listens no more. in: option: the numbers of
      * up to PROTOCOL_KILL_MAX sockets, uint64_t each, as PROTOCOL_QUERY_SOCKETS tells them. Reply: args[0] how many ended; result the first error:
@@ -163,6 +173,24 @@ enum protocol_state {
 /* protocol_message.flags */
 #define PROTOCOL_FLAG_WAIT 1u    /* reply when it has ended: PROTOCOL_CONNECT the handshake, PROTOCOL_LINGER the sending */
 #define PROTOCOL_FLAG_ONE_WAY 2u /* no reply: PROTOCOL_SETSOCKOPT */
+
+#define PROTOCOL_FLAG_TEST 4u    /* PROTOCOL_RULES: ask what they say */
+
+/*
+ * The result of PROTOCOL_SOCKET, BIND, LISTEN, CONNECT and SEND_RESULT by which the rules say: this socket belongs to the kernel's network. For all but
+ * PROTOCOL_SOCKET the reply has args[0] domain, args[1] type, args[2] protocol, and option: struct protocol_setting, one after the other, what the program did to
+ * the socket so far; args[3] not 0: there is more (PROTOCOL_SETTINGS). The program makes such a socket, puts it in the old one's place, and
+ * does what it wanted to do on that.
+ */
+#define PROTOCOL_ON_HOST EREMOTE
+
+/* A setsockopt(2), or with level PROTOCOL_SETTING_BIND a bind(2), name 1: to a port of the program's choice; the value follows, and zeros to a multiple of four bytes. */
+struct protocol_setting {
+    int32_t level, name;
+    uint32_t length;
+};
+_Static_assert(sizeof(struct protocol_setting) == 12, "on the wire");
+#define PROTOCOL_SETTING_BIND (-1)
 
 #define PROTOCOL_FAMILY_IPV4 1
 #define PROTOCOL_FAMILY_IPV6 2

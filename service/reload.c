@@ -10,6 +10,7 @@
 #include "log.h"
 #include "notify.h"
 #include "service/resolver/resolver_config.h"
+#include "rules.h"
 #include "settings.h"
 #include "socket.h"
 #include "stack/stack.h"
@@ -64,6 +65,14 @@ static int apply_impair(const struct options *options)
     return stack_impair(list, text, sizeof text);
 }
 
+static int apply_rules(const struct options *options)
+{
+    struct rules_set none = {NULL, 0};
+
+    rules_install(options->rules != NULL ? options->rules : &none);
+    return 0;
+}
+
 static int apply_max_sockets(const struct options *options)
 {
     socket_limit(options->sockets_max);
@@ -83,6 +92,7 @@ static const struct applier {
 } appliers[] = {
     {"gateway", apply_routes},     {"route", apply_routes}, {"dns", apply_dns},
     {"search", apply_search},      {"impair", apply_impair}, {"max-sockets", apply_max_sockets},
+    {"rule", apply_rules},
     {"log-level", apply_log},      {"log-format", apply_log}, {"log-to", apply_log},
 };
 

@@ -15,6 +15,7 @@
 #include "service/query/kill.h"
 #include "service/query/query.h"
 #include "relay.h"
+#include "rules_apply.h"
 #include "service/sockopt/sockopt.h"
 
 #include <errno.h>
@@ -37,6 +38,7 @@ static bool wants_descriptor(const struct protocol_message *request)
     case PROTOCOL_ROUTES:
     case PROTOCOL_QUERY:
     case PROTOCOL_KILL:
+    case PROTOCOL_RULES:
         return false;
     case PROTOCOL_LINGER:
         return request->flags == 0;
@@ -54,6 +56,8 @@ static bool flags_are_good(const struct protocol_message *request)
         return (request->flags & ~PROTOCOL_FLAG_WAIT) == 0;
     case PROTOCOL_SETSOCKOPT:
         return (request->flags & ~PROTOCOL_FLAG_ONE_WAY) == 0;
+    case PROTOCOL_RULES:
+        return (request->flags & ~PROTOCOL_FLAG_TEST) == 0;
     default:
         return request->flags == 0;
     }
@@ -123,11 +127,17 @@ static bool may_use_raw(const struct protocol_message *request, uid_t uid)
 static int make_socket(const struct protocol_message *request, struct request_context *context)
 {
     const int domain = request->args[0], type = request->args[1], protocol = request->args[2];
+    struct socket_rules rules = {.who = NULL};
     struct socket *socket;
     int error;
 
     if (domain != AF_INET && domain != AF_INET6)
         return -EAFNOSUPPORT;
+    if (context->who != NULL) {
+        error = rules_apply_new(request, context->who, &rules);
+        if (error < 0)
+            return error;
+    }
     switch (type) {
     case SOCK_STREAM:
         error = make_stream(domain, protocol, &socket);
@@ -144,6 +154,8 @@ static int make_socket(const struct protocol_message *request, struct request_co
     socket->program = program_hold(context->program);
     socket_label(socket);
     sockopt_set_defaults(socket);
+    if (context->who != NULL)
+        rules_apply_made(socket, &rules);
     if (socket->datagram != NULL)
         datagram_option_changed(socket, -1);
     context->reply_fd = socket->program_fd;
@@ -365,36 +377,10 @@ static int impair_wire(const struct protocol_message *request, struct protocol_m
     return error;
 }
 
-int request_execute(const struct protocol_message *request, struct protocol_message *reply,
-                    struct request_context *context)
+/* A request about a stream socket. Return: as request_execute(). */
+static int execute_stream(struct socket *socket, const struct protocol_message *request, struct protocol_message *reply,
+                          struct request_context *context)
 {
-    struct socket *socket = NULL;
-    struct stat status;
-
-    if (request->operation == PROTOCOL_SOCKET)
-        return make_socket(request, context);
-    if (request->operation == PROTOCOL_IMPAIR)
-        return impair_wire(request, reply, context->uid);
-    if (request->operation == PROTOCOL_LINGER && context->fd < 0)
-        return wait_for_linger(request, context);
-    if (request->operation == PROTOCOL_INTERFACES)
-        return interface_list_get(request, reply);
-    if (request->operation == PROTOCOL_RESOLVER)
-        return names_describe(reply);
-    if (request->operation == PROTOCOL_ROUTES)
-        return names_find_routes(request, reply);
-    if (request->operation == PROTOCOL_QUERY)
-        return query_start(request, context->uid, &context->reply_fd);
-    if (request->operation == PROTOCOL_KILL)
-        return kill_sockets(request, reply, context->uid);
-    if (fstat(context->fd, &status) < 0)
-        return -errno;
-    if (S_ISSOCK(status.st_mode))
-        socket = socket_find(status.st_ino);
-    if (socket == NULL)
-        return -ENOTSOCK;
-    if (socket->datagram != NULL)
-        return datagram_execute(socket, request, reply, context);
     switch ((enum protocol_operation)request->operation) {
     case PROTOCOL_BIND:
         return bind_socket(socket, request, context->uid);
@@ -429,8 +415,55 @@ int request_execute(const struct protocol_message *request, struct protocol_mess
     case PROTOCOL_ROUTES:
     case PROTOCOL_QUERY:
     case PROTOCOL_KILL:
+    case PROTOCOL_SETTINGS:
+    case PROTOCOL_RULES:
     case PROTOCOL_OPERATION_COUNT:
         break;
     }
     return -EPROTO; /* request_check() let it pass, this function does not know it */
+}
+
+int request_execute(const struct protocol_message *request, struct protocol_message *reply,
+                    struct request_context *context)
+{
+    struct socket *socket = NULL;
+    struct stat status;
+    int error;
+
+    if (request->operation == PROTOCOL_SOCKET)
+        return make_socket(request, context);
+    if (request->operation == PROTOCOL_IMPAIR)
+        return impair_wire(request, reply, context->uid);
+    if (request->operation == PROTOCOL_LINGER && context->fd < 0)
+        return wait_for_linger(request, context);
+    if (request->operation == PROTOCOL_INTERFACES)
+        return interface_list_get(request, reply);
+    if (request->operation == PROTOCOL_RESOLVER)
+        return names_describe(reply);
+    if (request->operation == PROTOCOL_ROUTES)
+        return names_find_routes(request, reply);
+    if (request->operation == PROTOCOL_QUERY)
+        return query_start(request, context->uid, &context->reply_fd);
+    if (request->operation == PROTOCOL_KILL)
+        return kill_sockets(request, reply, context->uid);
+    if (request->operation == PROTOCOL_RULES)
+        return rules_apply_query(request, reply);
+    if (fstat(context->fd, &status) < 0)
+        return -errno;
+    if (S_ISSOCK(status.st_mode))
+        socket = socket_find(status.st_ino);
+    if (socket == NULL)
+        return -ENOTSOCK;
+    if (request->operation == PROTOCOL_SETTINGS)
+        return rules_apply_read_settings(socket, request, reply);
+    error = rules_apply(socket, request, reply, context->who);
+    if (error < 0)
+        return error;
+    if (socket->datagram != NULL)
+        error = datagram_execute(socket, request, reply, context);
+    else
+        error = execute_stream(socket, request, reply, context);
+    if (error == 0 && context->who != NULL)
+        rules_apply_done(socket, request);
+    return error;
 }

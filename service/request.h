@@ -8,6 +8,7 @@
 struct request_context {
     uid_t uid;               /* the client's, by SO_PEERCRED */
     struct program *program; /* the client's; NULL: not known */
+    struct rules_who *who;   /* the client's; NULL: there are no rules */
     int fd;                  /* the descriptor that rode with the request; who takes it leaves -1 */
     int reply_fd;            /* the descriptor to send with the reply, closed after; -1: none */
     struct socket *wait_for; /* no reply now: the client waits for this socket */

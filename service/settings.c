@@ -252,6 +252,14 @@ static bool set_max_sockets(struct options *options, const char *value)
     return true;
 }
 
+static bool set_rule(struct options *options, const char *value)
+{
+    if (options->rules == NULL)
+        options->rules = calloc(1, sizeof *options->rules);
+    return options->rules != NULL && rules_set_add(options->rules, value, setting_place.file, (unsigned)setting_place.line,
+                                                   setting_why, sizeof setting_why) == 0;
+}
+
 static bool set_pcap(struct options *options, const char *value)
 {
     free(options->capture_path);
@@ -321,6 +329,10 @@ const struct setting settings[] = {
      "repeated; to change it later: sidestack impair", SETTING_REPEATS | SETTING_RELOADS, NULL},
     {"max-sockets", set_max_sockets, "N", "1 to 16777216", "sockets of all programs at most (default: what the limit on\n"
      "open files allows)", SETTING_RELOADS, NULL},
+    {"rule", set_rule, "RULE", "a rule as in 'host program=ssh address=192.0.2.0/24 port=22'",
+     "ACTION CONDITION...: which sockets are on the stack, on the\n"
+     "host's network, rejected or swallowed; may be repeated, the\n"
+     "first that matches decides (default: all are on the stack)", SETTING_REPEATS | SETTING_RELOADS, NULL},
     {"pcap", set_pcap, "FILE", "a file name", "record every frame in FILE", 0, NULL},
     {"log-level", set_log_level, "LEVEL", "error, warn, info or debug", "how much to say (default: info)", SETTING_RELOADS, "info"},
     {"log-format", set_log_format, "FORMAT", "plain or json", "plain for people, json for machines (default: plain)",

@@ -189,6 +189,8 @@ static int serve(struct options *options)
     query_setup(&(struct query_service){options->name, options->socket_path});
     resolver_set_servers(options->dns, options->dns_count);
     resolver_set_domains(&options->search);
+    if (options->rules != NULL)
+        rules_install(options->rules);
     error = open_stack(options);
     if (error < 0)
         goto out_capture;

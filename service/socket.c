@@ -14,6 +14,7 @@
 #include "pair.h"
 #include "program.h"
 #include "stack/inspect.h"
+#include "rules_apply.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -285,6 +286,7 @@ void socket_destroy(struct socket *socket)
         datagram_free(socket);
     program_release(socket->program);
     socket->program = NULL;
+    rules_apply_free(socket);
     hash_remove(socket);
     if (socket->pair_fd >= 0) {
         TAILQ_REMOVE(&socket_live, socket, state_link);

@@ -49,7 +49,20 @@ struct socket_options {
 struct client;
 struct datagram;
 struct program;
+struct journal;
+struct rules_who;
 struct socket;
+
+/* What the rules have to do with a socket (rules_apply.c). */
+struct socket_rules {
+    struct rules_who *who;   /* held; who asked last about it; NULL unless .is_watched */
+    struct journal *journal; /* owned; what the program did to it; NULL: nothing */
+    uint32_t decided;        /* rules_generation by which the program alone decides; 0: none */
+    bool is_watched;         /* there were rules when it was made */
+    bool is_used;            /* a datagram socket that can't move any more */
+    bool is_deaf, is_mute;   /* blackhole: nothing comes in; nothing goes out */
+};
+
 TAILQ_HEAD(socket_list, socket);
 TAILQ_HEAD(client_list, client);
 
@@ -73,6 +86,7 @@ struct socket {
     union stack_address local, peer; /* as they were when the connection was established */
     int error;                       /* positive errno that ended it, 0: none */
     struct socket_options options;
+    struct socket_rules rules;
 
     /* until it is the program's, and while connecting */
     int program_fd;             /* owned; the program's end, until it is passed on: in a reply, or through a listener's queue */

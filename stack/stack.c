@@ -14,6 +14,7 @@
 #include "stack/tcp/isn.h"
 #include "stack/ip/learned.h"
 #include "stack/ip/network_list.h"
+#include "stack/wire/blackhole_netif.h"
 #include "stack/wire/loop_netif.h"
 #include "stack/ip/path_mtu.h"
 #include "port.h"
@@ -89,6 +90,7 @@ void stack_close(void)
     dhcp_client_close();
     dhcp6_client_close();
     gather_flush();
+    blackhole_netif_close();
     loop_netif_close();
     wire_netif_close();
     wire->operations->close(wire);

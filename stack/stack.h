@@ -233,6 +233,7 @@ enum stack_tcp_option {
     STACK_IP_MINTTL,           /* 0 to 255: packets with a smaller TTL are dropped */
     STACK_IPV6_MINHOPCOUNT,    /* 0 to 255: the same for the hop limit */
     STACK_IP_BIND_INTERFACE,   /* index, 0: any */
+    STACK_TCP_BLACKHOLE,       /* 0, 1: what the next connection sends is lost, nothing comes back */
     STACK_TCP_OPTION_COUNT
 };
 int stack_tcp_set_option(struct stack_tcp *tcp, enum stack_tcp_option option, int value);

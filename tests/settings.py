@@ -190,3 +190,21 @@ class Sidestack(Setting):
         if self.directory is not None:
             shutil.rmtree(self.directory, ignore_errors=True)
         super().close()
+
+
+class Moved(Sidestack):
+    """The kernel's two namespaces, and the preload beside a service whose rules send every socket to the kernel's network, but
+    none before its address is known."""
+
+    def __init__(self, log_path, name="moved"):
+        super().__init__(log_path, name, arguments=["--rule", "host address=0.0.0.0/0,::/0"])
+        self.kernel = Kernel(name + "-kernel")
+
+    def open(self):
+        self.kernel.open()
+        super().open()
+        self.world, self.subject = self.kernel.world, self.kernel.subject
+
+    def close(self):
+        super().close()
+        self.kernel.close()

@@ -2,6 +2,7 @@
 #include <errno.h>
 
 #include "stack/ip/interface.h"
+#include "stack/wire/blackhole_netif.h"
 #include "stack/wire/loop_netif.h"
 #include "stack/port.h"
 #include "stack/ip/route.h"
@@ -174,6 +175,8 @@ int stack_tcp_connect(struct stack_tcp *tcp, const union stack_address *address)
     }
     if (!tcp->bound)
         ip_reset_option(pcb, SOF_REUSEADDR); /* the port is nobody else's: spare lwIP the search for the same pair */
+    if (tcp->options[STACK_TCP_BLACKHOLE])
+        tcp_bind_netif(pcb, blackhole_netif());
     tcp_socket_attach(tcp, pcb);
     tcp_socket_set_callbacks(tcp);
     switch (tcp_time_wait_connect(pcb, &peer, tcp->peer_port, tcp_connect_on_connected)) {

@@ -119,7 +119,7 @@ echo 'impair = loss=101%' >>"$conf"
 sed -i 's/^log-level.*/log-level = error/' "$conf"
 reload 'everything stays'
 check_equal "a bad file" "$(said)" \
-    "error: stack.conf:$(wc -l <"$conf"): impair: not understood from 'loss=101%' on, expected a list as in delay=20ms,jitter=5ms,loss=1%,in:rate=10mbit, found 'loss=101%'
+    "error: stack.conf:$(wc -l <"$conf"): impair: not understood from 'loss=101%' on, expected a list as in delay=20ms,jitter=5ms,loss=1%,in:rate=10mbit, in 'loss=101%'
 error: reload: everything stays as it was; correct stack.conf (sidestackd --config FILE --check) and reload again"
 check_equal "as it was" "$(impaired)" none
 sed -i '$d' "$conf"

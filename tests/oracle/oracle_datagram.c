@@ -276,7 +276,7 @@ void oracle_wait_for_peer(void)
     if (!opened) {
         int fd = oracle_udp();
 
-        if (oracle_bind(fd, oracle_address("any", 0)) < 0 || dup2(fd, MARKER_FD) < 0)
+        if (oracle_bind(fd, oracle_subject_address(0)) < 0 || dup2(fd, MARKER_FD) < 0)
             oracle_die("a socket for the marker");
         close(fd);
         oracle_set_timeout(MARKER_FD, SO_RCVTIMEO, DEADLINE_MS);
