@@ -13,6 +13,7 @@ static const char usage[] =
     "       sidestack stats [OPTION...] [SECONDS [COUNT]]\n"
     "       sidestack netif [OPTION...]\n"
     "       sidestack kill [OPTION...] FILTER\n"
+    "       sidestack rules [OPTION...] [test PROGRAM CALL ADDRESS]\n"
     "\n"
     "run: runs PROGRAM with its Internet sockets on the TCP/IP stack of a running sidestackd.\n"
     "impair: makes the wire of a running sidestackd a bad one, as sidestackd --impair LIST (\"none\": a good one again),\n"
@@ -20,7 +21,8 @@ static const char usage[] =
     "ss: shows its sockets, as ss(8) does the kernel's.\n"
     "stats: shows the counters of all its layers.\n"
     "netif: shows its addresses, routes, neighbours, name servers and wire.\n"
-    "kill: ends connections. Each of these has --help.\n"
+    "kill: ends connections.\n"
+    "rules: shows its rules, and what they would do. Each of these has --help.\n"
     "\n"
     "  --name NAME    the service called NAME, instead of SIDESTACK_NAME or \"default\"\n"
     "  --socket PATH  the service with this control socket\n"
@@ -39,6 +41,7 @@ static const struct {
     {"sidestack stats", sidestack_stats},
     {"sidestack netif", sidestack_netif},
     {"sidestack kill", sidestack_kill},
+    {"sidestack rules", sidestack_rules},
 };
 
 int main(int argc, char **argv)

@@ -58,6 +58,35 @@ reload_rules "rule = host program=$(command -v curl)"
 check_equal "all of a program is on the host" "$(from_where http://$HOST_WORLD/who)" $HOST
 check_equal "so it does not reach the stack's network" "$(on_stack curl -s http://$WORLD/who || echo $?)" 7
 
+# ---- what sidestack rules says ----
+
+reload_rules "rule = reject program=ssh error=ENETDOWN" "" "rule = host address=10.78.0.0/24 port=22-80" \
+    "rule = blackhole program=curl protocol=udp" "rule = host user=nobody"
+rules() {
+    "$BUILD/sidestack" rules --socket "$WORK/control" "$@" | sed "s:$WORK/::"
+}
+on_stack curl -sS -o "$WORK/out" http://$HOST_WORLD/who
+check_equal "the list" "$(rules)" "      hits  rule
+         0  reject program=ssh error=ENETDOWN  (rules.conf:1)
+         1  host address=10.78.0.0/24 port=22-80  (rules.conf:3)
+         0  blackhole program=curl protocol=udp  (rules.conf:4)
+         0  host user=nobody  (rules.conf:5)"
+check_equal "the same as JSON" "$(rules --json | sed -n 2p)" \
+    '{"index":1,"rule":"host address=10.78.0.0/24 port=22-80","file":"rules.conf","line":3,"hits":1}'
+check_equal "test of a program" "$(rules test ssh connect 192.0.2.1:22)" "reject with ENETDOWN: rules.conf:1: reject program=ssh error=ENETDOWN
+when: socket()"
+check_equal "test of an address" "$(rules test wget connect $HOST_WORLD:80)" "host: rules.conf:3: host address=10.78.0.0/24 port=22-80
+when: connect()"
+check_equal "test of another" "$(rules test wget connect $HOST_WORLD:81)" "stack: no rule matches
+when: connect()"
+check_equal "test of a datagram" "$(rules test curl sendto '[fd00::1]:53')" "blackhole: rules.conf:4: blackhole program=curl protocol=udp
+when: the first datagram to that address"
+check_equal "test of a user" "$(rules test --user nobody wget listen 0.0.0.0:8080)" "host: rules.conf:5: host user=nobody
+when: bind() to a port, else listen()"
+check_equal "test of a socket" "$(rules test wget socket)" "depends on what the socket is used for: it is made on the stack, and may move"
+check_equal "a mistake" "$("$BUILD/sidestack" rules test ssh connect 10.0.0 2>&1 || true)" \
+    "sidestack rules: expected an address, as in 192.0.2.1:22 or [2001:db8::1]:22: 10.0.0"
+
 # ---- a server on both ----
 
 reload_rules "rule = host role=listen port=8080"
