@@ -24,7 +24,7 @@ static int receive_begin(int fd)
 {
     enum descriptor_kind kind = descriptor_kind(fd);
 
-    if (__builtin_expect(kind == DESCRIPTOR_DATA, 1))
+    if (__builtin_expect(descriptor_kind_is_data(kind), 1))
         return 0;
     kind = state_find(fd);
     return kind == DESCRIPTOR_EARLY || kind == DESCRIPTOR_LISTENING ? -ENOTCONN : 0;

@@ -17,6 +17,7 @@
  */
 #include "descriptor.h"
 
+#include "cork.h"
 #include "libc.h"
 #include "linger.h"
 #include "service/protocol.h"
@@ -95,10 +96,19 @@ void descriptor_set(int fd, enum descriptor_kind kind)
         __atomic_store_n(entry, (uint8_t)kind, __ATOMIC_RELAXED);
 }
 
+bool descriptor_change(int fd, enum descriptor_kind from, enum descriptor_kind to)
+{
+    uint8_t *entry = entry_of(fd);
+    uint8_t expected = (uint8_t)from;
+
+    return entry != NULL && __atomic_compare_exchange_n(entry, &expected, (uint8_t)to, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
+}
+
 void descriptor_copy(int fd, int new_fd)
 {
     uint8_t *entry = entry_of(fd);
 
+    cork_tell(fd); /* what one number does the other can't see */
     if (fd != new_fd)
         descriptor_set(new_fd,
                        entry ? (enum descriptor_kind)__atomic_load_n(entry, __ATOMIC_RELAXED) : DESCRIPTOR_UNKNOWN);

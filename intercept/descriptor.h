@@ -12,6 +12,9 @@ enum descriptor_kind {
     DESCRIPTOR_UNKNOWN = 0, /* not seen yet */
     DESCRIPTOR_FOREIGN,     /* not ours: libc does what is asked */
     DESCRIPTOR_DATA,       /* ours, was connected or accepted: reading and writing are the pair's business */
+    DESCRIPTOR_UNCORKED,   /* the same; these three are cork.c's */
+    DESCRIPTOR_CORKED,
+    DESCRIPTOR_HELD,
     DESCRIPTOR_CONNECTING, /* ours, has begun to connect: a write has to wait until the pair is writable */
     DESCRIPTOR_LISTENING,  /* ours, listens */
     DESCRIPTOR_DATAGRAM,   /* ours, a datagram socket */
@@ -39,6 +42,18 @@ static inline enum descriptor_kind descriptor_kind(int fd)
     return descriptor_verify(fd);
 }
 
+/* Is this a kind of what is or was connected? */
+static inline bool descriptor_kind_is_data(enum descriptor_kind kind)
+{
+    return kind >= DESCRIPTOR_DATA && kind <= DESCRIPTOR_HELD;
+}
+
+/* Of these: may it be written to without further ado? */
+static inline bool descriptor_kind_is_uncorked(enum descriptor_kind kind)
+{
+    return kind >= DESCRIPTOR_DATA && kind <= DESCRIPTOR_UNCORKED;
+}
+
 /* The one question of the fast path. */
 static inline bool descriptor_is_foreign(int fd)
 {
@@ -50,6 +65,9 @@ extern _Atomic bool descriptor_errors_are_possible;
 
 /* Note what fd is; UNKNOWN when it is about to be closed or was replaced behind our back. */
 void descriptor_set(int fd, enum descriptor_kind kind);
+
+/* If it is of kind from, it is now of kind to; both are ours. Return: was it? */
+bool descriptor_change(int fd, enum descriptor_kind from, enum descriptor_kind to);
 
 /* new_fd was made from fd by dup and its like. */
 void descriptor_copy(int fd, int new_fd);

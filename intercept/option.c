@@ -7,6 +7,7 @@
  */
 #include "address.h"
 #include "control.h"
+#include "cork.h"
 #include "datagram.h"
 #include "libc.h"
 #include "interface.h"
@@ -78,6 +79,8 @@ int socket_getsockopt(int fd, int level, int name, void *value, socklen_t *lengt
         *length = room;
         return 0;
     }
+    if (level == IPPROTO_TCP && name == TCP_CORK)
+        cork_tell(fd);
     control_prepare(&message, PROTOCOL_GETSOCKOPT);
     message.args[0] = level;
     message.args[1] = name;
@@ -112,7 +115,7 @@ static bool names_no_descriptor(int level, int name, const void *value, socklen_
  */
 static bool cannot_fail(int fd, int level, int name, socklen_t length)
 {
-    if (descriptor_kind(fd) != DESCRIPTOR_DATA || length < sizeof(int))
+    if (!descriptor_kind_is_data(descriptor_kind(fd)) || length < sizeof(int))
         return false;
     return (level == IPPROTO_TCP && (name == TCP_NODELAY || name == TCP_CORK || name == TCP_QUICKACK)) ||
            (level == SOL_SOCKET && name == SO_KEEPALIVE);
@@ -121,6 +124,7 @@ static bool cannot_fail(int fd, int level, int name, socklen_t length)
 int socket_setsockopt(int fd, int level, int name, const void *value, socklen_t length)
 {
     struct protocol_message message;
+    int on;
 
     if (descriptor_verify(fd) == DESCRIPTOR_FOREIGN || pair_has(fd, level, name))
         return STATE_RESULT(libc_setsockopt(fd, level, name, value, length));
@@ -140,6 +144,11 @@ int socket_setsockopt(int fd, int level, int name, const void *value, socklen_t 
         linger_set(fd, value);
     if (datagram_is(fd))
         datagram_note_option(fd, level, name);
+    if (level == IPPROTO_TCP && name == TCP_CORK && length >= sizeof on) {
+        memcpy(&on, value, sizeof on);
+        if (cork_set(fd, on != 0))
+            return 0;
+    }
     if (cannot_fail(fd, level, name, length))
         return control_send(&message, fd);
     return control_request(&message, fd, NULL);

@@ -284,7 +284,7 @@ int socket_accept(int fd, struct sockaddr *address, socklen_t *length, int flags
         libc_fcntl(new_fd, F_SETFL, O_NONBLOCK);
     inherit_options(fd, new_fd);
     linger_inherit(fd, new_fd);
-    descriptor_set(new_fd, DESCRIPTOR_DATA);
+    descriptor_set(new_fd, accepted.flags & PROTOCOL_ACCEPTED_CORKED ? DESCRIPTOR_DATA : DESCRIPTOR_UNCORKED);
     if (address != NULL)
         error = address_copy_out(&accepted.peer, address, length);
     if (error < 0) {
@@ -333,7 +333,7 @@ int socket_shutdown(int fd, int how)
         return STATE_RESULT(libc_shutdown(fd, how));
     if (how < SHUT_RD || how > SHUT_RDWR)
         return -EINVAL;
-    if (kind == DESCRIPTOR_DATA || kind == DESCRIPTOR_CONNECTING) {
+    if (descriptor_kind_is_data(kind) || kind == DESCRIPTOR_CONNECTING) {
         int error = control_status(fd, &message);
 
         if (error == 0 && message.args[0] == PROTOCOL_STATE_RESET)

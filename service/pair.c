@@ -192,13 +192,14 @@ static void *iov_at(const struct iovec *iov, size_t offset)
     return (char *)iov->iov_base + offset;
 }
 
-ssize_t pair_read(int service_fd, const struct iovec *iov, int count, size_t length)
+ssize_t pair_read(int service_fd, const struct iovec *iov, int count, size_t length, bool *more)
 {
     struct iovec parts[1 + PAIR_IOV_MAX];
     struct msghdr message = {.msg_iov = parts, .msg_iovlen = 1};
     size_t left = length - 1;
     char stale;
-    ssize_t got;
+    bool marked;
+    ssize_t part, got = 0;
 
     parts[0] = (struct iovec){&stale, 1};
     for (int i = 0; i < count && i < PAIR_IOV_MAX && left > 0; i++) {
@@ -208,9 +209,24 @@ ssize_t pair_read(int service_fd, const struct iovec *iov, int count, size_t len
         left -= parts[i + 1].iov_len;
         message.msg_iovlen++;
     }
-    got = recvmsg(service_fd, &message, MSG_DONTWAIT);
-    if (got < 0)
-        return -errno;
+    do {
+        part = recvmsg(service_fd, &message, MSG_DONTWAIT);
+        if (part < 0)
+            return -errno;
+        got += part;
+        marked = (message.msg_flags & MSG_CTRUNC) != 0; /* a read ends behind such a message */
+        while (message.msg_iovlen > 0 && (size_t)part >= message.msg_iov->iov_len) {
+            part -= (ssize_t)message.msg_iov->iov_len;
+            message.msg_iov++;
+            message.msg_iovlen--;
+        }
+        if (message.msg_iovlen > 0) {
+            message.msg_iov->iov_base = (char *)message.msg_iov->iov_base + part;
+            message.msg_iov->iov_len -= (size_t)part;
+        }
+    } while (marked && message.msg_iovlen > 0);
+    if (more != NULL)
+        *more = marked;
     /* got - 1 fresh bytes are in iov now; the next one stays queued. */
     if (recv(service_fd, iov_at(iov, (size_t)got - 1), 1, MSG_PEEK | MSG_DONTWAIT) != 1)
         return -EPROTO;

@@ -44,10 +44,11 @@ ssize_t pair_fresh_bytes(int service_fd);
 /*
  * Read the next length (at least 1, at most what pair_fresh_bytes() said) bytes into iov, which has room for them: the old stale
  * byte goes, the last byte of these is only peeked at and stays behind as the new one.
+ * more (may be NULL): is it the end of what the program marked by a descriptor: other bytes will follow (intercept/cork.c)?
  * Return: bytes read, or -errno.
  */
 #define PAIR_IOV_MAX 16
-ssize_t pair_read(int service_fd, const struct iovec *iov, int count, size_t length);
+ssize_t pair_read(int service_fd, const struct iovec *iov, int count, size_t length, bool *more);
 
 /* Has the program closed its end, or shut it down both ways? What the loop has not heard yet counts. */
 bool pair_is_closed(int service_fd);

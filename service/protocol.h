@@ -250,6 +250,9 @@ struct protocol_message {
 _Static_assert(sizeof(struct protocol_message) == 324, "on the wire");
 _Static_assert(offsetof(struct protocol_message, option) == 68, "on the wire");
 
+/* protocol_accepted.flags */
+#define PROTOCOL_ACCEPTED_CORKED 1u /* it has TCP_CORK, from the listening socket */
+
 /*
  * One new connection: written by the service into the pair of a listening socket, with the connection's descriptor
  * riding along (blocking; the accepting program's from then on). One such message is one accept().
@@ -261,7 +264,7 @@ _Static_assert(offsetof(struct protocol_message, option) == 68, "on the wire");
 struct protocol_accepted {
     uint32_t magic;   /* PROTOCOL_MAGIC */
     uint16_t version; /* PROTOCOL_VERSION */
-    uint16_t zero;
+    uint16_t flags;   /* PROTOCOL_ACCEPTED_* */
     struct protocol_address local;
     struct protocol_address peer;
 };

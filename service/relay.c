@@ -49,7 +49,7 @@ static bool take_accept_byte(struct socket *socket)
     char byte;
     struct iovec iov = {&byte, 1};
 
-    if (pair_fresh_bytes(socket->pair_fd) < 1 || pair_read(socket->pair_fd, &iov, 1, 1) != 1)
+    if (pair_fresh_bytes(socket->pair_fd) < 1 || pair_read(socket->pair_fd, &iov, 1, 1, NULL) != 1)
         return false;
     socket_note(socket, EVENT_TAKEN);
     listener_child_taken(socket);
@@ -66,6 +66,7 @@ static bool read_pair(struct socket *socket)
         ssize_t fresh = pair_fresh_bytes(socket->pair_fd);
         size_t want, room;
         ssize_t got;
+        bool marked;
         int pieces;
 
         if (fresh <= 0)
@@ -87,12 +88,13 @@ static bool read_pair(struct socket *socket)
         for (int i = 0; i < pieces; i++)
             room += iov[i].iov_len;
         want = want < room ? want : room;
-        got = pair_read(socket->pair_fd, iov, pieces, want);
+        got = pair_read(socket->pair_fd, iov, pieces, want, &marked);
         if (got < 0) {
             log_warnx("relay: socket %llu: reading the pair: error %zd", (unsigned long long)socket->id, got);
             return true;
         }
-        if (stack_tcp_send_commit(socket->tcp, (size_t)got, got < fresh) < 0)
+        if ((marked ? stack_tcp_send_commit_part(socket->tcp, (size_t)got)
+                    : stack_tcp_send_commit(socket->tcp, (size_t)got, got < fresh)) < 0)
             return true; /* failed() has been called, or is about to be */
         relay_counters.reads++;
         relay_counters.bytes_read += (size_t)got;
@@ -284,7 +286,7 @@ static void end_writes(struct socket *socket)
     while ((fresh = pair_fresh_bytes(socket->pair_fd)) > 0) {
         size_t want = (size_t)fresh < sizeof waste ? (size_t)fresh : sizeof waste;
 
-        if (pair_read(socket->pair_fd, &iov, 1, want) <= 0)
+        if (pair_read(socket->pair_fd, &iov, 1, want, NULL) <= 0)
             break;
     }
 }

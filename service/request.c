@@ -305,6 +305,7 @@ static int get_status(const struct socket *socket, struct protocol_message *repl
     reply->args[0] = socket->state;
     reply->args[1] = socket->error;
     if (socket->tcp != NULL && socket->state == PROTOCOL_STATE_CONNECTED) {
+        unread -= !(socket->events & EVENT_TAKEN); /* the byte that accept() writes */
         unread = unread > 0 ? unread : 0;
         reply->args[2] = (int32_t)stack_tcp_send_queued(socket->tcp) + (int32_t)unread;
         reply->args[3] = (int32_t)stack_tcp_send_unsent(socket->tcp) + (int32_t)unread;

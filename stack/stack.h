@@ -163,12 +163,14 @@ int stack_tcp_connect(struct stack_tcp *tcp, const union stack_address *peer);
  *     room or no memory. Valid until the next call on this socket; commit 0 bytes to give it back.
  * stack_tcp_send_commit(): the first length bytes of what was reserved are data: queue them and send what may be sent. more: the owner has
  *     more to commit at once (no PSH yet). Return: 0 or -EPIPE (after stack_tcp_shutdown_send() or failure).
+ * stack_tcp_send_commit_part(): the same, but what does not fill a segment waits for the next commit, for at most 200 ms, as under TCP_CORK.
  * stack_tcp_shutdown_send(): FIN behind all data.
  */
 #define STACK_TCP_IOV 16
 size_t stack_tcp_send_room(const struct stack_tcp *tcp);
 int stack_tcp_send_reserve(struct stack_tcp *tcp, size_t want, struct iovec iov[STACK_TCP_IOV]);
 int stack_tcp_send_commit(struct stack_tcp *tcp, size_t length, bool more);
+int stack_tcp_send_commit_part(struct stack_tcp *tcp, size_t length);
 int stack_tcp_shutdown_send(struct stack_tcp *tcp);
 /* Bytes committed and not acknowledged; those of them that were never sent. */
 size_t stack_tcp_send_queued(const struct stack_tcp *tcp);

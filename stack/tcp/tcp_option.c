@@ -95,8 +95,10 @@ int stack_tcp_set_option(struct stack_tcp *tcp, enum stack_tcp_option option, in
         tcp_output(tcp->pcb);
     }
     /* What was held back may go now. */
-    if ((option == STACK_TCP_CORK && !value) || (option == STACK_TCP_NODELAY && value))
+    if ((option == STACK_TCP_CORK && !value) || (option == STACK_TCP_NODELAY && value)) {
+        tcp->part = false;
         tcp_send_push(tcp, false);
+    }
     return 0;
 }
 

@@ -144,7 +144,7 @@ int stack_tcp_send_reserve(struct stack_tcp *tcp, size_t want, struct iovec iov[
     return count;
 }
 
-int stack_tcp_send_commit(struct stack_tcp *tcp, size_t length, bool more)
+static int send_commit(struct stack_tcp *tcp, size_t length, bool more, bool part)
 {
     struct send_queue *queue = &tcp->send;
 
@@ -164,8 +164,19 @@ int stack_tcp_send_commit(struct stack_tcp *tcp, size_t length, bool more)
             queue->filling = chunk->next;
     }
     send_queue_rest(queue);
+    tcp->part = part;
     tcp_send_push(tcp, more);
     return 0;
+}
+
+int stack_tcp_send_commit(struct stack_tcp *tcp, size_t length, bool more)
+{
+    return send_commit(tcp, length, more, false);
+}
+
+int stack_tcp_send_commit_part(struct stack_tcp *tcp, size_t length)
+{
+    return send_commit(tcp, length, true, true);
 }
 
 int stack_tcp_shutdown_send(struct stack_tcp *tcp)
@@ -213,6 +224,12 @@ void tcp_send_start(struct stack_tcp *tcp)
     tcp_acknowledge_start(tcp);
 }
 
+/* Does the owner want a short segment held back? */
+static bool send_is_corked(const struct stack_tcp *tcp)
+{
+    return tcp->part || tcp->options[STACK_TCP_CORK];
+}
+
 /* Return: how many more bytes lwIP may have now. */
 static size_t send_allowance(const struct stack_tcp *tcp, size_t segment)
 {
@@ -224,7 +241,7 @@ static size_t send_allowance(const struct stack_tcp *tcp, size_t segment)
     size_t allowed = window + SEND_AHEAD > has ? window + SEND_AHEAD - has : 0;
 
     allowed = LWIP_MIN(allowed, pcb->snd_buf);
-    if (allowed < left || (tcp->options[STACK_TCP_CORK] && !tcp->shut &&
+    if (allowed < left || (send_is_corked(tcp) && !tcp->shut &&
                            (tcp->cork_us == 0 || port_now_us - tcp->cork_us < CORK_US))) {
         size_t odd;
 
@@ -288,7 +305,7 @@ void tcp_send_push(struct stack_tcp *tcp, bool more)
         if (chunk->handed == chunk->filled)
             queue->handing = chunk->next != NULL && chunk->next->filled > 0 ? chunk->next : NULL;
     }
-    if (queue->unhanded == 0 || !tcp->options[STACK_TCP_CORK])
+    if (queue->unhanded == 0 || !send_is_corked(tcp))
         tcp->cork_us = 0;
     else if (tcp->cork_us == 0)
         tcp->cork_us = port_now_us;

@@ -58,6 +58,7 @@ struct stack_tcp {
     bool abort_pending; /* the owner let go inside one: do it on the way out */
     bool close_pending;
     bool bound;          /* by stack_tcp_bind() */
+    bool part;           /* what was committed last is to wait for what follows */
     bool shut;           /* no more data from the owner: FIN is wanted ... */
     bool fin_handed;     /* ... and was given to lwIP */
     bool received_fin;

@@ -5,10 +5,12 @@
 #include "oracle.h"
 
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/sendfile.h>
 #include <sys/uio.h>
@@ -191,6 +193,99 @@ static void run_small_writes_cork(void)
     try_small_writes(TCP_CORK);
 }
 
+/* Print what was written and waits to be sent. */
+static void say_unsent(int fd)
+{
+    int unsent = -1;
+
+    CALL(ioctl(fd, SIOCOUTQNSD, &unsent));
+    oracle_say("unsent %d", unsent);
+}
+
+static void set_cork(int fd, int value)
+{
+    CALL(setsockopt(fd, IPPROTO_TCP, TCP_CORK, &value, sizeof value));
+}
+
+/* A server's way to answer: cork, head, file, uncork. */
+static void run_cork_answers(void)
+{
+    int fd = oracle_accept_peer(), file = make_file(50000);
+
+    for (int i = 0; i < 3; i++) {
+        off_t offset = 0;
+
+        set_cork(fd, 1);
+        CALL(write(fd, "head", 4));
+        say_unsent(fd);
+        CALL(sendfile(fd, file, &offset, i == 2 ? 40000 : 100));
+        set_cork(fd, 0);
+        peer_do(i == 2 ? "recv 0 40004" : "recv 0 104");
+    }
+    peer_do("send 0 4");
+    oracle_read_bytes(fd, 4);
+    peer_do("close 0");
+}
+
+/* What a corked socket holds back goes out by whatever ends that. */
+static void run_cork_ends(void)
+{
+    int fd = oracle_accept_peer(), other, value = -1;
+    socklen_t length = sizeof value;
+    struct iovec iov[] = {{"one", 3}, {"two", 3}};
+
+    set_cork(fd, 1);
+    CALL(send(fd, "held", 4, 0));
+    CALL(getsockopt(fd, IPPROTO_TCP, TCP_CORK, &value, &length));
+    oracle_say("cork %d", value);
+    say_unsent(fd);
+    set_cork(fd, 0);
+    peer_do("recv 0 4");
+    CALL(getsockopt(fd, IPPROTO_TCP, TCP_CORK, &value, &length));
+    oracle_say("cork %d", value);
+
+    close(fd);
+    fd = oracle_accept_peer();
+    set_cork(fd, 1);
+    CALL(write(fd, "a", 1));
+    say_unsent(fd);
+    set_cork(fd, 0);
+    peer_do("recv 1 1");
+    close(fd);
+
+    fd = oracle_accept_peer();
+    set_cork(fd, 1);
+    CALL(writev(fd, iov, 2));
+    other = dup(fd); /* which other calls know nothing of the cork */
+    CALL(write(other, "three", 5));
+    say_unsent(fd);
+    set_cork(other, 0);
+    peer_do("recv 2 11");
+    set_cork(other, 1);
+    CALL(write(fd, "four", 4));
+    say_unsent(other);
+    set_cork(fd, 0);
+    peer_do("recv 2 4");
+
+    fd = oracle_accept_peer();
+    set_cork(fd, 1);
+    set_cork(fd, 1);
+    CALL(write(fd, "end", 3));
+    CALL(shutdown(fd, SHUT_WR));
+    peer_do("drain 3");
+    fd = oracle_accept_peer();
+    set_cork(fd, 1);
+    CALL(write(fd, "nodelay", 7));
+    value = 1;
+    CALL(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &value, sizeof value));
+    peer_do("recv 4 7");
+    fd = oracle_accept_peer();
+    set_cork(fd, 1);
+    CALL(write(fd, "close", 5));
+    CALL(close(fd));
+    peer_do("drain 5");
+}
+
 static void run_ping_pong(void)
 {
     int fd = oracle_connect_peer(), good = 0;
@@ -250,6 +345,8 @@ const struct oracle_case oracle_cases[] = {
     {"small_writes", run_small_writes},
     {"small_writes_nodelay", run_small_writes_nodelay},
     {"small_writes_cork", run_small_writes_cork},
+    {"cork_answers", run_cork_answers},
+    {"cork_ends", run_cork_ends},
     {"ping_pong", run_ping_pong},
     {"two_sockets", run_two_sockets},
     {"own_loop", run_own_loop},

@@ -81,18 +81,84 @@ START_TEST(read_forwards_all_and_leaves_the_last_byte)
     ck_assert_int_eq(pair_fresh_bytes(ends.service_fd), 0);
     ck_assert_int_eq(write(ends.program_fd, "abcdef", 6), 6);
     ck_assert_int_eq(pair_fresh_bytes(ends.service_fd), 6);
-    ck_assert_int_eq(pair_read(ends.service_fd, iov, 2, 6), 6);
+    ck_assert_int_eq(pair_read(ends.service_fd, iov, 2, 6, NULL), 6);
     ck_assert_str_eq(first, "abc");
     ck_assert_str_eq(second, "def");
     ck_assert_int_eq(pair_fresh_bytes(ends.service_fd), 0);
 
     ck_assert_int_eq(write(ends.program_fd, "gh", 2), 2);
     ck_assert_int_eq(pair_fresh_bytes(ends.service_fd), 2);
-    ck_assert_int_eq(pair_read(ends.service_fd, &one, 1, 1), 1);
+    ck_assert_int_eq(pair_read(ends.service_fd, &one, 1, 1, NULL), 1);
     ck_assert_int_eq(third, 'g');
-    ck_assert_int_eq(pair_read(ends.service_fd, &one, 1, 1), 1);
+    ck_assert_int_eq(pair_read(ends.service_fd, &one, 1, 1, NULL), 1);
     ck_assert_int_eq(third, 'h');
     ck_assert_int_eq(pair_fresh_bytes(ends.service_fd), 0);
+}
+END_TEST
+
+/* As intercept/cork.c writes what others will follow. */
+static void write_marked(const char *bytes, size_t size)
+{
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(sizeof(int))];
+    } control = {.header = {CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS}};
+    struct iovec iov = {(char *)bytes, size};
+    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+
+    memcpy(CMSG_DATA(&control.header), &ends.program_fd, sizeof ends.program_fd);
+    ck_assert_int_eq(sendmsg(ends.program_fd, &message, 0), (ssize_t)size);
+}
+
+/* All that there is in one read. Return: is it marked at its end? */
+static bool read_all(const char *expected)
+{
+    char bytes[64] = "";
+    struct iovec iov[2] = {{bytes, 3}, {bytes + 3, sizeof bytes - 4}};
+    ssize_t fresh = pair_fresh_bytes(ends.service_fd);
+    bool more = false;
+
+    ck_assert_int_eq(fresh, (ssize_t)strlen(expected));
+    ck_assert_int_eq(pair_read(ends.service_fd, iov, 2, (size_t)fresh, &more), fresh);
+    ck_assert_str_eq(bytes, expected);
+    ck_assert_int_eq(pair_fresh_bytes(ends.service_fd), 0);
+    return more;
+}
+
+START_TEST(mark_is_seen_at_the_end_of_what_was_read)
+{
+    ck_assert_int_eq(pair_put_stale_byte(&ends), 0);
+    write_marked("head", 4);
+    ck_assert(read_all("head"));
+    ck_assert_int_eq(write(ends.program_fd, "body", 4), 4);
+    ck_assert(!read_all("body"));
+    write_marked("head", 4);
+    ck_assert_int_eq(write(ends.program_fd, "body", 4), 4);
+    ck_assert(!read_all("headbody"));
+    ck_assert_int_eq(write(ends.program_fd, "before", 6), 6);
+    write_marked("one", 3);
+    write_marked("two", 3);
+    ck_assert(read_all("beforeonetwo"));
+    write_marked("three", 5);
+    ck_assert_int_eq(write(ends.program_fd, "four", 4), 4);
+    write_marked("five", 4);
+    ck_assert_int_eq(write(ends.program_fd, "end", 3), 3);
+    ck_assert(!read_all("threefourfiveend"));
+}
+END_TEST
+
+/* What is in the queue with the mark must not keep the program's end alive. */
+START_TEST(mark_that_was_read_does_not_hide_the_close)
+{
+    struct pollfd watched = {.fd = ends.service_fd};
+
+    ck_assert_int_eq(pair_put_stale_byte(&ends), 0);
+    write_marked("head", 4);
+    close(ends.program_fd);
+    ends.program_fd = -1;
+    ck_assert(read_all("head"));
+    ck_assert_int_eq(poll(&watched, 1, 0), 1);
+    ck_assert_int_eq(watched.revents, POLLHUP);
 }
 END_TEST
 
@@ -133,6 +199,8 @@ int main(void)
     tcase_add_test(tcase, held_is_not_writable_until_released);
     tcase_add_test(tcase, released_closes_as_a_reset);
     tcase_add_test(tcase, read_forwards_all_and_leaves_the_last_byte);
+    tcase_add_test(tcase, mark_is_seen_at_the_end_of_what_was_read);
+    tcase_add_test(tcase, mark_that_was_read_does_not_hide_the_close);
     tcase_add_test(tcase, without_the_stale_byte_closes_as_an_end);
     tcase_add_test(tcase, write_says_full_and_gone);
     suite_add_tcase(suite, tcase);

@@ -203,6 +203,38 @@ START_TEST(cork_holds_what_does_not_fill_a_segment)
 }
 END_TEST
 
+/* As send_bytes(), and more will follow. */
+static void send_part(size_t size)
+{
+    struct iovec iov[STACK_TCP_IOV];
+
+    ck_assert_int_gt(stack_tcp_send_reserve(told.tcp, size, iov), 0);
+    ck_assert_int_eq(stack_tcp_send_commit_part(told.tcp, size), 0);
+}
+
+START_TEST(part_holds_what_does_not_fill_a_segment)
+{
+    stack_tcp_set_option(told.tcp, STACK_TCP_NODELAY, 1);
+    send_part(2000);
+    ck_assert_uint_eq(take_data(got, sizeof got, true), 1460);
+    send_bytes(told.tcp, data, 100); /* the end: all in one segment */
+    stack_flush();
+    ck_assert_uint_eq(wire_count(), 1);
+    ck_assert_uint_eq(take_data(got, sizeof got, true), 640);
+    send_part(10);
+    stack_tcp_set_option(told.tcp, STACK_TCP_CORK, 0); /* it never was, but that ends it */
+    ck_assert_uint_eq(take_data(got, sizeof got, true), 10);
+    send_part(10);
+    stack_turn();
+    ck_assert_uint_eq(wire_count(), 0);
+    stack_advance(400);
+    ck_assert_uint_eq(take_data(got, sizeof got, true), 10);
+    send_part(10);
+    ck_assert_int_eq(stack_tcp_shutdown_send(told.tcp), 0);
+    ck_assert_uint_eq(take_data(got, sizeof got, true), 10);
+}
+END_TEST
+
 START_TEST(lost_segment_is_sent_again)
 {
     struct segment first, again;
@@ -589,6 +621,7 @@ int main(void)
     tcase_add_test(tcase, push_marks_the_end_of_what_was_written);
     tcase_add_test(tcase, nagle_holds_small_segments_and_nodelay_does_not);
     tcase_add_test(tcase, cork_holds_what_does_not_fill_a_segment);
+    tcase_add_test(tcase, part_holds_what_does_not_fill_a_segment);
     tcase_add_test(tcase, lost_segment_is_sent_again);
     tcase_add_test(tcase, three_duplicate_acknowledgements_bring_the_segment_at_once);
     tcase_add_test(tcase, peer_that_is_gone_times_out);
