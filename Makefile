@@ -68,7 +68,7 @@ $(B)/sidestackd: $(call objects,$(SERVICE_MAIN)) $(B)/libservice.a $(B)/libstack
 
 $(B)/sidestack: $(call objects,$(TOOL_MAIN)) $(B)/libtool.a
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(BASE) $(LINK) -pie -o $@ $^ -ljansson
+	$(Q)$(CC) $(BASE) $(LINK) -pie -o $@ $^ -ljansson -lpcap
 
 $(B)/libintercept.a: $(call objects,$(INTERCEPT))
 $(B)/libstack.a: $(call objects,$(STACK))

@@ -6,12 +6,11 @@
 #include "capture.h"
 
 #include "log.h"
+#include "service/query/frames.h"
 
 #include <errno.h>
 #include <pcap/pcap.h>
 #include <stdlib.h>
-#include <string.h>
-#include <sys/param.h>
 #include <sys/time.h>
 
 #define SNAPLEN 65550 /* an IP packet of 65 535 bytes and its Ethernet header */
@@ -20,20 +19,13 @@ static pcap_t *format;
 static pcap_dumper_t *file;
 static unsigned char frame[SNAPLEN];
 
-static void watch(void *context, bool outgoing, const struct iovec *iov, int count, size_t length)
+static void write_frame(struct frames_watcher *watcher, bool outgoing, const struct iovec *iov, int count, size_t length)
 {
     struct pcap_pkthdr header = {.len = (bpf_u_int32)length};
-    size_t used = 0;
 
-    (void)context;
+    (void)watcher;
     (void)outgoing;
-    for (int i = 0; i < count && used < MIN(length, sizeof frame); i++) {
-        size_t part = MIN(iov[i].iov_len, MIN(length, sizeof frame) - used);
-
-        memcpy(frame + used, iov[i].iov_base, part);
-        used += part;
-    }
-    header.caplen = (bpf_u_int32)used;
+    header.caplen = (bpf_u_int32)frames_copy(frame, sizeof frame, iov, count, length);
     if (gettimeofday(&header.ts, NULL) < 0)
         log_warn("capture: gettimeofday");
     pcap_dump((unsigned char *)file, &header, frame);
@@ -41,7 +33,9 @@ static void watch(void *context, bool outgoing, const struct iovec *iov, int cou
         log_warn("capture: writing a frame");
 }
 
-int capture_open(const char *path, struct wire *wire, const char **message)
+static struct frames_watcher watcher = {.frame = write_frame};
+
+int capture_open(const char *path, const char **message)
 {
     format = pcap_open_dead(DLT_EN10MB, SNAPLEN);
     if (format == NULL) {
@@ -53,14 +47,16 @@ int capture_open(const char *path, struct wire *wire, const char **message)
         *message = pcap_geterr(format); /* lives as long as format */
         return -EIO;
     }
-    wire->watch = watch;
+    frames_watch(&watcher);
     return 0;
 }
 
 void capture_close(void)
 {
-    if (file != NULL)
+    if (file != NULL) {
+        frames_unwatch(&watcher);
         pcap_dump_close(file);
+    }
     if (format != NULL)
         pcap_close(format);
     file = NULL;

@@ -2,12 +2,10 @@
 #ifndef SIDESTACK_CAPTURE_H
 #define SIDESTACK_CAPTURE_H
 
-#include "stack/wire/wire.h"
+/* Open the file (replaced if it is there) and watch the frames. Return: 0, or -errno with *message saying what failed. */
+int capture_open(const char *path, const char **message);
 
-/* Open the file (replaced if it is there) and watch the wire. Return: 0, or -errno with *message saying what failed. */
-int capture_open(const char *path, struct wire *wire, const char **message);
-
-/* Write out what is buffered and close the file; the wire must be closed by then. */
+/* Write out what is buffered and close the file. */
 void capture_close(void);
 
 #endif

@@ -254,7 +254,8 @@ static int serve(struct client *client, const struct protocol_message *request, 
     struct protocol_message reply = {
         .magic = PROTOCOL_MAGIC, .version = PROTOCOL_VERSION, .operation = request->operation};
     struct request_context context = {
-        .uid = client->program->uid, .program = client->program, .who = find_who(client, *sender), .fd = fd, .reply_fd = -1};
+        .uid = client->program->uid, .program = client->program, .who = find_who(client, *sender), .tail = tail,
+        .fd = fd, .reply_fd = -1};
     int error;
 
     error = request_check(request, fd, tail_length);

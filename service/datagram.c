@@ -271,6 +271,7 @@ int datagram_execute(struct socket *socket, const struct protocol_message *reque
     case PROTOCOL_KILL:
     case PROTOCOL_SETTINGS:
     case PROTOCOL_RULES:
+    case PROTOCOL_CAPTURE:
     case PROTOCOL_OPERATION_COUNT:
         break;
     }

@@ -14,6 +14,7 @@
 #include "listener.h"
 #include "log.h"
 #include "relay.h"
+#include "service/query/capture_stream.h"
 #include "service/query/outlet.h"
 #include "service/resolver/resolver.h"
 #include "socket.h"
@@ -327,6 +328,7 @@ int loop_turn(void)
     if (stack_timer_us() == 0)
         stack_run_timers();
     stack_flush();
+    capture_stream_flush();
     socket_sweep();
     client_sweep();
     outlet_sweep();

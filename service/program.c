@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+static uint32_t last_number;
+
 struct program *program_make(pid_t pid, uid_t uid)
 {
     struct program *program = calloc(1, sizeof *program);
@@ -13,6 +15,7 @@ struct program *program_make(pid_t pid, uid_t uid)
     if (program == NULL)
         return NULL;
     program->holders = 1;
+    program->number = ++last_number != 0 ? last_number : ++last_number;
     program->pid = pid;
     program->uid = uid;
     return program;

@@ -2,6 +2,7 @@
 #ifndef SIDESTACK_PROGRAM_H
 #define SIDESTACK_PROGRAM_H
 
+#include <stdint.h>
 #include <sys/types.h>
 
 #define PROGRAM_NAME_BYTES 16 /* TASK_COMM_LEN */
@@ -12,6 +13,7 @@
  */
 struct program {
     unsigned holders;
+    uint32_t number; /* not 0; of no other one */
     pid_t pid; /* 0: of another pid namespace */
     uid_t uid;
     char name[PROGRAM_NAME_BYTES]; /* of /proc/PID/comm; empty until it makes a socket, or if it can't be read */

@@ -6,8 +6,8 @@
  *
  * Control connection: an AF_UNIX SOCK_SEQPACKET connection to the service's control socket. The program sends one
  * struct protocol_message (a request) and receives one struct protocol_message (its reply) before it sends the next.
- * Both are always exactly sizeof(struct protocol_message), but for PROTOCOL_RESOLVE, where DNS messages follow it in the
- * same packet; anything else ends the connection. A reply repeats the
+ * Both are always exactly sizeof(struct protocol_message), but for PROTOCOL_RESOLVE and PROTOCOL_CAPTURE, where DNS messages
+ * or a filter follow it in the same packet; anything else ends the connection. A reply repeats the
  * request's operation and carries 0 or a negative errno in `result`.
  *
  * A request about a socket carries that socket's descriptor (SCM_RIGHTS): holding it is the right to control it. The
@@ -139,6 +139,12 @@ enum protocol_operation {
      * -EPERM (another user's), -ENOENT (it is no more), -EOPNOTSUPP (not one of TCP). */
     PROTOCOL_KILL,
 
+    /* Frames of the wire (sidestack capture). For root and the user that the service runs as. in: args[0] bytes of each that are wanted, 0: all;
+     * args[1] how many instructions of a BPF filter follow the request in its packet, at most PROTOCOL_CAPTURE_FILTER_MAX, 0: no filter; args[2]
+     * only a process's, 0: everybody's; option: only those of programs with this name (of /proc/PID/comm, without an end). Reply: one descriptor, a
+     * pipe to read: struct protocol_frame and the frame, without end. -EAGAIN: too many captures. */
+    PROTOCOL_CAPTURE,
+
     PROTOCOL_OPERATION_COUNT
 };
 
@@ -213,6 +219,21 @@ struct protocol_route {
 };
 _Static_assert(sizeof(struct protocol_route) == 40, "on the wire");
 #define PROTOCOL_ROUTES_MAX (PROTOCOL_OPTION_MAX / sizeof(struct protocol_route))
+
+#define PROTOCOL_CAPTURE_SNAP_MAX 65550     /* an IP packet of 65 535 bytes and its Ethernet header */
+#define PROTOCOL_CAPTURE_INSTRUCTION 8      /* bytes: struct bpf_insn */
+#define PROTOCOL_CAPTURE_FILTER_MAX (2 * PROTOCOL_QUERY_MAX / PROTOCOL_CAPTURE_INSTRUCTION)
+
+/* PROTOCOL_CAPTURE: goes before each frame. */
+struct protocol_frame {
+    uint32_t magic;    /* PROTOCOL_MAGIC */
+    uint32_t outgoing; /* 0, 1: from the stack */
+    uint64_t time_ns;  /* CLOCK_REALTIME */
+    uint32_t length;   /* of the frame */
+    uint32_t captured; /* bytes that follow */
+    uint64_t dropped;  /* frames before this one that found no room, in all */
+};
+_Static_assert(sizeof(struct protocol_frame) == 32, "on the wire");
 
 /* A struct sockaddr_in or sockaddr_in6 as the program would give it (network byte order); length 0: no address. */
 struct protocol_address {

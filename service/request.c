@@ -12,6 +12,7 @@
 #include "service/resolver/names.h"
 #include "pair.h"
 #include "program.h"
+#include "service/query/capture_stream.h"
 #include "service/query/kill.h"
 #include "service/query/query.h"
 #include "relay.h"
@@ -39,6 +40,7 @@ static bool wants_descriptor(const struct protocol_message *request)
     case PROTOCOL_QUERY:
     case PROTOCOL_KILL:
     case PROTOCOL_RULES:
+    case PROTOCOL_CAPTURE:
         return false;
     case PROTOCOL_LINGER:
         return request->flags == 0;
@@ -68,6 +70,9 @@ static bool tail_is_good(const struct protocol_message *request, size_t tail_len
 {
     const int32_t *lengths = request->args;
 
+    if (request->operation == PROTOCOL_CAPTURE)
+        return lengths[1] >= 0 && lengths[1] <= PROTOCOL_CAPTURE_FILTER_MAX &&
+               tail_length == (size_t)lengths[1] * PROTOCOL_CAPTURE_INSTRUCTION;
     if (request->operation != PROTOCOL_RESOLVE)
         return tail_length == 0;
     return lengths[0] > 0 && lengths[0] <= PROTOCOL_QUERY_MAX && lengths[1] >= 0 && lengths[1] <= PROTOCOL_QUERY_MAX &&
@@ -418,6 +423,7 @@ static int execute_stream(struct socket *socket, const struct protocol_message *
     case PROTOCOL_KILL:
     case PROTOCOL_SETTINGS:
     case PROTOCOL_RULES:
+    case PROTOCOL_CAPTURE:
     case PROTOCOL_OPERATION_COUNT:
         break;
     }
@@ -445,6 +451,8 @@ int request_execute(const struct protocol_message *request, struct protocol_mess
         return names_find_routes(request, reply);
     if (request->operation == PROTOCOL_QUERY)
         return query_start(request, context->uid, &context->reply_fd);
+    if (request->operation == PROTOCOL_CAPTURE)
+        return capture_stream_start(request, context->tail, context->uid, &context->reply_fd);
     if (request->operation == PROTOCOL_KILL)
         return kill_sockets(request, reply, context->uid);
     if (request->operation == PROTOCOL_RULES)

@@ -9,12 +9,13 @@ struct request_context {
     uid_t uid;               /* the client's, by SO_PEERCRED */
     struct program *program; /* the client's; NULL: not known */
     struct rules_who *who;   /* the client's; NULL: there are no rules */
+    const uint8_t *tail;     /* what followed the request in its packet */
     int fd;                  /* the descriptor that rode with the request; who takes it leaves -1 */
     int reply_fd;            /* the descriptor to send with the reply, closed after; -1: none */
     struct socket *wait_for; /* no reply now: the client waits for this socket */
 };
 
-/* What may follow a request in its packet: the queries of PROTOCOL_RESOLVE. */
+/* What may follow a request in its packet: the queries of PROTOCOL_RESOLVE, the filter of PROTOCOL_CAPTURE. */
 #define REQUEST_TAIL_MAX (2 * PROTOCOL_QUERY_MAX)
 
 /* Is it well formed? fd is the descriptor that came along, or -1; tail_length: how many bytes followed it. Return: 0 or -EPROTO. */

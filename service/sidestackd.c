@@ -11,6 +11,7 @@
 #include "options.h"
 #include "pair.h"
 #include "reload.h"
+#include "service/query/frames.h"
 #include "service/query/query.h"
 #include "service/resolver/resolver.h"
 #include "service/resolver/resolver_config.h"
@@ -121,8 +122,9 @@ static int open_stack(const struct options *options)
     error = impair_wire(options, &config);
     if (error < 0)
         return error;
+    frames_setup(config.wire);
     if (options->capture_path != NULL) {
-        error = capture_open(options->capture_path, config.wire, &message);
+        error = capture_open(options->capture_path, &message);
         if (error < 0) {
             log_errorx("capture file %s: %s", options->capture_path, message);
             config.wire->operations->close(config.wire);
@@ -233,6 +235,7 @@ out_control:
 out_stack:
     stack_close();
 out_capture:
+    frames_setup(NULL); /* it is closed */
     capture_close();
 out_loop:
     if (signal_fd >= 0)

@@ -187,8 +187,12 @@ int socket_renew_pair(struct socket *socket)
 
 void socket_label(const struct socket *socket)
 {
+    const struct program *program = socket->program;
+
     if (socket->tcp != NULL)
-        stack_tcp_set_label(socket->tcp, socket->id, socket->program != NULL ? socket->program->uid : 0);
+        stack_tcp_set_label(socket->tcp, &(struct stack_label){.id = socket->id,
+                                                               .user = program != NULL ? program->uid : 0,
+                                                               .program = program != NULL ? program->number : 0});
 }
 
 void socket_note(struct socket *socket, enum socket_event event)

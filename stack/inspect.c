@@ -15,6 +15,7 @@
 #include "stack/tcp/tcp_socket.h"
 
 #define TIME_WAIT_MS (2 * TCP_MSL)
+#define PORT_LOOK_MAX 32 /* sockets; of those of TCP the ones that listen come first */
 #define PERSIST_TICKS_MAX 120 /* lwIP: tcp_persist_backoff */
 
 struct stack_cursor *inspect_cursors;
@@ -49,9 +50,28 @@ void inspect_move_on_from_datagram(const struct stack_datagram *datagram)
             cursor->datagram = datagram->all_next;
 }
 
-void stack_tcp_set_label(struct stack_tcp *tcp, uint64_t id, uint32_t user)
+void stack_tcp_set_label(struct stack_tcp *tcp, const struct stack_label *label)
 {
-    tcp->label = (struct stack_label){id, user};
+    tcp->label = *label;
+}
+
+bool stack_port_any(int protocol, uint16_t port, stack_port_test *test, void *context)
+{
+    static const struct stack_label none;
+    unsigned looked_at = 0;
+
+    if (protocol == IPPROTO_TCP) {
+        for (const struct stack_tcp *tcp = tcp_bind_first(port); tcp != NULL && looked_at < PORT_LOOK_MAX;
+             tcp = tcp->port_next, looked_at++)
+            if (tcp->local_port == port && test(context, &tcp->label, tcp->owner))
+                return true;
+        return false;
+    }
+    for (const struct stack_datagram *datagram = datagram_table_on_port(port);
+         datagram != NULL && looked_at < PORT_LOOK_MAX; datagram = datagram->port_next, looked_at++)
+        if (datagram->local_port == port && datagram->protocol == protocol && test(context, &none, datagram->owner))
+            return true;
+    return false;
 }
 
 /* Milliseconds from now to a moment of the microsecond clock. */

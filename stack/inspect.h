@@ -15,13 +15,14 @@
 
 struct stack_datagram;
 
-/* What a socket's owner calls it; a connection keeps it when the owner has let go. A connection that was not accepted yet has the user of
- * its listening socket, and id 0. */
+/* What a socket's owner calls it; a connection keeps it when the owner has let go. A connection that was not accepted yet has the user
+ * and program of its listening socket, and id 0. */
 struct stack_label {
     uint64_t id;
     uint32_t user;
+    uint32_t program;
 };
-void stack_tcp_set_label(struct stack_tcp *tcp, uint64_t id, uint32_t user);
+void stack_tcp_set_label(struct stack_tcp *tcp, const struct stack_label *label);
 
 struct stack_cursor {
     struct stack_tcp *tcp; /* the next; NULL: none */
@@ -68,6 +69,10 @@ bool stack_cursor_next(struct stack_cursor *cursor, struct stack_view *view);
 /* End a connection at once: RST to the peer, the owner hears of error (positive errno) as of any failure. Return: 0, -EOPNOTSUPP (a
  * listening socket), -ENOTCONN. */
 int stack_tcp_kill(struct stack_tcp *tcp, int error);
+
+/* Does test say yes of any socket with this local port? owner: NULL when it has let go. Of very many that share it the first count. */
+typedef bool stack_port_test(void *context, const struct stack_label *label, void *owner);
+bool stack_port_any(int protocol, uint16_t port, stack_port_test *test, void *context);
 
 /* Find a socket by its label. Return: NULL: there is none. Slow: walks them all. */
 struct stack_tcp *stack_tcp_find(uint64_t id, struct stack_label *label);

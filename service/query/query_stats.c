@@ -1,6 +1,7 @@
 /* query_stats.c - PROTOCOL_QUERY_STATS: the counters of all layers. */
 #include "query.h"
 
+#include "capture_stream.h"
 #include "service/client.h"
 #include "service/relay.h"
 #include "service/socket.h"
@@ -42,6 +43,7 @@ static const char *const operation_names[] = {
     [PROTOCOL_ERROR_QUEUE] = "ErrorQueue",  [PROTOCOL_RESOLVER] = "Resolver",
     [PROTOCOL_RESOLVE] = "Resolve",         [PROTOCOL_ROUTES] = "Routes",
     [PROTOCOL_QUERY] = "Query",             [PROTOCOL_KILL] = "Kill",
+    [PROTOCOL_CAPTURE] = "Capture",
 };
 
 static void put_relay(struct json *json)
@@ -53,6 +55,16 @@ static void put_relay(struct json *json)
     json_put_number(json, "RelayBytesWritten", relay_counters.bytes_written);
     json_put_number(json, "RelayWireFull", relay_counters.wire_full);
     json_put_number(json, "RelayProgramFull", relay_counters.program_full);
+    json_close(json, '}');
+}
+
+static void put_captures(struct json *json)
+{
+    json_open(json, "capture", '{');
+    json_put_number(json, "Captures", capture_stream_counters.started);
+    json_put_number(json, "CapturedFrames", capture_stream_counters.frames);
+    json_put_number(json, "CaptureDropped", capture_stream_counters.dropped);
+    json_put_number(json, "CapturesOpen", capture_stream_counters.open);
     json_close(json, '}');
 }
 
@@ -107,6 +119,7 @@ void query_write_stats(struct json *json)
     put_stack(json);
     put_relay(json);
     put_control(json);
+    put_captures(json);
     put_loop(json);
     json_close(json, '}');
     json_end_line(json);

@@ -13,6 +13,7 @@ static const char usage[] =
     "       sidestack stats [OPTION...] [SECONDS [COUNT]]\n"
     "       sidestack netif [OPTION...]\n"
     "       sidestack kill [OPTION...] FILTER\n"
+    "       sidestack capture [OPTION...] FILE [FILTER]\n"
     "       sidestack rules [OPTION...] [test PROGRAM CALL ADDRESS]\n"
     "\n"
     "run: runs PROGRAM with its Internet sockets on the TCP/IP stack of a running sidestackd.\n"
@@ -22,6 +23,7 @@ static const char usage[] =
     "stats: shows the counters of all its layers.\n"
     "netif: shows its addresses, routes, neighbours, name servers and wire.\n"
     "kill: ends connections.\n"
+    "capture: writes the frames of its wire to a file or a pipe.\n"
     "rules: shows its rules, and what they would do. Each of these has --help.\n"
     "\n"
     "  --name NAME    the service called NAME, instead of SIDESTACK_NAME or \"default\"\n"
@@ -41,6 +43,7 @@ static const struct {
     {"sidestack stats", sidestack_stats},
     {"sidestack netif", sidestack_netif},
     {"sidestack kill", sidestack_kill},
+    {"sidestack capture", sidestack_capture},
     {"sidestack rules", sidestack_rules},
 };
 

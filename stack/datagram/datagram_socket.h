@@ -73,6 +73,9 @@ bool datagram_table_conflicts(const struct stack_datagram *datagram, const ip_ad
 /* Return: a port that is free for this address; 0: there is none. */
 uint16_t datagram_table_choose_port(const struct stack_datagram *datagram, const ip_addr_t *address);
 
+/* Those that have this port, and others, linked by port_next. */
+const struct stack_datagram *datagram_table_on_port(uint16_t port);
+
 /* A packet's addresses and ports, from the receiver's point of view. */
 struct datagram_tuple {
     const ip_addr_t *local, *peer;

@@ -90,6 +90,11 @@ void datagram_table_remove(struct stack_datagram *datagram)
     datagram->port_link = datagram->lookup_link = NULL;
 }
 
+const struct stack_datagram *datagram_table_on_port(uint16_t port)
+{
+    return port_table[port % BUCKETS];
+}
+
 /* Linux: inet_rcv_saddr_equal(): could a packet be for both? */
 static bool addresses_overlap(const ip_addr_t *one, bool one_v6only, const ip_addr_t *other, bool other_v6only)
 {

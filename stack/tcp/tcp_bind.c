@@ -53,6 +53,11 @@ static bool addresses_overlap(const ip_addr_t *one, const ip_addr_t *other)
            (ip_addr_isany_val(*one) || ip_addr_isany_val(*other) || ip_addr_eq(one, other));
 }
 
+const struct stack_tcp *tcp_bind_first(uint16_t port)
+{
+    return port_table[port % PORT_BUCKETS];
+}
+
 static bool port_is_free(uint16_t port)
 {
     for (const struct stack_tcp *other = port_table[port % PORT_BUCKETS]; other != NULL; other = other->port_next)

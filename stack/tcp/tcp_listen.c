@@ -34,7 +34,7 @@ err_t tcp_listen_passive_open(u8_t id, struct tcp_pcb_listen *listener, struct t
     tcp->family = parent->family;
     tcp->sender.congestion.algorithm = parent->sender.congestion.algorithm;
     tcp->role = TCP_ROLE_INCOMING;
-    tcp->label.user = parent->label.user;
+    tcp->label = (struct stack_label){.user = parent->label.user, .program = parent->label.program};
     tcp->listener = parent;
     parent->incoming++;
     tcp->peer = pcb->remote_ip;

@@ -134,6 +134,8 @@ void tcp_bind_enter(struct stack_tcp *tcp, const ip_addr_t *address, uint16_t po
 /* The unspecified address as a socket of this family and with these options means it. */
 ip_addr_t tcp_bind_any(const struct stack_tcp *tcp);
 void tcp_bind_remove(struct stack_tcp *tcp);
+/* Those that have this port, and others, linked by port_next. */
+const struct stack_tcp *tcp_bind_first(uint16_t port);
 bool tcp_bind_is_ours(const ip_addr_t *address);
 
 /* tcp_listen.c */

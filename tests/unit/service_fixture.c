@@ -6,6 +6,7 @@
 #include "service/loop.h"
 #include "service/pair.h"
 #include "service/program.h"
+#include "service/query/frames.h"
 #include "service/query/outlet.h"
 #include "service/request.h"
 #include "service/socket.h"
@@ -57,6 +58,7 @@ void service_setup(void)
     ck_assert_int_eq(pair_setup(), 0); /* opens a file, for good */
     descriptors_before = count_descriptors();
     ck_assert_int_eq(loop_setup(), 0);
+    frames_setup(&wire);
     ck_assert_int_eq(stack_open(&config), 0);
     socket_setup(SOCKETS_MAX);
     client_setup(SOCKETS_MAX);
@@ -71,6 +73,7 @@ void service_teardown(void)
     socket_destroy_all();
     socket_sweep();
     ck_assert_uint_eq(socket_count(), 0);
+    frames_setup(NULL);
     stack_close();
     loop_teardown();
     ck_assert_int_eq(count_descriptors(), descriptors_before);

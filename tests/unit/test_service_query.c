@@ -2,7 +2,9 @@
 #include "service/loop.h"
 #include "service/query/json.h"
 #include "service/query/outlet.h"
+#include "service/query/capture_stream.h"
 #include "service/query/query.h"
+#include "service/request.h"
 #include "service_fixture.h"
 #include "stack/inspect.h"
 
@@ -13,6 +15,7 @@
 #include <jansson.h>
 #include <limits.h>
 #include <netinet/tcp.h>
+#include <pcap/pcap.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -341,6 +344,69 @@ START_TEST(a_bad_wish_to_end_is_refused)
 }
 END_TEST
 
+/* Filters that the kernel would not take either: jumps out of the program, unknown instructions, no end, division by 0, memory that is not there. */
+static const struct bpf_insn bad_filters[][2] = {
+    {{BPF_JMP | BPF_JA, 0, 0, 5}, {BPF_RET | BPF_K, 0, 0, 1}},
+    {{0xffff, 0, 0, 0}, {BPF_RET | BPF_K, 0, 0, 1}},
+    {{BPF_MISC | 0x38, 0, 0, 0}, {BPF_RET | BPF_K, 0, 0, 1}},
+    {{BPF_LD | BPF_ABS | 0x18, 0, 0, 0}, {BPF_RET | BPF_K, 0, 0, 1}},
+    {{BPF_RET | BPF_X, 0, 0, 0}, {BPF_RET | BPF_K, 0, 0, 1}},
+    {{BPF_LD | BPF_IMM, 0, 0, 1}, {BPF_LD | BPF_IMM, 0, 0, 1}},
+    {{BPF_ALU | BPF_DIV | BPF_K, 0, 0, 0}, {BPF_RET | BPF_K, 0, 0, 1}},
+    {{BPF_ST, 0, 0, 16}, {BPF_RET | BPF_K, 0, 0, 1}},
+    {{BPF_JMP | BPF_JEQ | BPF_K, 200, 0, 0}, {BPF_RET | BPF_K, 0, 0, 1}},
+};
+
+START_TEST(a_bad_capture_filter_is_refused)
+{
+    struct protocol_message request = {.operation = PROTOCOL_CAPTURE, .args = {0, 2}};
+    int reader = -1;
+
+    ck_assert_int_eq(capture_stream_start(&request, (const uint8_t *)bad_filters[_i], 0, &reader), -EINVAL);
+    ck_assert_int_eq(reader, -1);
+    ck_assert_uint_eq(capture_stream_counters.open, 0);
+}
+END_TEST
+
+START_TEST(a_bad_capture_is_refused)
+{
+    struct protocol_message request = {.operation = PROTOCOL_CAPTURE};
+    int reader = -1, expected = -EINVAL;
+    uid_t uid = 0;
+
+    switch (_i) {
+    case 0: uid = SOMEBODY, expected = -EPERM; break;
+    case 1: request.args[0] = -1; break;
+    case 2: request.args[0] = PROTOCOL_CAPTURE_SNAP_MAX + 1; break;
+    case 3: request.args[2] = -1; break;
+    case 4: request.args[3] = 1; break;
+    case 5: request.option_length = 16; break;
+    case 6: request.option_length = 3; break; /* of zeros */
+    case 7: request.address.length = 1; break;
+    }
+    ck_assert_int_eq(capture_stream_start(&request, NULL, uid, &reader), expected);
+}
+END_TEST
+
+/* What follows the request is as long as it says. */
+START_TEST(a_capture_filter_has_the_length_that_is_said)
+{
+    struct protocol_message request = {.magic = PROTOCOL_MAGIC, .version = PROTOCOL_VERSION, .operation = PROTOCOL_CAPTURE};
+
+    ck_assert_int_eq(request_check(&request, -1, 0), 0);
+    ck_assert_int_eq(request_check(&request, -1, 8), -EPROTO);
+    request.args[1] = 2;
+    ck_assert_int_eq(request_check(&request, -1, 16), 0);
+    ck_assert_int_eq(request_check(&request, -1, 15), -EPROTO);
+    request.args[1] = -1;
+    ck_assert_int_eq(request_check(&request, -1, 0), -EPROTO);
+    request.args[1] = PROTOCOL_CAPTURE_FILTER_MAX + 1;
+    ck_assert_int_eq(request_check(&request, -1, (PROTOCOL_CAPTURE_FILTER_MAX + 1) * 8), -EPROTO);
+    request.args[1] = INT_MAX;
+    ck_assert_int_eq(request_check(&request, -1, 8), -EPROTO);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("service_query");
@@ -357,6 +423,9 @@ int main(void)
     tcase_add_test(tcase, who_does_not_read_is_refused_more);
     tcase_add_test(tcase, a_connection_can_be_ended_by_who_may);
     tcase_add_loop_test(tcase, a_bad_wish_to_end_is_refused, 0, 6);
+    tcase_add_loop_test(tcase, a_bad_capture_filter_is_refused, 0, (int)(sizeof bad_filters / sizeof *bad_filters));
+    tcase_add_loop_test(tcase, a_bad_capture_is_refused, 0, 8);
+    tcase_add_test(tcase, a_capture_filter_has_the_length_that_is_said);
     tcase_add_loop_test(tcase, every_kind_is_an_object, 0, 3);
     tcase_add_loop_test(tcase, a_bad_question_is_refused, 0, 11);
     tcase_add_test(tcase, strings_of_any_bytes_are_json);
