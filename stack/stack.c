@@ -200,6 +200,7 @@ unsigned stack_wire_features(void)
 
 void stack_flush(void)
 {
+    tcp_acknowledge_flush(); /* of what was read between */
     gather_flush();
 }
 

@@ -229,7 +229,7 @@ enum stack_tcp_option {
     STACK_TCP_SEND_BUFFER,    /* bytes that the send queue takes; 0: the most */
     STACK_TCP_RECEIVE_WINDOW, /* bytes; 0: the largest */
     STACK_TCP_NOTSENT_LOWAT,  /* bytes not sent that the send queue takes; 0: all */
-    STACK_TCP_QUICKACK,       /* 0, 1: acknowledge each segment at once */
+    STACK_TCP_QUICKACK,       /* 0: acknowledgements wait for data to ride on; 1: not now; it changes by itself, as on Linux */
     STACK_TCP_LINGER2,        /* seconds in FIN-WAIT-2 after a close; negative: none */
     STACK_IP_LOCAL_PORT_RANGE, /* the first port in the lower half, the last in the upper one; 0: the usual one */
     STACK_IP_MINTTL,           /* 0 to 255: packets with a smaller TTL are dropped */

@@ -295,7 +295,7 @@ const struct sockopt_row sockopt_rows[] = {
     CALL_NUMBER(IPPROTO_TCP, TCP_DEFER_ACCEPT, ON_TCP, NUMBER_DEFER_ACCEPT, 0, ANY_VALUE, sockopt_get_number, sockopt_set_defer_accept, OPT_NOT_INHERITED),
     CALL_NUMBER(IPPROTO_TCP, TCP_WINDOW_CLAMP, ON_TCP, NUMBER_WINDOW_CLAMP, 0, ANY_VALUE, sockopt_get_number, sockopt_set_window_clamp, 0),
     CALL(IPPROTO_TCP, TCP_INFO, ON_TCP, sockopt_get_info, NULL, 0),
-    CALL_NUMBER(IPPROTO_TCP, TCP_QUICKACK, ON_TCP, NUMBER_QUICK_ACK, 1, ANY_VALUE, sockopt_get_number, sockopt_set_quick_ack, 0),
+    STACK_NUMBER(IPPROTO_TCP, TCP_QUICKACK, STACK_TCP_QUICKACK, ANY_VALUE),
     CALL(IPPROTO_TCP, TCP_CONGESTION, ON_TCP, sockopt_get_congestion, sockopt_set_congestion, OPT_ANY_LENGTH),
     REFUSED(IPPROTO_TCP, TCP_MD5SIG, ON_TCP, ENOPROTOOPT, EINVAL, 0),
     STRICT(IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS, ON_TCP, SWITCH_THIN_STREAM, 0, 0),

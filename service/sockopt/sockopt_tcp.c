@@ -135,17 +135,6 @@ int sockopt_set_window_clamp(struct socket *socket, const struct sockopt_row *ro
     return 0;
 }
 
-/* TCP_QUICKACK: on by default, but what the stack does by itself is to acknowledge every other segment. */
-int sockopt_set_quick_ack(struct socket *socket, const struct sockopt_row *row, const struct protocol_message *request,
-                          int value, bool root)
-{
-    (void)row;
-    (void)request;
-    (void)root;
-    sockopt_note_number(socket, NUMBER_QUICK_ACK, value != 0);
-    return sockopt_set_stack(socket, STACK_TCP_QUICKACK, value != 0);
-}
-
 int sockopt_get_linger2(const struct socket *socket, const struct sockopt_row *row,
                         const struct protocol_message *request, struct protocol_message *reply)
 {

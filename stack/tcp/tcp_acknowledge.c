@@ -1,12 +1,19 @@
 /*
  * tcp_acknowledge.c - when received data is acknowledged, and how a duplicate is reported.
  *
- * When. lwIP acknowledges every second segment, and the rest after 50 ms at most. On top of that, as Linux does:
- *   - the first segments of a connection are acknowledged at once, so that the peer's slow start does not wait (quick
- *     acknowledgements), until data flows both ways and an acknowledgement can ride on it;
- *   - a super-segment stands for many, and is acknowledged at once;
- *   - "at once" is the end of the batch of frames that were read together: one acknowledgement for all of them. Data out of order is
- *     acknowledged by lwIP segment by segment, because the peer counts these.
+ * When. As Linux does (RFC 9293 3.8.6.3, RFC 5681 4.2, and long experience):
+ *   quick      the first segments of a connection are acknowledged at once, so that the peer's slow start does not wait; so are some after
+ *              a duplicate, and after a silence longer than the peer's time-out
+ *   two        more than a full segment that was not acknowledged is, at once; a super-segment stands for many
+ *   gap        what fills a gap, or leaves one open, is acknowledged at once
+ *   read       a small segment that the owner has read is acknowledged at once: who sent it may wait for that
+ *   answer     but when the owner answers what comes, the answer takes the acknowledgement along ("answers", Linux: pingpong), and
+ *              nothing of the above but "two" and "gap" counts, until an answer fails to come in time
+ *   delayed    all else waits for delay_us: 40 ms to 200 ms, by how fast segments follow each other, and within a round trip
+ * lwIP's own flags for it are taken away each time, so its timer of 50 ms finds nothing.
+ *
+ * "At once" is the end of the batch of frames that were read together: one acknowledgement for all of them. Data out of order is
+ * acknowledged by lwIP segment by segment, because the peer counts these.
  *
  * Duplicates (RFC 2883). lwIP answers a segment that came before with an empty acknowledgement; its SACK option then begins with a block that says which
  * segment that was, so that the peer can undo what it did for a loss that was none. lwIP asks for the length of options that it does not
@@ -21,8 +28,12 @@
 #include "stack/port.h"
 #include "tcp_socket.h"
 
-#define QUICK_SEGMENTS 16       /* Linux: TCP_MAX_QUICKACKS */
-#define ANSWER_US 40000u        /* Linux: TCP_ATO_MIN; data that soon after data is an answer */
+#define QUICK_SEGMENTS_MAX 16   /* Linux: TCP_MAX_QUICKACKS */
+#define QUICK_SEGMENTS_MIN 2
+#define DELAY_MIN_US 40000u     /* Linux: TCP_ATO_MIN, TCP_DELACK_MIN */
+#define DELAY_MAX_US 200000u    /* Linux: TCP_DELACK_MAX */
+#define DELAY_STREAM_MAX_US 500000u /* and when only full segments come; DELAY_MAX_US bounds that, too */
+#define SEGMENT_DEFAULT 536     /* Linux: tcp_initialize_rcv_mss() */
 
 const struct tcp_pcb *tcp_acknowledge_duplicate; /* that a duplicate came for; NULL: none */
 
@@ -32,12 +43,54 @@ static struct {
 
 static struct stack_tcp *wanting; /* list of connections with wanted set */
 
+/* ---- When ---- */
+
+/* Is there a connection whose data is acknowledged when we say? lwIP does it at once when the FIN came. */
+static bool is_receiving(const struct stack_tcp *tcp)
+{
+    const struct tcp_pcb *pcb = tcp->pcb;
+
+    return pcb != NULL && (pcb->state == ESTABLISHED || pcb->state == FIN_WAIT_1 || pcb->state == FIN_WAIT_2);
+}
+
+/* Acknowledge some segments at once (Linux: tcp_incr_quickack()). */
+static void be_quick(struct stack_tcp *tcp)
+{
+    struct acknowledger *acknowledger = &tcp->acknowledger;
+    uint32_t segments = tcp->pcb->rcv_ann_wnd / (2u * acknowledger->segment);
+
+    segments = LWIP_MIN(LWIP_MAX(segments, QUICK_SEGMENTS_MIN), QUICK_SEGMENTS_MAX);
+    acknowledger->quick = (uint8_t)LWIP_MAX(acknowledger->quick, segments);
+}
+
+/* The clock: what came was not taken along by anything. */
+static void on_clock(struct tcp_clock *clock)
+{
+    struct stack_tcp *tcp = (struct stack_tcp *)((char *)clock - offsetof(struct stack_tcp, acknowledger.clock));
+    struct acknowledger *acknowledger = &tcp->acknowledger;
+
+    if (!acknowledger->scheduled || tcp->pcb == NULL)
+        return;
+    if (acknowledger->answers)
+        acknowledger->delay_us = DELAY_MIN_US;
+    else
+        acknowledger->delay_us = (uint32_t)LWIP_MIN(acknowledger->delay_us * 2u, tcp_recovery_rto_us(tcp));
+    acknowledger->answers = false;
+    tcp_send_empty_ack(tcp->pcb);
+}
+
 void tcp_acknowledge_start(struct stack_tcp *tcp)
 {
-    tcp->acknowledger.quick = QUICK_SEGMENTS;
-    tcp->acknowledger.answers = false;
-    tcp->acknowledger.bytes = 0;
-    tcp->acknowledger.acknowledged = tcp->pcb->rcv_nxt;
+    struct acknowledger *acknowledger = &tcp->acknowledger;
+
+    tcp_clock_remove(&acknowledger->clock);
+    acknowledger->clock.run = on_clock;
+    acknowledger->quick = 0;
+    acknowledger->delay_us = 0;
+    acknowledger->segment = (uint16_t)LWIP_MIN(tcp->pcb->mss, SEGMENT_DEFAULT);
+    acknowledger->scheduled = acknowledger->small = acknowledger->small_again = false;
+    acknowledger->bytes = 0;
+    acknowledger->acknowledged = tcp->pcb->rcv_nxt;
 }
 
 void tcp_acknowledge_release(struct stack_tcp *tcp)
@@ -45,6 +98,7 @@ void tcp_acknowledge_release(struct stack_tcp *tcp)
     struct stack_tcp **link = &wanting;
 
     tcp_acknowledge_duplicate = NULL;
+    tcp_clock_remove(&tcp->acknowledger.clock);
     if (!tcp->acknowledger.wanted)
         return;
     while (*link != tcp)
@@ -53,28 +107,11 @@ void tcp_acknowledge_release(struct stack_tcp *tcp)
     tcp->acknowledger.wanted = false;
 }
 
-void tcp_acknowledge_data(struct stack_tcp *tcp, size_t size)
+/* Acknowledge at the end of the batch. */
+static void want(struct stack_tcp *tcp)
 {
     struct acknowledger *acknowledger = &tcp->acknowledger;
-    struct tcp_pcb *pcb = tcp->pcb;
 
-    acknowledger->bytes += size;
-    if (acknowledger->acknowledged == pcb->rcv_nxt)
-        return; /* lwIP did, to tell what is still missing */
-    if (tcp_acknowledge_duplicate == pcb) {
-        tcp_ack_now(pcb);
-        return;
-    }
-    if (size > pcb->mss || tcp->options[STACK_TCP_QUICKACK]) {
-        tcp_ack_now(pcb);
-    } else if (acknowledger->quick > 0 && !acknowledger->answers) {
-        acknowledger->quick--;
-        tcp_ack_now(pcb);
-    }
-    if ((pcb->flags & TF_ACK_NOW) == 0 || pcb->state != ESTABLISHED || pcb->ooseq != NULL)
-        return;
-    tcp_clear_flags(pcb, TF_ACK_NOW);
-    tcp_set_flags(pcb, TF_ACK_DELAY);
     if (acknowledger->wanted)
         return;
     acknowledger->wanted = true;
@@ -82,16 +119,145 @@ void tcp_acknowledge_data(struct stack_tcp *tcp, size_t size)
     wanting = tcp;
 }
 
+/* Acknowledge when the time comes (Linux: tcp_send_delayed_ack()). */
+static void delay(struct stack_tcp *tcp)
+{
+    struct acknowledger *acknowledger = &tcp->acknowledger;
+    uint32_t delay_us = acknowledger->delay_us;
+    uint64_t due_us;
+
+    if (delay_us > DELAY_MIN_US) {
+        uint32_t most_us = acknowledger->answers || acknowledger->small ? DELAY_MAX_US : DELAY_STREAM_MAX_US;
+
+        if (tcp->rtt_us > 0)
+            most_us = LWIP_MIN(most_us, LWIP_MAX(tcp->rtt_us, DELAY_MIN_US));
+        delay_us = LWIP_MIN(delay_us, most_us);
+    }
+    delay_us = LWIP_MIN(delay_us, DELAY_MAX_US);
+    due_us = port_now_us + delay_us;
+    if (acknowledger->clock.due_us != TCP_CLOCK_NEVER) {
+        if (acknowledger->clock.due_us <= port_now_us + delay_us / 4) {
+            want(tcp);
+            return;
+        }
+        due_us = LWIP_MIN(due_us, acknowledger->clock.due_us);
+    }
+    tcp_clock_set(&acknowledger->clock, due_us);
+}
+
+/* How large are the peer's segments, and is this one that may be waited for (Linux: tcp_measure_rcv_mss())? */
+static void measure_segment(struct stack_tcp *tcp, size_t size)
+{
+    struct acknowledger *acknowledger = &tcp->acknowledger;
+
+    if (size >= acknowledger->segment) {
+        acknowledger->segment = (uint16_t)LWIP_MIN(size, tcp->pcb->mss);
+        acknowledger->small |= acknowledger->pushed && size <= acknowledger->segment;
+        return;
+    }
+    if (size >= SEGMENT_DEFAULT || !acknowledger->pushed) {
+        if (size == acknowledger->last_size)
+            acknowledger->segment = (uint16_t)size;
+        acknowledger->last_size = (uint16_t)size;
+        if (size == acknowledger->segment)
+            return;
+    }
+    acknowledger->small_again |= acknowledger->small;
+    acknowledger->small = true;
+}
+
+/* How soon do segments follow each other (Linux: tcp_event_data_recv())? */
+static void measure_delay(struct stack_tcp *tcp)
+{
+    struct acknowledger *acknowledger = &tcp->acknowledger;
+    uint64_t since_us = port_now_us - tcp->received_us;
+
+    if (acknowledger->delay_us == 0) {
+        be_quick(tcp);
+        acknowledger->delay_us = DELAY_MIN_US;
+    } else if (since_us <= DELAY_MIN_US / 2) {
+        acknowledger->delay_us = acknowledger->delay_us / 2 + DELAY_MIN_US / 2;
+    } else if (since_us < acknowledger->delay_us) {
+        acknowledger->delay_us = acknowledger->delay_us / 2 + (uint32_t)since_us;
+        acknowledger->delay_us = (uint32_t)LWIP_MIN(acknowledger->delay_us, tcp_recovery_rto_us(tcp));
+    } else if (since_us > tcp_recovery_rto_us(tcp)) {
+        be_quick(tcp);
+    }
+}
+
+/* Is more than a full segment not acknowledged? */
+static bool is_much(const struct stack_tcp *tcp)
+{
+    return tcp->pcb->rcv_nxt - tcp->acknowledger.acknowledged > tcp->acknowledger.segment;
+}
+
+void tcp_acknowledge_data(struct stack_tcp *tcp, size_t size)
+{
+    struct acknowledger *acknowledger = &tcp->acknowledger;
+    struct tcp_pcb *pcb = tcp->pcb;
+    bool told = acknowledger->acknowledged == pcb->rcv_nxt; /* lwIP did, to say what is still missing */
+
+    acknowledger->bytes += size;
+    measure_segment(tcp, size);
+    measure_delay(tcp);
+    if (told)
+        return;
+    acknowledger->scheduled = true;
+    if (!is_receiving(tcp))
+        return;
+    if (acknowledger->gap || tcp_acknowledge_duplicate == pcb) {
+        tcp_ack_now(pcb);
+        return;
+    }
+    tcp_clear_flags(pcb, TF_ACK_DELAY | TF_ACK_NOW);
+    if (is_much(tcp) || (acknowledger->quick > 0 && !acknowledger->answers))
+        want(tcp);
+    else
+        delay(tcp);
+}
+
+void tcp_acknowledge_consumed(struct stack_tcp *tcp)
+{
+    const struct acknowledger *acknowledger = &tcp->acknowledger;
+
+    if (!acknowledger->scheduled || !is_receiving(tcp))
+        return;
+    if (is_much(tcp) || (tcp->receive.queued == 0 &&
+                         (acknowledger->small_again || (acknowledger->small && !acknowledger->answers))))
+        want(tcp);
+}
+
 void tcp_acknowledge_on_segment(struct stack_tcp *tcp)
 {
-    if (tcp->pcb != NULL)
-        tcp->acknowledger.acknowledged = tcp->pcb->rcv_nxt;
+    struct acknowledger *acknowledger = &tcp->acknowledger;
+
+    if (tcp->pcb == NULL)
+        return;
+    acknowledger->acknowledged = tcp->pcb->rcv_nxt;
+    if (!acknowledger->scheduled)
+        return;
+    acknowledger->scheduled = acknowledger->small = acknowledger->small_again = false;
+    tcp_clock_set(&acknowledger->clock, TCP_CLOCK_NEVER);
+    if (acknowledger->quick > 0 && --acknowledger->quick == 0)
+        acknowledger->delay_us = DELAY_MIN_US;
 }
 
 void tcp_acknowledge_sending(struct stack_tcp *tcp)
 {
-    if (tcp->received_us != 0 && port_now_us - tcp->received_us < ANSWER_US)
+    if (tcp->received_us != 0 && port_now_us - tcp->received_us < tcp->acknowledger.delay_us)
         tcp->acknowledger.answers = true;
+}
+
+void tcp_acknowledge_set_quick(struct stack_tcp *tcp, int value)
+{
+    struct acknowledger *acknowledger = &tcp->acknowledger;
+
+    acknowledger->answers = value == 0;
+    if (value == 0 || !acknowledger->scheduled || tcp->pcb == NULL)
+        return;
+    acknowledger->small = true;
+    tcp_acknowledge_consumed(tcp);
+    acknowledger->answers = (value & 1) == 0;
 }
 
 void tcp_acknowledge_flush(void)
@@ -101,12 +267,14 @@ void tcp_acknowledge_flush(void)
 
         wanting = tcp->acknowledger.next;
         tcp->acknowledger.wanted = false;
-        if (tcp->pcb == NULL || (tcp->pcb->flags & (TF_ACK_DELAY | TF_ACK_NOW)) == 0)
+        if (tcp->pcb == NULL || !tcp->acknowledger.scheduled)
             continue; /* data took it along */
         tcp_ack_now(tcp->pcb);
         tcp_output(tcp->pcb);
     }
 }
+
+/* ---- Duplicates ---- */
 
 /* Find what is in the segment and waits already; the lowest such part. Return: false: nothing. */
 static bool find_waiting(const struct tcp_pcb *pcb, uint32_t sequence, uint32_t end)
@@ -128,14 +296,21 @@ static bool find_waiting(const struct tcp_pcb *pcb, uint32_t sequence, uint32_t 
     return found;
 }
 
-void tcp_acknowledge_look(struct stack_tcp *tcp, uint32_t sequence, u16_t size)
+void tcp_acknowledge_look(struct stack_tcp *tcp, uint32_t sequence, u16_t size, bool pushed)
 {
     const struct tcp_pcb *pcb = tcp->pcb;
     uint32_t end = sequence + size;
 
+    tcp->acknowledger.gap = pcb->ooseq != NULL;
+    tcp->acknowledger.pushed = pushed;
     tcp_acknowledge_duplicate = NULL;
     if (size == 0 || (pcb->flags & TF_SACK) == 0 || pcb->state < ESTABLISHED || pcb->state > FIN_WAIT_2)
         return;
+    if (TCP_SEQ_LEQ(end, pcb->rcv_nxt)) { /* Linux: tcp_enter_quickack_mode() */
+        tcp->acknowledger.answers = false;
+        tcp->acknowledger.delay_us = DELAY_MIN_US;
+        be_quick(tcp);
+    }
     if (TCP_SEQ_LT(sequence, pcb->rcv_nxt)) {
         duplicate.left = sequence;
         duplicate.right = TCP_SEQ_LT(end, pcb->rcv_nxt) ? end : pcb->rcv_nxt;

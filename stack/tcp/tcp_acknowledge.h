@@ -3,14 +3,22 @@
 #define SIDESTACK_TCP_ACKNOWLEDGE_H
 
 #include "stack/lwip_api.h"
+#include "tcp_clock.h"
 
 struct acknowledger {
     bool wanted;               /* at the end of this batch of frames */
     struct stack_tcp *next;    /* that wants one, too */
+    struct tcp_clock clock;    /* at the latest then */
+    bool scheduled;            /* something came that was not acknowledged ... */
+    bool small, small_again;   /* ... and one of its segments was small, or two */
+    bool answers;              /* data flows both ways: an acknowledgement can ride on ours (Linux: pingpong) */
     uint8_t quick;             /* segments that are still acknowledged at once */
+    uint16_t segment;          /* size of the peer's segments, as far as it was seen (Linux: rcv_mss) */
+    uint16_t last_size;        /* of one that might be a full one */
+    uint32_t delay_us;         /* Linux: ato; 0: no data came yet */
     uint64_t bytes;            /* received in order */
     uint32_t acknowledged;     /* what the peer was told last: RCV.NXT of then (Linux: rcv_wup) */
-    bool answers;              /* data flows both ways: an acknowledgement can ride on ours */
+    bool gap, pushed;          /* the segment that is being processed came while something was missing; has PSH */
 };
 
 /* The connection is established. */
@@ -19,6 +27,10 @@ void tcp_acknowledge_start(struct stack_tcp *tcp);
 void tcp_acknowledge_release(struct stack_tcp *tcp);
 /* Data came in order, so many bytes: choose when to acknowledge it. */
 void tcp_acknowledge_data(struct stack_tcp *tcp, size_t size);
+/* The owner has taken data. */
+void tcp_acknowledge_consumed(struct stack_tcp *tcp);
+/* TCP_QUICKACK, as on Linux: 0: wait for answers to ride on; 1: until one is sent, don't; 2: only this once. */
+void tcp_acknowledge_set_quick(struct stack_tcp *tcp, int value);
 /* A segment goes out, which acknowledges. */
 void tcp_acknowledge_on_segment(struct stack_tcp *tcp);
 /* We send data. */
@@ -27,7 +39,7 @@ void tcp_acknowledge_sending(struct stack_tcp *tcp);
 void tcp_acknowledge_flush(void);
 
 /* A segment of size bytes comes, and may be one that we have: lwIP's acknowledgement is to tell (RFC 2883). */
-void tcp_acknowledge_look(struct stack_tcp *tcp, uint32_t sequence, u16_t size);
+void tcp_acknowledge_look(struct stack_tcp *tcp, uint32_t sequence, u16_t size, bool pushed);
 /* It was processed, or something else is about to be sent. */
 void tcp_acknowledge_forget(void);
 /* Write the report behind the options of a segment. Return: the end of the options. */

@@ -11,6 +11,7 @@
 struct tcp_clock {
     uint64_t due_us; /* TCP_CLOCK_NEVER: not at all */
     size_t place;    /* in the heap, from 1 on; 0: not there */
+    void (*run)(struct tcp_clock *clock); /* called at that time */
 };
 
 /* Set the moment, or take it back with TCP_CLOCK_NEVER. */

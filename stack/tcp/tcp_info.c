@@ -49,9 +49,9 @@ void stack_tcp_get_info(const struct stack_tcp *tcp, struct tcp_info *info)
         info->tcpi_rcv_wscale = pcb->rcv_scale & 15;
     }
     info->tcpi_rto = (uint32_t)tcp_recovery_rto_us(tcp);
-    info->tcpi_ato = TCP_FAST_INTERVAL * 1000;
+    info->tcpi_ato = LWIP_MIN(tcp->acknowledger.delay_us, 200000u);
     info->tcpi_snd_mss = tcp_sender_mss(pcb);
-    info->tcpi_rcv_mss = pcb->mss;
+    info->tcpi_rcv_mss = tcp->acknowledger.segment > 0 ? tcp->acknowledger.segment : pcb->mss;
     info->tcpi_unacked = sender->board.count;
     info->tcpi_sacked = (pcb->flags & TF_SACK) != 0 ? sender->board.sacked_count : sender->duplicates;
     info->tcpi_lost = sender->board.lost_count;

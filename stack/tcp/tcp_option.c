@@ -83,17 +83,14 @@ int stack_tcp_set_option(struct stack_tcp *tcp, enum stack_tcp_option option, in
         return 0;
     }
     tcp->options[option] = value;
+    if (option == STACK_TCP_QUICKACK)
+        tcp_acknowledge_set_quick(tcp, value);
     if (tcp->pcb == NULL)
         return 0;
     tcp_option_apply(tcp, option);
     tcp_timer_wake();
     if (option == STACK_TCP_RECEIVE_WINDOW)
         tcp_window_change(tcp);
-    if (option == STACK_TCP_QUICKACK && value && (tcp->pcb->state == ESTABLISHED || tcp->pcb->state == CLOSE_WAIT) &&
-        (tcp->pcb->flags & TF_ACK_DELAY) != 0) {
-        tcp_ack_now(tcp->pcb);
-        tcp_output(tcp->pcb);
-    }
     /* What was held back may go now. */
     if ((option == STACK_TCP_CORK && !value) || (option == STACK_TCP_NODELAY && value)) {
         tcp->part = false;
@@ -104,5 +101,7 @@ int stack_tcp_set_option(struct stack_tcp *tcp, enum stack_tcp_option option, in
 
 int stack_tcp_get_option(const struct stack_tcp *tcp, enum stack_tcp_option option)
 {
+    if (option == STACK_TCP_QUICKACK)
+        return !tcp->acknowledger.answers;
     return (unsigned)option < STACK_TCP_OPTION_COUNT ? tcp->options[option] : -ENOPROTOOPT;
 }

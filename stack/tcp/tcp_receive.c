@@ -166,6 +166,8 @@ void stack_tcp_receive_consume(struct stack_tcp *tcp, size_t length)
         tcp_counters.receive_bytes -= receive_block_memory(block);
         pbuf_free(p);
     }
-    if (tcp->pcb != NULL && consumed > 0)
+    if (tcp->pcb != NULL && consumed > 0) {
         tcp_window_open(tcp, consumed);
+        tcp_acknowledge_consumed(tcp);
+    }
 }

@@ -37,13 +37,22 @@ uint32_t tcp_sender_mss(const struct tcp_pcb *pcb)
     return pcb->mss - ((pcb->flags & TF_TIMESTAMP) != 0 ? LWIP_TCP_OPT_LEN_TS_OUT : 0u);
 }
 
+static void on_clock(struct tcp_clock *clock)
+{
+    struct stack_tcp *tcp = (struct stack_tcp *)((char *)clock - offsetof(struct stack_tcp, sender.clock));
+
+    if (tcp->pcb != NULL && tcp->sender.started)
+        tcp_recovery_on_clock(tcp);
+}
+
 void tcp_sender_start(struct stack_tcp *tcp)
 {
     struct tcp_sender *sender = &tcp->sender;
     struct congestion congestion = sender->congestion;
 
     tcp_sender_release(tcp);
-    *sender = (struct tcp_sender){.started = true, .reorder_steps = 1, .undo_resent = -1};
+    *sender = (struct tcp_sender){.started = true, .reorder_steps = 1, .undo_resent = -1, .advertised = sender->advertised};
+    sender->clock.run = on_clock;
     sender->min_rtt_us = tcp->rtt_us; /* of the handshake */
     sender->min_rtt_at_us = port_now_us;
     sender->sent_us = port_now_us;
@@ -122,12 +131,12 @@ bool tcp_sender_before_input(struct stack_tcp *tcp, const struct tcp_hdr *header
     struct tcp_pcb *pcb = tcp->pcb;
     u16_t flags = TCPH_FLAGS(header);
 
+    event.new_window = header->wnd != tcp->sender.advertised;
+    tcp->sender.advertised = header->wnd;
     if (!tcp->sender.started || pcb == NULL)
         return true;
     event.tcp = tcp;
     event.una = pcb->lastack;
-    event.new_window = header->wnd != tcp->sender.advertised;
-    tcp->sender.advertised = header->wnd;
     event.acknowledgement = header->ackno;
     event.has_ack = (flags & (TCP_ACK | TCP_SYN | TCP_RST)) == TCP_ACK;
     event.has_data = size > 0 || (flags & TCP_FIN) != 0;
@@ -139,7 +148,7 @@ bool tcp_sender_before_input(struct stack_tcp *tcp, const struct tcp_hdr *header
         return false;
     }
     event.was_marked = tcp_ecn_input(tcp, header, size);
-    tcp_acknowledge_look(tcp, header->seqno, size);
+    tcp_acknowledge_look(tcp, header->seqno, size, (flags & TCP_PSH) != 0);
     tcp->sender.segments_in++;
     tcp->sender.data_segments_in += size > 0;
     pcb->rtime = -1;
@@ -353,10 +362,6 @@ void tcp_sender_run_clocks(void)
 {
     struct tcp_clock *clock;
 
-    while ((clock = tcp_clock_take()) != NULL) {
-        struct stack_tcp *tcp = (struct stack_tcp *)((char *)clock - offsetof(struct stack_tcp, sender.clock));
-
-        if (tcp->pcb != NULL && tcp->sender.started)
-            tcp_recovery_on_clock(tcp);
-    }
+    while ((clock = tcp_clock_take()) != NULL)
+        clock->run(clock);
 }

@@ -42,6 +42,7 @@
 #define USUAL_OPTIONS "<mss 1460,nop,wscale 7,nop,nop,sackOK>"
 #define WINDOW 512
 #define PEER_PORT 40000
+#define ROUND_TRIP_MS 10
 
 static struct {
     const struct script_case *it;
@@ -549,6 +550,13 @@ __attribute__((format(printf, 1, 2))) static void step_with(const char *format, 
     step(text);
 }
 
+/* Where time is virtual, a round trip takes some, too. */
+static void pass_round_trip(void)
+{
+    if (host.patience_ms == 0)
+        host.wait(ROUND_TRIP_MS);
+}
+
 static void do_handshake(bool passive, const char *options)
 {
     if (*options == 0)
@@ -557,12 +565,14 @@ static void do_handshake(bool passive, const char *options)
         step("listen");
         step_with("< S 0 %s", options);
         step("> S. 0 ack 1");
+        pass_round_trip();
         step("< .");
         step("accept");
         return;
     }
     step("connect");
     step("> S 0");
+    pass_round_trip();
     step_with("< S. 0 %s", options);
     step("> . 1 ack 1");
     step("< ."); /* the window of a SYN is not scaled */

@@ -380,27 +380,6 @@ START_TEST(tiny_segments_do_not_pin_much_memory)
 }
 END_TEST
 
-START_TEST(acknowledgement_is_delayed_but_not_for_long)
-{
-    for (int i = 0; i < 16; i++) { /* the first ones are quick */
-        peer_say(&peer, TH_ACK | TH_PUSH, "x", 1);
-        receive_bytes(told.tcp, got, 1);
-    }
-    wire_drop_all();
-    peer_say(&peer, TH_ACK | TH_PUSH, "abc", 3);
-    receive_bytes(told.tcp, got, 3);
-    stack_turn();
-    ck_assert_uint_eq(wire_count(), 0);
-    stack_advance(60);
-    ck_assert_uint_eq(wire_count(), 1);
-    ck_assert_uint_eq(peer_take().acknowledgement, peer.sequence);
-    peer_say(&peer, TH_ACK, data, 1460);
-    peer_say(&peer, TH_ACK, data, 1460);
-    stack_turn();
-    ck_assert_uint_eq(wire_count(), 1); /* every second segment at once */
-}
-END_TEST
-
 START_TEST(out_of_order_data_waits_for_the_gap)
 {
     struct segment late = {.source_port = 80, .port = peer.stack_port, .sequence = peer.sequence + 3,
@@ -630,7 +609,6 @@ int main(void)
     tcase_add_test(tcase, keep_alive_is_content_with_answers);
     tcase_add_test(tcase, received_bytes_are_what_was_sent);
     tcase_add_test(tcase, tiny_segments_do_not_pin_much_memory);
-    tcase_add_test(tcase, acknowledgement_is_delayed_but_not_for_long);
     tcase_add_test(tcase, out_of_order_data_waits_for_the_gap);
     tcase_add_test(tcase, overlaps_and_repeats_are_trimmed);
     tcase_add_test(tcase, window_follows_the_queue);
