@@ -68,7 +68,7 @@ $(B)/sidestackd: $(call objects,$(SERVICE_MAIN)) $(B)/libservice.a $(B)/libstack
 
 $(B)/sidestack: $(call objects,$(TOOL_MAIN)) $(B)/libtool.a
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(BASE) $(LINK) -pie -o $@ $^ -ljansson -lpcap
+	$(Q)$(CC) $(BASE) $(LINK) -pie -o $@ $^ -ljansson -lpcap -lncursesw -ltinfo
 
 $(B)/libintercept.a: $(call objects,$(INTERCEPT))
 $(B)/libstack.a: $(call objects,$(STACK))
@@ -122,7 +122,7 @@ $(filter $(B)/unit/test_tool%,$(UNIT_PROGRAMS)): $(B)/libtool.a
 $(UNIT_PROGRAMS): $(B)/unit/%: $(B)/obj/tests/unit/%.o $(B)/libunit.a
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(BASE) -pie -o $@ $< -Wl,--start-group $(filter-out $<,$^) -Wl,--end-group -lcheck -lsubunit -lm -lrt -lpthread -lpcap -linih -lcares -ljansson
+	$(Q)$(CC) $(BASE) -pie -o $@ $< -Wl,--start-group $(filter-out $<,$^) -Wl,--end-group -lcheck -lsubunit -lm -lrt -lpthread -lpcap -linih -lcares -ljansson -lncursesw -ltinfo
 
 PLATFORM_HELPERS  = tests/platform/platform.c tests/poll_bits.c
 PLATFORM_SOURCES  = $(filter-out $(PLATFORM_HELPERS),$(wildcard tests/platform/*.c))

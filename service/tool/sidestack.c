@@ -10,6 +10,7 @@ static const char usage[] =
     "usage: sidestack run [--name NAME] [--socket PATH] [--] PROGRAM [ARGUMENT...]\n"
     "       sidestack impair [--name NAME] [--socket PATH] [LIST]\n"
     "       sidestack ss [OPTION...] [FILTER]\n"
+    "       sidestack top [OPTION...] [FILTER]\n"
     "       sidestack stats [OPTION...] [SECONDS [COUNT]]\n"
     "       sidestack netif [OPTION...]\n"
     "       sidestack kill [OPTION...] FILTER\n"
@@ -20,6 +21,7 @@ static const char usage[] =
     "impair: makes the wire of a running sidestackd a bad one, as sidestackd --impair LIST (\"none\": a good one again),\n"
     "and prints what it is now.\n"
     "ss: shows its sockets, as ss(8) does the kernel's.\n"
+    "top: shows its connections and programs with their rates, live.\n"
     "stats: shows the counters of all its layers.\n"
     "netif: shows its addresses, routes, neighbours, name servers and wire.\n"
     "kill: ends connections.\n"
@@ -44,6 +46,7 @@ static const struct {
     {"sidestack netif", sidestack_netif},
     {"sidestack kill", sidestack_kill},
     {"sidestack capture", sidestack_capture},
+    {"sidestack top", sidestack_top},
     {"sidestack rules", sidestack_rules},
 };
 

@@ -23,6 +23,7 @@ int sidestack_stats(int argc, char **argv);
 int sidestack_netif(int argc, char **argv);
 int sidestack_kill(int argc, char **argv);
 int sidestack_capture(int argc, char **argv);
+int sidestack_top(int argc, char **argv);
 int sidestack_rules(int argc, char **argv);
 
 /*
