@@ -20,6 +20,8 @@ LWIP      = $(addprefix core/, def.c inet_chksum.c init.c ip.c mem.c memp.c neti
 # The files that hold main(): no part of what the unit tests link.
 SERVICE_MAIN = service/sidestackd.c
 TOOL_MAIN    = service/tool/sidestack.c
+HELPERS      = capture top metrics
+HELPER_MAINS = $(HELPERS:%=service/tool/main_%.c)
 
 # ---- How ----
 
@@ -52,7 +54,7 @@ Q = $(if $(V),,@)
 say = $(if $(V),,@printf '  %-7s %s\n' '$(1)' '$(2)')
 
 objects = $(patsubst %.c,$(B)/obj/%.o,$(1))
-ARTEFACTS = $(B)/libintercept.so $(B)/sidestackd $(B)/sidestack
+ARTEFACTS = $(B)/libintercept.so $(B)/sidestackd $(B)/sidestack $(HELPERS:%=$(B)/sidestack-%)
 
 all: $(ARTEFACTS) ## libintercept.so, sidestackd and sidestack (the default)
 
@@ -68,12 +70,20 @@ $(B)/sidestackd: $(call objects,$(SERVICE_MAIN)) $(B)/libservice.a $(B)/libstack
 
 $(B)/sidestack: $(call objects,$(TOOL_MAIN)) $(B)/libtool.a
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(BASE) $(LINK) -pie -o $@ $^ -ljansson -lpcap -lncursesw -ltinfo
+	$(Q)$(CC) $(BASE) $(LINK) -pie -o $@ $^ -ljansson -lm
+
+# Subcommands with libraries that the others are better off without.
+$(B)/sidestack-capture: HELPER_LIBS = -lpcap
+$(B)/sidestack-top: HELPER_LIBS = -lncursesw -ltinfo
+$(B)/sidestack-metrics: HELPER_LIBS = -lmicrohttpd -lpthread
+$(HELPERS:%=$(B)/sidestack-%): $(B)/sidestack-%: $(B)/obj/service/tool/main_%.o $(B)/libtool.a
+	$(call say,LINK,$@)
+	$(Q)$(CC) $(BASE) $(LINK) -pie -o $@ $^ -ljansson $(HELPER_LIBS)
 
 $(B)/libintercept.a: $(call objects,$(INTERCEPT))
 $(B)/libstack.a: $(call objects,$(STACK))
 $(B)/libservice.a: $(call objects,$(filter-out $(SERVICE_MAIN),$(SERVICE)))
-$(B)/libtool.a: $(call objects,$(filter-out $(TOOL_MAIN),$(TOOL)))
+$(B)/libtool.a: $(call objects,$(filter-out $(TOOL_MAIN) $(HELPER_MAINS),$(TOOL)))
 $(B)/liblwip.a: $(patsubst %.c,$(B)/obj/lwip/%.o,$(LWIP))
 $(B)/lib%.a:
 	$(call say,AR,$@)
@@ -122,7 +132,7 @@ $(filter $(B)/unit/test_tool%,$(UNIT_PROGRAMS)): $(B)/libtool.a
 $(UNIT_PROGRAMS): $(B)/unit/%: $(B)/obj/tests/unit/%.o $(B)/libunit.a
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(BASE) -pie -o $@ $< -Wl,--start-group $(filter-out $<,$^) -Wl,--end-group -lcheck -lsubunit -lm -lrt -lpthread -lpcap -linih -lcares -ljansson -lncursesw -ltinfo
+	$(Q)$(CC) $(BASE) -pie -o $@ $< -Wl,--start-group $(filter-out $<,$^) -Wl,--end-group -lcheck -lsubunit -lm -lrt -lpthread -lpcap -linih -lcares -ljansson -lncursesw -ltinfo -lmicrohttpd
 
 PLATFORM_HELPERS  = tests/platform/platform.c tests/poll_bits.c
 PLATFORM_SOURCES  = $(filter-out $(PLATFORM_HELPERS),$(wildcard tests/platform/*.c))
@@ -191,10 +201,11 @@ suites: ## other people's test suites, on the kernel and here; SUITES='cpython t
 install: all ## to PREFIX (/usr/local), under DESTDIR
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)
 	install -m 755 $(B)/sidestackd $(B)/sidestack $(DESTDIR)$(BINDIR)
-	install -m 755 $(B)/libintercept.so $(DESTDIR)$(LIBDIR)
+	install -m 755 $(B)/libintercept.so $(HELPERS:%=$(B)/sidestack-%) $(DESTDIR)$(LIBDIR)
 
 uninstall: ## what install put there
-	rm -f $(DESTDIR)$(BINDIR)/sidestackd $(DESTDIR)$(BINDIR)/sidestack $(DESTDIR)$(LIBDIR)/libintercept.so
+	rm -f $(DESTDIR)$(BINDIR)/sidestackd $(DESTDIR)$(BINDIR)/sidestack $(DESTDIR)$(LIBDIR)/libintercept.so \
+	    $(HELPERS:%=$(DESTDIR)$(LIBDIR)/sidestack-%)
 	-rmdir $(DESTDIR)$(LIBDIR)
 
 # clean keeps the lwIP that was fetched, so that what follows needs no network; distclean removes that as well.

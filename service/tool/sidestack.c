@@ -15,6 +15,8 @@ static const char usage[] =
     "       sidestack netif [OPTION...]\n"
     "       sidestack kill [OPTION...] FILTER\n"
     "       sidestack capture [OPTION...] FILE [FILTER]\n"
+    "       sidestack ping [OPTION...] HOST\n"
+    "       sidestack metrics [OPTION...]\n"
     "       sidestack rules [OPTION...] [test PROGRAM CALL ADDRESS]\n"
     "\n"
     "run: runs PROGRAM with its Internet sockets on the TCP/IP stack of a running sidestackd.\n"
@@ -26,6 +28,8 @@ static const char usage[] =
     "netif: shows its addresses, routes, neighbours, name servers and wire.\n"
     "kill: ends connections.\n"
     "capture: writes the frames of its wire to a file or a pipe.\n"
+    "ping: sends ICMP echo requests from its stack.\n"
+    "metrics: prints its counters for Prometheus, or offers them over HTTP.\n"
     "rules: shows its rules, and what they would do. Each of these has --help.\n"
     "\n"
     "  --name NAME    the service called NAME, instead of SIDESTACK_NAME or \"default\"\n"
@@ -45,8 +49,10 @@ static const struct {
     {"sidestack stats", sidestack_stats},
     {"sidestack netif", sidestack_netif},
     {"sidestack kill", sidestack_kill},
-    {"sidestack capture", sidestack_capture},
-    {"sidestack top", sidestack_top},
+    {"sidestack capture", sidestack_helper},
+    {"sidestack top", sidestack_helper},
+    {"sidestack metrics", sidestack_helper},
+    {"sidestack ping", sidestack_ping},
     {"sidestack rules", sidestack_rules},
 };
 

@@ -24,6 +24,11 @@ int sidestack_netif(int argc, char **argv);
 int sidestack_kill(int argc, char **argv);
 int sidestack_capture(int argc, char **argv);
 int sidestack_top(int argc, char **argv);
+int sidestack_ping(int argc, char **argv);
+int sidestack_metrics(int argc, char **argv);
+
+/* Run the subcommand as a program of its own; argv[0] is "sidestack NAME". Return: the exit status, only when it was not started. */
+int sidestack_helper(int argc, char **argv);
 int sidestack_rules(int argc, char **argv);
 
 /*

@@ -1,5 +1,5 @@
 #!/bin/bash
-# time: 90
+# time: 120
 # asan: service
 # What the tools say of a running service: ss beside the kernel's ss for the same connections, stats, netif, kill; who may see what.
 # shellcheck source=tests/lib.sh
@@ -89,6 +89,50 @@ for line in "inet $STACK/24 static" "inet6 $STACK6/64 static" "default via $WORL
     grep -q "$line" "$WORK/netif" || fail "netif has no '$line': $(cat "$WORK/netif")"
 done
 check_equal "netif --json" "$("$sidestack" netif --json | jq -r '.interfaces[1].addresses[0].address')" $STACK
+
+# Echo requests from the stack, to the kernel and to itself, by name and by address.
+"$sidestack" ping -c 3 -i 0.05 $WORLD >"$WORK/ping"
+check_equal "replies" "$(grep -c "^64 bytes from $WORLD: icmp_seq=[123] ttl=64 time=[0-9.]* ms$" "$WORK/ping")" 3
+grep -q '^3 packets transmitted, 3 received, 0% packet loss, time [0-9]*ms$' "$WORK/ping" || fail "$(cat "$WORK/ping")"
+grep -q '^rtt min/avg/max/mdev = [0-9.]*/[0-9.]*/[0-9.]*/[0-9.]* ms$' "$WORK/ping" || fail "$(cat "$WORK/ping")"
+"$sidestack" ping -q -6 -c 1 -s 3000 $WORLD6 | grep -q '^1 packets transmitted, 1 received' || fail "no reply of IPv6"
+"$sidestack" ping -c 1 localhost | grep -q '^64 bytes from 127.0.0.1' || fail "no reply of localhost"
+status=0
+"$sidestack" ping -c 1 -W 0.1 10.77.0.99 >/dev/null || status=$?
+check_equal "nobody replies" $status 1
+
+# Prometheus's format, once and over HTTP.
+"$sidestack" metrics >"$WORK/metrics"
+$PYTHON -c '
+import sys
+from prometheus_client.parser import text_string_to_metric_families
+values = {}
+for family in text_string_to_metric_families(open(sys.argv[1]).read()):
+    assert family.type in ("counter", "gauge"), family
+    assert family.documentation and family.samples, family
+    for sample in family.samples:
+        key = (sample.name, tuple(sorted(sample.labels.items())))
+        assert key not in values, key
+        values[key] = sample.value
+assert values["sidestack_up", ()] == 1
+assert values["sidestack_tcp_active_opens_total", ()] == 5, values
+assert values["sidestack_tcp_connections", (("state", "established"),)] == 6
+assert values["sidestack_control_requests_total", (("operation", "connect"),)] == 5
+assert values["sidestack_info", (("name", "default"), ("version", sys.argv[2]))] == 1
+' "$WORK/metrics" "$("$sidestack" --version | cut -d ' ' -f 2)"
+note "ok: the metrics"
+background metrics "$sidestack" metrics --listen "unix:$WORK/metrics.sock"
+wait_for_line metrics "at unix:"
+check_equal "over a Unix socket" "$(curl -sS -D "$WORK/head" --unix-socket "$WORK/metrics.sock" http://x/metrics | grep '^sidestack_up ')" \
+    "sidestack_up 1"
+grep -qi '^content-type: text/plain; version=0.0.4; charset=utf-8' "$WORK/head" || fail "$(cat "$WORK/head")"
+check_equal "elsewhere" "$(curl -s -o /dev/null -w '%{http_code}' --unix-socket "$WORK/metrics.sock" http://x/secret)" 404
+stop "$BACKGROUND_PID"
+[ ! -e "$WORK/metrics.sock" ] || fail "the socket was left behind"
+background metrics "$sidestack" metrics --listen $WORLD:9464
+wait_for_line metrics "at $WORLD:9464"
+check_equal "over TCP" "$(curl -sS http://$WORLD:9464/metrics | grep -c '^sidestack_tcp_connections{')" 11
+if "$sidestack" metrics --listen nonsense 2>/dev/null; then fail "nonsense was understood"; fi
 
 # Users: somebody else sees nothing of these, and can end none.
 chmod 711 "$WORK"

@@ -13,7 +13,7 @@ require() {
         status=1
     fi
 }
-for file in build/libintercept.so build/sidestackd build/sidestack; do
+for file in build/libintercept.so build/sidestackd build/sidestack build/sidestack-*; do
     headers=$(readelf -W -l "$file")
     dynamic=$(readelf -W -d "$file")
     symbols=$(nm -D "$file")
