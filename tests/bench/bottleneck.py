@@ -1,4 +1,5 @@
-"""bottleneck - a host with both stacks, and a link that they share: who gets how much of it, and how full is its queue?
+"""bottleneck - a host with both stacks, and a link that they share: who gets how much of it, how full is its queue, and who
+goes on when after nothing passed for a while?
 
     program - kernel ----.
                           bridge - TAP --- tests/bench/impair --- TAP - kernel - peer
@@ -8,13 +9,16 @@ All of it in the namespace "subject" but for the peer.
 """
 import json
 import os
+import re
+import statistics
 import subprocess
 import sys
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
 sys.dont_write_bytecode = True
-from settings import BUILD, PREFIX, WORLD_ADDRESS, Setting, Sidestack, ip  # noqa: E402
+from settings import BUILD, PREFIX, SUBJECT_ADDRESS, WORLD_ADDRESS, Setting, Sidestack, ip  # noqa: E402
 
 TRAFFIC = os.path.join(BUILD, "bench", "traffic")
 IMPAIR = os.path.join(BUILD, "bench", "impair")
@@ -62,6 +66,17 @@ class Bottleneck(Setting):
     def count(self):
         return json.loads(self.ask("count"))["out"]
 
+    def keep_neighbours(self):
+        """An outage is to be one of the path, not of the link: the kernels don't ask for Ethernet addresses meanwhile."""
+        for namespace, device, address, other, other_device in (
+                (self.subject, "br0", WORLD_ADDRESS, self.world, "wan0"),
+                (self.world, "wan0", KERNEL_ADDRESS, self.subject, "br0")):
+            link = json.loads(subprocess.check_output(["ip", "-json", "-n", other, "link", "show", other_device]))[0]["address"]
+            ip("-n", namespace, "neighbour", "replace", address, "lladdr", link, "nud", "permanent", "dev", device)
+        finish(self.start("sidestack", "echo", 0.1))
+        entry = json.loads(subprocess.check_output(["ip", "-json", "-n", self.world, "neighbour", "show", SUBJECT_ADDRESS]))[0]
+        ip("-n", self.world, "neighbour", "replace", SUBJECT_ADDRESS, "lladdr", entry["lladdr"], "nud", "permanent", "dev", "wan0")
+
     def start(self, stack, kind, seconds):
         """stack: kernel or sidestack. Return: the process of the client."""
         command = self.enter(self.subject, TRAFFIC) if stack == "kernel" else \
@@ -87,3 +102,84 @@ def finish(process):
 
 def rate(result):
     return result["bytes"] * 8 / result["seconds"] / 1e6
+
+
+LINK = "none,delay=10ms,rate=100mbit,queue=170"  # 20 ms there and back; the queue is as long as the path
+FLOW_S = 12
+
+
+def measure_alone(bottleneck, stack):
+    """One flow, and a kernel's ping-pong beside it."""
+    before = bottleneck.count()
+    flow = bottleneck.start(stack, "upload", FLOW_S + 2)
+    echo = finish(bottleneck.start("kernel", "echo", FLOW_S))
+    result = finish(flow)
+    after = bottleneck.count()
+    return {"mbit_s": rate(result), "resent": result["resent"], "p99_ms": echo["p99_us"] / 1000,
+            "queue_ms": (after["waited_us"] - before["waited_us"]) / (after["queued"] - before["queued"]) / 1000}
+
+
+def measure_together(bottleneck, first, second):
+    """Return: Mbit/s of each."""
+    flows = [(stack, bottleneck.start(stack, "upload", FLOW_S)) for stack in (first, second)]
+    return {stack: rate(finish(flow)) for stack, flow in flows}
+
+
+def measure_fairness(log_path, rounds):
+    """A flow of each stack side by side, each alone. Return: medians."""
+    bottleneck = Bottleneck(log_path)
+    together, alone = [], {"kernel": [], "sidestack": []}
+    try:
+        bottleneck.open()
+        for number in range(rounds):
+            bottleneck.ask(f"{LINK},seed={number + 1}")
+            order = ("kernel", "sidestack") if number % 2 == 0 else ("sidestack", "kernel")
+            together.append(measure_together(bottleneck, *order))
+            for stack in order:
+                alone[stack].append(measure_alone(bottleneck, stack))
+    finally:
+        bottleneck.close()
+    shares = [flows["sidestack"] / (flows["sidestack"] + flows["kernel"]) for flows in together]
+    return {"together": together, "share": statistics.median(shares), "share_least": min(shares), "share_most": max(shares),
+            "alone": {stack: {figure: statistics.median(result[figure] for result in results) for figure in results[0]}
+                      for stack, results in alone.items()}}
+
+
+def bytes_arrived(bottleneck):
+    """At the peer, by who sent them."""
+    lines = subprocess.check_output(bottleneck.enter(bottleneck.world, "ss", "-Htin", "state", "established"), text=True).split("\n")
+    arrived = {}
+    for place, details in zip(lines[::2], lines[1::2]):
+        found = re.search(r"bytes_received:(\d+)", details)
+        address = place.split()[-1].rsplit(":", 1)[0].strip("[]").removeprefix("::ffff:")
+        arrived["kernel" if address == KERNEL_ADDRESS else "sidestack"] = int(found.group(1)) if found else 0
+    return arrived
+
+
+def measure_outage(log_path, seconds):
+    """Both stacks send, and then nothing passes for so long. Return: how long after that each goes on, in seconds."""
+    bottleneck = Bottleneck(log_path)
+    gone_on = {}
+    flows = []
+    try:
+        bottleneck.open()
+        bottleneck.keep_neighbours()
+        bottleneck.ask(f"{LINK},seed=1")
+        flows = [bottleneck.start(stack, "upload", 600) for stack in ("kernel", "sidestack")]
+        time.sleep(3)
+        bottleneck.ask(f"{LINK},loss=100%,seed=1")
+        time.sleep(seconds)
+        before = bytes_arrived(bottleneck)
+        bottleneck.ask(f"{LINK},seed=1")
+        end = time.monotonic()
+        while len(gone_on) < len(flows) and time.monotonic() < end + 2 * seconds + 5:
+            for stack, count in bytes_arrived(bottleneck).items():
+                if count > before[stack]:
+                    gone_on.setdefault(stack, time.monotonic() - end)
+            time.sleep(0.02)
+    finally:
+        for flow in flows:
+            flow.kill()
+            flow.wait()
+        bottleneck.close()
+    return gone_on

@@ -1,0 +1,135 @@
+"""wan_report - what tests/bench/wan measured: tables, and a heat map."""
+import math
+import os
+import re
+import statistics
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+DOCS = os.path.join(os.path.dirname(os.path.dirname(HERE)), "docs")
+COLUMNS = [("upload", 1), ("upload", 8), ("download", 1), ("download", 8)]
+TITLES = ["sending, 1 stream", "8 streams", "receiving, 1 stream", "8 streams"]
+
+
+def ratio(row):
+    return row["sidestack"]["mbit_s"] / row["kernel"]["mbit_s"] if row["kernel"]["mbit_s"] > 0 else 0
+
+
+def lines_of(report):
+    """Return: [(round trip, loss, reorder), [row or None for each of COLUMNS]]."""
+    rows = {tuple(row["point"]): row for row in report["rows"]}
+    paths = sorted({point[:3] for point in rows})
+    return [(path, [rows.get((*path, kind, streams)) for kind, streams in COLUMNS]) for path in paths]
+
+
+def resent_ratio(rows):
+    """All that was sent again, point by point of the same weight, by ours to the kernel's."""
+    ours, theirs = (sum(row[name]["resent"] for row in rows) for name in ("sidestack", "kernel"))
+    return ours / theirs if theirs > 0 else float("inf")
+
+
+def summary(report):
+    ratios = [ratio(row) for row in report["rows"]]
+    ways = {kind: [row for row in report["rows"] if row["point"][3] == kind] for kind in ("upload", "download")}
+    again = ", ".join(f"{word} {resent_ratio(ways[kind]):.2f} times the kernel's" for kind, word in
+                      (("upload", "sending"), ("download", "receiving")) if ways[kind])
+    return (f"{len(ratios)} points: median {statistics.median(ratios):.2f}, {sum(value >= 0.8 for value in ratios)} of them at "
+            f"least 0.8, lowest {min(ratios):.2f}. Bytes sent again: {again}.")
+
+
+def cell(row):
+    if row is None:
+        return ""
+    text = f"{ratio(row):.2f}"
+    return (f"**{text}**" if ratio(row) < 0.8 else text) + \
+        f" ({row['sidestack']['mbit_s']:.1f}; {row['sidestack']['resent'] * 100:.1f} %, {row['kernel']['resent'] * 100:.1f} %)"
+
+
+def grid_table(report):
+    lines = ["| round trip, loss, out of order | " + " | ".join(TITLES) + " |", "|---" * 5 + "|"]
+    for (delay, loss, reorder), rows in lines_of(report):
+        lines.append(f"| {delay:g} ms, {loss:g} %, {reorder:g} % | " + " | ".join(cell(row) for row in rows) + " |")
+    return "\n".join(lines) + "\n\n" + summary(report) + "\n"
+
+
+def fairness_text(fairness):
+    kernel, ours = fairness["alone"]["kernel"], fairness["alone"]["sidestack"]
+    pairs = ", ".join(f"{flows['sidestack']:.0f} and {flows['kernel']:.0f}" for flows in fairness["together"])
+    return (f"A flow of sidestack's and one of the kernel's share 100 Mbit/s, 20 ms and a queue of 170 frames: {pairs} Mbit/s; "
+            f"sidestack's share is {fairness['share'] * 100:.0f} % (median; {fairness['share_least'] * 100:.0f} to "
+            f"{fairness['share_most'] * 100:.0f} %).\n\n"
+            "| alone on that link | kernel | sidestack |\n|---|---|---|\n"
+            f"| Mbit/s | {kernel['mbit_s']:.1f} | {ours['mbit_s']:.1f} |\n"
+            f"| mean wait in the queue | {kernel['queue_ms']:.1f} ms | {ours['queue_ms']:.1f} ms |\n"
+            f"| p99 of a kernel's ping-pong beside it | {kernel['p99_ms']:.1f} ms | {ours['p99_ms']:.1f} ms |\n"
+            f"| sent again | {kernel['resent'] / 1000:.0f} KB | {ours['resent'] / 1000:.0f} KB |\n")
+
+
+def outage_text(outages):
+    lines = ["| nothing passes for | the kernel goes on after | sidestack after |", "|---|---|---|"]
+    for seconds, after in sorted(outages.items(), key=lambda item: float(item[0])):
+        lines.append(f"| {seconds} s | " + " | ".join(f"{after[stack]:.1f} s" if stack in after else "-"
+                                                      for stack in ("kernel", "sidestack")) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def print_grid(report):
+    print(grid_table(report), end="")
+
+
+def print_rest(report):
+    if "fairness" in report:
+        print("\n" + fairness_text(report["fairness"]), end="")
+    if "outages" in report:
+        print("\n" + outage_text(report["outages"]), end="")
+
+
+# Of the heat map, in pixels.
+LABEL_WIDTH, CELL_WIDTH, CELL_HEIGHT, TOP = 190, 120, 20, 46
+
+
+def colour(value):
+    """Red for half the kernel's throughput, white for the same, green for twice."""
+    strength = max(-1.0, min(1.0, math.log2(value))) if value > 0 else -1.0
+    fade = round(255 - 130 * abs(strength))
+    return f"rgb({fade},255,{fade})" if strength > 0 else f"rgb(255,{fade},{fade})"
+
+
+def heat_map(report):
+    lines = lines_of(report)
+    width, height = LABEL_WIDTH + CELL_WIDTH * len(COLUMNS) + 10, TOP + CELL_HEIGHT * len(lines) + 10
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" font-family="sans-serif" font-size="12">',
+             '<rect width="100%" height="100%" fill="white"/>',
+             f'<text x="{LABEL_WIDTH}" y="16">throughput, times the kernel\'s</text>']
+    for number, title in enumerate(TITLES):
+        parts.append(f'<text x="{LABEL_WIDTH + CELL_WIDTH * (number + 0.5)}" y="38" text-anchor="middle">{title}</text>')
+    for line, ((delay, loss, reorder), rows) in enumerate(lines):
+        y = TOP + CELL_HEIGHT * line
+        parts.append(f'<text x="{LABEL_WIDTH - 8}" y="{y + 14}" text-anchor="end">{delay:g} ms, {loss:g} % lost, '
+                     f'{reorder:g} % late</text>')
+        for number, row in enumerate(rows):
+            if row is None:
+                continue
+            x = LABEL_WIDTH + CELL_WIDTH * number
+            parts.append(f'<rect x="{x}" y="{y}" width="{CELL_WIDTH}" height="{CELL_HEIGHT}" fill="{colour(ratio(row))}" '
+                         'stroke="white"/>')
+            parts.append(f'<text x="{x + CELL_WIDTH / 2}" y="{y + 14}" text-anchor="middle">{ratio(row):.2f}</text>')
+    return "\n".join(parts) + "\n</svg>\n"
+
+
+def publish(report):
+    """The tables go between the marks in docs/performance.md, the heat map beside it."""
+    path = os.path.join(DOCS, "performance.md")
+    with open(path) as file:
+        text = file.read()
+    body = (f"{report['processors']} processors, Linux {report['kernel']}, {report['time'][:10]}; a link of {report['rate']} with a "
+            f"queue of 500 frames, {report['rounds']} rounds.\n\n![the same as a picture](bench-wan.svg)\n\n" + grid_table(report))
+    if "fairness" in report:
+        body += "\n### Fairness\n\n" + fairness_text(report["fairness"])
+    if "outages" in report:
+        body += "\n### Outages\n\n" + outage_text(report["outages"])
+    begin, end = "<!-- bench-wan: begin -->\n", "<!-- bench-wan: end -->"
+    text = re.sub(re.escape(begin) + ".*?" + re.escape(end), lambda _: begin + body + end, text, flags=re.S)
+    with open(path, "w") as file:
+        file.write(text)
+    with open(os.path.join(DOCS, "bench-wan.svg"), "w") as file:
+        file.write(heat_map(report))
