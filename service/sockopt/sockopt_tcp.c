@@ -16,6 +16,7 @@
 #define MSS_UNCONNECTED 536
 /* What Linux 6.18 gives at most. */
 #define TCP_INFO_BYTES 256
+#define RTO_INITIAL_US 1000000
 #define LINGER2_MAX_S 120 /* TCP_FIN_TIMEOUT_MAX */
 #define LINGER2_DEFAULT_S 60
 #define WINDOW_CLAMP_MIN 1152 /* SOCK_MIN_RCVBUF / 2 */
@@ -78,13 +79,22 @@ void sockopt_keep_info(struct socket *socket)
 int sockopt_get_info(const struct socket *socket, const struct sockopt_row *row, const struct protocol_message *request,
                      struct protocol_message *reply)
 {
-    unsigned char value[TCP_INFO_BYTES] = {TCP_CLOSE};
+    const struct tcp_info fresh = {.tcpi_state = TCP_CLOSE, .tcpi_rto = RTO_INITIAL_US, .tcpi_snd_cwnd = 10, .tcpi_reordering = 3,
+                                   .tcpi_snd_mss = MSS_UNCONNECTED, .tcpi_snd_ssthresh = INT32_MAX};
+    _Alignas(struct tcp_info) unsigned char value[TCP_INFO_BYTES] = {0};
+    struct tcp_info *info = (struct tcp_info *)(void *)value;
 
     (void)row;
     if (socket->tcp != NULL)
         write_info(socket->tcp, value);
     else if (socket->last_info != NULL)
         memcpy(value, socket->last_info, sizeof value);
+    else
+        *info = fresh;
+    if (socket->state == PROTOCOL_STATE_LISTENING) { /* what these are for then */
+        info->tcpi_unacked = socket->untaken_count;
+        info->tcpi_sacked = (uint32_t)socket->backlog;
+    }
     return sockopt_answer(request, reply, value, TCP_INFO_BYTES);
 }
 

@@ -4,7 +4,11 @@
 #include "stack/port.h"
 #include "tcp_socket.h"
 
-#define INITIAL_WINDOW 10 /* before the connection is established, as Linux shows it */
+/* What Linux shows before it knows. */
+#define INITIAL_WINDOW 10u
+#define RTO_INITIAL_US 1000000u
+#define REORDERING 3u
+#define MSS_DEFAULT 536u
 
 /* Return: the state in Linux's numbers (include/net/tcp_states.h). */
 static uint8_t tcp_info_state(const struct stack_tcp *tcp)
@@ -29,6 +33,11 @@ void stack_tcp_get_info(const struct stack_tcp *tcp, struct tcp_info *info)
     info->tcpi_total_retrans = tcp->retransmitted;
     info->tcpi_rtt = tcp->rtt_us;
     info->tcpi_rttvar = tcp->rttvar_us;
+    info->tcpi_rto = RTO_INITIAL_US;
+    info->tcpi_snd_cwnd = INITIAL_WINDOW;
+    info->tcpi_snd_ssthresh = INT32_MAX;
+    info->tcpi_reordering = REORDERING;
+    info->tcpi_snd_mss = MSS_DEFAULT;
     if (pcb == NULL || pcb->state == LISTEN)
         return;
     info->tcpi_ca_state = sender->state;
@@ -51,7 +60,7 @@ void stack_tcp_get_info(const struct stack_tcp *tcp, struct tcp_info *info)
     info->tcpi_rto = (uint32_t)tcp_recovery_rto_us(tcp);
     info->tcpi_ato = LWIP_MIN(tcp->acknowledger.delay_us, 200000u);
     info->tcpi_snd_mss = tcp_sender_mss(pcb);
-    info->tcpi_rcv_mss = tcp->acknowledger.segment > 0 ? tcp->acknowledger.segment : pcb->mss;
+    info->tcpi_rcv_mss = tcp->acknowledger.segment > 0 ? tcp->acknowledger.segment : LWIP_MIN(MSS_DEFAULT, tcp_sender_mss(pcb));
     info->tcpi_unacked = sender->board.count;
     info->tcpi_sacked = (pcb->flags & TF_SACK) != 0 ? sender->board.sacked_count : sender->duplicates;
     info->tcpi_lost = sender->board.lost_count;
@@ -60,10 +69,9 @@ void stack_tcp_get_info(const struct stack_tcp *tcp, struct tcp_info *info)
     info->tcpi_last_data_sent = tcp->sent_us != 0 ? (uint32_t)((port_now_us - tcp->sent_us) / 1000) : 0;
     info->tcpi_last_data_recv = tcp->received_us != 0 ? (uint32_t)((port_now_us - tcp->received_us) / 1000) : 0;
     info->tcpi_pmtu = tcp_path_mtu_get(tcp);
-    info->tcpi_advmss = info->tcpi_pmtu - (IP_IS_V6_VAL(tcp->peer) ? IP6_HLEN : IP_HLEN) - TCP_HLEN;
+    info->tcpi_advmss = info->tcpi_pmtu - (IP_IS_V6_VAL(tcp->peer) ? IP6_HLEN : IP_HLEN) - TCP_HLEN -
+                         ((pcb->flags & TF_TIMESTAMP) != 0 ? LWIP_TCP_OPT_LEN_TS_OUT : 0);
     info->tcpi_rcv_ssthresh = pcb->rcv_ann_wnd;
-    info->tcpi_snd_ssthresh = INT32_MAX;
-    info->tcpi_snd_cwnd = INITIAL_WINDOW;
     if (sender->started) {
         uint32_t mss = LWIP_MAX(sender->congestion.mss, 1);
 
@@ -71,7 +79,7 @@ void stack_tcp_get_info(const struct stack_tcp *tcp, struct tcp_info *info)
             info->tcpi_snd_ssthresh = sender->congestion.threshold / mss;
         info->tcpi_snd_cwnd = LWIP_MAX(sender->congestion.window / mss, 1);
     }
-    info->tcpi_reordering = sender->reordering_seen ? LWIP_MAX(3u, sender->reorderings) : 3;
+    info->tcpi_reordering = sender->reordering_seen ? LWIP_MAX(REORDERING, sender->reorderings) : REORDERING;
     info->tcpi_rcv_space = TCP_WND_MAX(pcb);
 }
 
@@ -84,7 +92,7 @@ void stack_tcp_get_more_info(const struct stack_tcp *tcp, struct stack_tcp_more_
         .pacing_rate = UINT64_MAX, /* there is no pacing */
         .max_pacing_rate = UINT64_MAX,
         .bytes_acked = sender->bytes_acked,
-        .bytes_received = tcp->acknowledger.bytes,
+        .bytes_received = tcp->acknowledger.bytes + tcp->received_fin, /* Linux counts the sequence numbers */
         .segs_out = sender->segments_out,
         .segs_in = sender->segments_in,
         .min_rtt = sender->min_rtt_us != 0 ? sender->min_rtt_us : UINT32_MAX,

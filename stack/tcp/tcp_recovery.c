@@ -335,10 +335,8 @@ void tcp_recovery_on_ack(struct stack_tcp *tcp, const struct sender_event *event
 
     sender->acked_us = port_now_us;
     rack_take_acknowledged(tcp, event, &told);
-    if (told.advanced) {
-        sender->bytes_acked += pcb->lastack - event->una;
+    if (told.advanced)
         sender->rto_base_us = port_now_us;
-    }
     rack_take_blocks(tcp, event, &told);
     measure(tcp, event, &told);
     if (has_sack)

@@ -177,6 +177,7 @@ void tcp_sender_after_input(void)
     pcb = tcp->pcb;
     if (pcb == NULL || !tcp->sender.started)
         return;
+    tcp->sender.bytes_acked += pcb->lastack - event.una;
     if (pcb->state < ESTABLISHED || pcb->state == TIME_WAIT) {
         tcp_sender_release(tcp); /* lwIP has freed the segments */
         return;
@@ -186,6 +187,12 @@ void tcp_sender_after_input(void)
     if (event.has_ack && !TCP_SEQ_GT(event.acknowledgement, pcb->snd_nxt))
         tcp_recovery_on_ack(tcp, &event);
     tcp_sender_transmit(tcp);
+}
+
+/* FIN takes a sequence number, and is no byte. */
+static uint32_t has_fin(const struct tcp_hdr *header)
+{
+    return (TCPH_FLAGS(header) & TCP_FIN) != 0;
 }
 
 bool tcp_sender_on_segment(struct stack_tcp *tcp, const struct tcp_hdr *header, u32_t length)
@@ -204,7 +211,7 @@ bool tcp_sender_on_segment(struct stack_tcp *tcp, const struct tcp_hdr *header, 
     tcp_statistics.data_segments_out++;
     tcp_statistics.bytes_out += length;
     sender->sent_us = port_now_us;
-    sender->bytes_sent += length;
+    sender->bytes_sent += length - has_fin(header);
     if (sender->resending || pcb->unsent == NULL || pcb->unsent->tcphdr != header)
         return false;
     if (board->count > 0 && scoreboard_at(board, board->count - 1)->sequence == sequence)
@@ -303,7 +310,7 @@ bool tcp_sender_resend(struct stack_tcp *tcp, struct sent_segment *sent)
     sent->sent_us = port_now_us;
     scoreboard_mark(&sender->board, sent, SENT_RESENT | SENT_EVER_RESENT, 0);
     sender->prr_sent += length;
-    sender->bytes_resent += length;
+    sender->bytes_resent += length - has_fin(segment->tcphdr);
     sender->undo_resent = LWIP_MAX(sender->undo_resent, 0) + 1;
     if (!sender->was_resent)
         sender->first_resent_ms = sys_now();
