@@ -42,8 +42,11 @@
 #define CSS_GROWTH_DIVISOR 4u
 #define CSS_ROUNDS 5u
 
-/* Ha and Rhee 2011, as Linux has them (hystart_ack_delta_us, hystart_low_window) */
-#define TRAIN_GAP_US 2000u
+/* Ha and Rhee 2011; Linux (hystart_ack_delta_us, hystart_low_window) allows for gaps of 2 ms at any round trip. A process that has to
+ * wait for a processor now and then sees longer ones. */
+#define TRAIN_GAP_DIVISOR 4u
+#define TRAIN_GAP_MIN_US 2000u
+#define TRAIN_GAP_MAX_US 8000u
 #define TRAIN_WINDOW_MIN 16u /* segments */
 
 #define WINDOW_MAX (1u << 30) /* bytes; the largest window that TCP can scale to */
@@ -180,7 +183,10 @@ static uint32_t rtt_threshold(uint32_t rtt_us)
 /* Did acknowledgements come without a gap for half a round trip? */
 static bool is_long_train(struct congestion *congestion, uint64_t now_us)
 {
-    if (now_us - congestion->train_end_us > TRAIN_GAP_US)
+    uint32_t gap_us = congestion->least_rtt_us / TRAIN_GAP_DIVISOR;
+
+    gap_us = gap_us < TRAIN_GAP_MIN_US ? TRAIN_GAP_MIN_US : gap_us > TRAIN_GAP_MAX_US ? TRAIN_GAP_MAX_US : gap_us;
+    if (now_us - congestion->train_end_us > gap_us)
         congestion->train_begin_us = now_us;
     congestion->train_end_us = now_us;
     return congestion->window >= TRAIN_WINDOW_MIN * congestion->mss && congestion->least_rtt_us > 0 &&
@@ -204,7 +210,11 @@ static unsigned slow_start_divisor(struct congestion *congestion, const struct c
         if (congestion->train_was_long) {
             if (congestion->round_rtt_us >= congestion->least_rtt_us + rtt_threshold(congestion->least_rtt_us))
                 congestion->threshold = congestion->window;
-        } else if (congestion->css_rounds > 0) {
+        } else if (congestion->css_rounds == 1) { /* still the round that brought it here */
+            congestion->css_rtt_us = congestion->round_rtt_us;
+            if (congestion->round_rtt_us < last + rtt_threshold(last))
+                congestion->css_rounds = 0;
+        } else if (congestion->css_rounds > 1) {
             if (congestion->round_rtt_us < congestion->css_rtt_us)
                 congestion->css_rounds = 0;
         } else if (last != UINT32_MAX && congestion->round_rtt_us >= last + rtt_threshold(last)) {
