@@ -80,7 +80,7 @@ static size_t load_file(const char *file, struct script_case **cases, size_t cou
     size_t before = count;
 
     for (int i = 0; i < line_count; i++) {
-        struct script_case it = {.file = file, .lines = lines, .family = AF_INET, .peer_isn = PEER_ISN};
+        struct script_case it = {.file = require(strdup(file)), .lines = lines, .family = AF_INET, .peer_isn = PEER_ISN};
         bool both = false;
 
         if (strncmp(lines[i], "case ", 5) != 0)
@@ -112,6 +112,7 @@ size_t script_load_all(const char *pattern, struct script_case **cases)
     }
     for (size_t i = 0; i < found.gl_pathc; i++)
         count += load_file(found.gl_pathv[i], cases, count);
+    globfree(&found);
     return count;
 }
 

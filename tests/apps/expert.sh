@@ -1,0 +1,75 @@
+#!/bin/bash
+# What the benchmark's loads look like on the wire: tshark's expert analysis, and more rules, find no error of the stack's.
+# time: 240
+# shellcheck source=../lib.sh
+. "$(dirname "$0")/../lib.sh"
+lib_begin
+
+# The capture is of headers only, on the kernel's end of the wire, where the stack's frames are whole.
+capture_begin() {
+    background tcpdump tcpdump -i stack0 -s 128 -B 65536 --immediate-mode -U -w "$WORK/capture" tcp
+    tcpdump=$BACKGROUND_PID
+    wait_for_line tcpdump 'listening on'
+}
+
+# capture_end NAME clean|lossy
+capture_end() {
+    local dropped
+    stop "$tcpdump"
+    wait_for_line tcpdump 'dropped by kernel'
+    dropped=$(sed -n 's/ packets dropped by kernel//p' "$WORK/tcpdump.log")
+    [ "$dropped" = 0 ] || fail "$1: tcpdump missed $dropped packets"
+    $PYTHON "$TOP/tests/apps/expert.py" "$WORK/capture" "$2" $STACK $STACK6 >"$WORK/expert.log" || {
+        mkdir -p "$TOP/build/logs"
+        cp "$WORK/capture" "$TOP/build/logs/expert.pcap"
+        fail "$1: the stack was found wrong; the capture is build/logs/expert.pcap"
+    }
+    note "ok: $1: $(head -n 1 "$WORK/expert.log")"
+    sed 1d "$WORK/expert.log"
+}
+
+background world "$TOP/build/bench/traffic" serve
+wait_for_line world '^[0-9]'
+port=$(head -n 1 "$WORK/world.log")
+background server on_stack "$TOP/build/bench/traffic" serve
+wait_for_line server '^[0-9]'
+stack_port=$(head -n 1 "$WORK/server.log")
+
+# traffic NAME clean|lossy KIND STREAMS MS: from the stack to the world, and from the world to the stack
+traffic() {
+    capture_begin
+    on_stack "$TOP/build/bench/traffic" "$3" $WORLD "$port" "$4" "$5" >"$WORK/out"
+    "$TOP/build/bench/traffic" "$3" $STACK "$stack_port" "$4" "$5" >"$WORK/out"
+    capture_end "$1" "$2"
+}
+traffic "one stream sending" clean upload 1 200
+traffic "one stream receiving" clean download 1 200
+traffic "one stream both ways" clean both 1 200
+traffic "eight streams sending" clean upload 8 200
+traffic "eight streams receiving" clean download 8 200
+traffic "round trips" clean echo 1 300
+traffic "connections" clean connect 4 300
+
+nginx_configuration $STACK:80
+random_file "$WORK/www/file" 20K
+background nginx on_stack nginx -c "$WORK/nginx.conf" -e stderr
+wait_for_port $STACK 80
+capture_begin
+wrk -t 1 -c 16 -d 1 -H 'Connection: close' http://$STACK/file >"$WORK/out"
+wrk -t 1 -c 16 -d 1 http://$STACK/file >"$WORK/out"
+capture_end nginx clean
+
+background redis on_stack redis-server --save '' --appendonly no --port 6379 --protected-mode no --dir "$WORK" --bind $STACK
+wait_for_port $STACK 6379
+capture_begin
+redis-benchmark -h $STACK -p 6379 -n 2000 -t set,get,lrange_100 --csv >"$WORK/out"
+capture_end redis clean
+
+"$BUILD/sidestack" impair --socket "$WORK/control" \
+    delay=2ms,loss=1%,in:reorder=2%,in:duplicate=0.5%,in:corrupt=0.1%,seed=3 >"$WORK/out"
+traffic "a bad path, sending" lossy upload 2 1000
+traffic "a bad path, receiving" lossy download 2 1000
+traffic "a bad path, round trips" lossy echo 1 1000
+"$BUILD/sidestack" impair --socket "$WORK/control" rate=20mbit,queue=20,delay=5ms >"$WORK/out"
+traffic "a narrow path, sending" lossy upload 2 1000
+traffic "a narrow path, receiving" lossy download 2 1000
