@@ -140,6 +140,8 @@ static void describe_tcp(const struct stack_tcp *tcp, struct stack_view *view)
                                 .v6only = tcp->options[STACK_IPV6_V6ONLY] != 0,
                                 .receive_queued = tcp->receive.queued,
                                 .send_queued = stack_tcp_send_queued(tcp),
+                                .receive_memory = tcp->receive.memory,
+                                .send_memory = tcp->send.memory,
                                 .pending = tcp->incoming};
     sockaddr_write(&tcp->local, tcp->local_port, tcp->family, &view->local);
     if (tcp->pcb == NULL) {

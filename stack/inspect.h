@@ -54,6 +54,7 @@ struct stack_view {
     unsigned interface;              /* that it is bound to; 0: none */
     bool v6only;
     size_t receive_queued, send_queued; /* bytes in the stack */
+    size_t receive_memory, send_memory; /* that they take there */
     unsigned pending;                   /* listening: handshakes under way */
     enum stack_timer timer;
     uint64_t timer_ms; /* until it ends */

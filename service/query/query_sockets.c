@@ -1,6 +1,7 @@
 /* query_sockets.c - PROTOCOL_QUERY_SOCKETS: an object for each socket. */
 #include "query.h"
 
+#include "unread.h"
 #include "service/datagram.h"
 #include "service/pair.h"
 #include "service/program.h"
@@ -12,6 +13,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
+#include <unistd.h>
 
 #define OBJECT_MAX 3072    /* the longest object, all numbers at their longest */
 #define SOCKETS_A_PIECE 64 /* looked at, shown or not: some 0.2 ms */
@@ -78,23 +80,43 @@ static size_t unread_memory(const struct socket *socket)
     return (size_t)bytes;
 }
 
-/* The queues as ss shows them: of a listening socket how many connections wait, and how many may. */
-static void put_queues(struct json *json, const struct stack_view *view, const struct socket *socket)
+/* What the program has not read yet: in bytes where it is not too dear to find out, else the memory. Of datagrams it is the memory on Linux, too. */
+static size_t find_unread(const struct socket *socket, size_t memory, int *diagnosis)
 {
-    size_t receive = view->receive_queued, send = view->send_queued;
+    ssize_t bytes = -1;
+
+    if (memory == 0 || socket->datagram != NULL || socket_count() > UNREAD_SOCKETS_MAX)
+        return memory;
+    if (*diagnosis < 0)
+        *diagnosis = unread_open();
+    if (*diagnosis >= 0)
+        bytes = unread_ask(*diagnosis, socket->program_inode);
+    return bytes >= 0 ? (size_t)bytes : memory;
+}
+
+/* The queues as ss shows them: of a listening socket how many connections wait, and how many may. diagnosis: for find_unread(). */
+static void put_queues(struct json *json, const struct stack_view *view, const struct socket *socket, int *diagnosis)
+{
+    size_t receive = view->receive_queued, send = view->send_queued, unread = 0;
 
     if (view->state == TCP_LISTEN) {
-        receive = socket != NULL ? socket->untaken_count : 0;
-        send = socket != NULL && socket->backlog > 0 ? (size_t)socket->backlog : 0;
-    } else if (socket != NULL && socket->pair_fd >= 0 &&
-               (view->datagram != NULL || socket->state == PROTOCOL_STATE_CONNECTED)) {
+        json_put_number(json, "recv_q", socket != NULL ? socket->untaken_count : 0);
+        json_put_number(json, "send_q", socket != NULL && socket->backlog > 0 ? (uint64_t)socket->backlog : 0);
+        return;
+    }
+    if (socket != NULL && socket->pair_fd >= 0 && (view->datagram != NULL || socket->state == PROTOCOL_STATE_CONNECTED)) {
         ssize_t fresh = view->tcp != NULL ? pair_fresh_bytes(socket->pair_fd) : 0;
 
-        receive += unread_memory(socket);
+        unread = unread_memory(socket);
+        receive += find_unread(socket, unread, diagnosis);
         send += fresh > 0 ? (size_t)fresh : 0;
     }
     json_put_number(json, "recv_q", receive);
     json_put_number(json, "send_q", send);
+    json_open(json, "memory", '{');
+    json_put_number(json, "receive", view->receive_memory + unread);
+    json_put_number(json, "send", view->send_memory);
+    json_close(json, '}');
 }
 
 static void put_program(struct json *json, const struct program *program)
@@ -177,7 +199,8 @@ static void put_traffic(struct json *json, const struct stack_view *view, const 
     json_close(json, '}');
 }
 
-static void put_socket(struct json *json, const struct stack_view *view, const struct socket *socket, unsigned flags)
+static void put_socket(struct json *json, const struct stack_view *view, const struct socket *socket, unsigned flags,
+                       int *diagnosis)
 {
     const char *name;
     uint32_t user = socket != NULL && socket->program != NULL ? socket->program->uid : view->label.user;
@@ -189,7 +212,7 @@ static void put_socket(struct json *json, const struct stack_view *view, const s
     json_put_string(json, "state", state_names[view->state]);
     json_put_number(json, "family", view->family == AF_INET6 ? 6 : 4);
     json_put_number(json, "protocol", (uint64_t)view->protocol);
-    put_queues(json, view, socket);
+    put_queues(json, view, socket, diagnosis);
     put_address(json, "local", &view->local);
     if (view->peer.sa.sa_family != AF_UNSPEC)
         put_address(json, "peer", &view->peer);
@@ -235,14 +258,17 @@ static bool is_wanted(const struct query *query, const struct stack_view *view, 
 bool query_write_sockets(struct query *query, struct json *json)
 {
     struct stack_view view;
+    int diagnosis = -1; /* opened when it is wanted */
+    bool more = true;
 
-    for (int i = 0; i < SOCKETS_A_PIECE && json->size - json->length > OBJECT_MAX; i++) {
-        if (!stack_cursor_next(&query->cursor, &view))
-            return false;
-        if (!is_wanted(query, &view, view.owner))
+    for (int i = 0; more && i < SOCKETS_A_PIECE && json->size - json->length > OBJECT_MAX; i++) {
+        more = stack_cursor_next(&query->cursor, &view);
+        if (!more || !is_wanted(query, &view, view.owner))
             continue;
-        put_socket(json, &view, view.owner, query->flags);
+        put_socket(json, &view, view.owner, query->flags, &diagnosis);
         query->count++;
     }
-    return true;
+    if (diagnosis >= 0)
+        close(diagnosis);
+    return more;
 }

@@ -216,9 +216,8 @@ static void print_memory(FILE *out, const struct row *row)
     const json_t *memory = json_object_get(row->object, "memory");
 
     if (memory != NULL)
-        fprintf(out, " skmem:(r%llu,rb%llu,t%llu,tb%llu)", (unsigned long long)json_number(memory, "receive"),
-                (unsigned long long)json_number(memory, "receive_max"), (unsigned long long)json_number(memory, "send"),
-                (unsigned long long)json_number(memory, "send_max"));
+        fprintf(out, " skmem:(r%llu,w%llu)", (unsigned long long)json_number(memory, "receive"),
+                (unsigned long long)json_number(memory, "send"));
 }
 
 void ss_print_details(FILE *out, const struct row *row, const struct ss_show *show)

@@ -24,8 +24,9 @@ if sys.argv[1] == "stack":
     connections = [socket.create_connection(("10.77.0.1", 7777)) for _ in range(5)]
     connections[1].setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     accepted, _ = listener.accept()
+    connections[0].recv(1, socket.MSG_PEEK)
     say("ready")
-    for connection in connections:
+    for connection in connections[1:]:
         try:
             connection.recv(1)
         except OSError as error:
@@ -34,6 +35,7 @@ else:
     listener = socket.create_server(("10.77.0.1", 7777))
     say("listening")
     connections = [listener.accept()[0] for _ in range(5)]
+    connections[0].send(b"hello")
     while True:
         try:
             client = socket.create_connection(("10.77.0.2", 9000))
@@ -63,13 +65,19 @@ check_equal "columns" "$(columns "$sidestack" ss -tan)" "State Recv-Q Send-Q Loc
 check_equal "columns of all" "$(columns "$sidestack" ss -anp)" \
     "Netid State Recv-Q Send-Q Local Address:Port Peer Address:Port Process"
 check_equal "listening, backlog" "$("$sidestack" ss -Htln 'sport = :9999' | xargs)" "LISTEN 0 7 *:9999 *:*"
+check_equal "bytes that wait, as the kernel would count them" \
+    "$("$sidestack" ss -Htn dport = :7777 | awk '$2 != 0 { print $2 }')" 5
+"$sidestack" ss -tnm >"$WORK/memory"
+grep -q 'skmem:(r[1-9][0-9]*,w0)' "$WORK/memory" || fail "no memory: $(cat "$WORK/memory")"
 check_equal "UDP" "$("$sidestack" ss -Huan | xargs)" "UNCONN 0 0 0.0.0.0:5353 0.0.0.0:*"
 check_equal "the holder" "$("$sidestack" ss -Htlnp sport = :9999 | grep -o '"python3",pid=[0-9]*')" \
     "\"python3\",pid=${PID_OF[stack]}"
 check_equal "a keep-alive timer" "$("$sidestack" ss -Htno | grep -c 'timer:(keepalive,[0-9a-z]*,0)')" 1
 check_equal "filters" "$("$sidestack" ss -Htan '( dport = :7777 or sport = :9999 ) and not src 127.0.0.0/8' | wc -l)" 6
-"$sidestack" ss -tin dport = :7777 | grep -q 'cubic wscale:.* rtt:.* mss:.* cwnd:' || fail "no figures"
-"$sidestack" ss -s | grep -q '^TCP: *8 (estab 6, listening 2,' || fail "the summary: $("$sidestack" ss -s)"
+"$sidestack" ss -tin dport = :7777 >"$WORK/figures"
+grep -q 'cubic wscale:.* rtt:.* mss:.* cwnd:' "$WORK/figures" || fail "no figures"
+"$sidestack" ss -s >"$WORK/summary"
+grep -q '^TCP: *8 (estab 6, listening 2,' "$WORK/summary" || fail "the summary: $(cat "$WORK/summary")"
 check_equal "JSON" "$("$sidestack" ss -tan --json | jq -r 'select(.state == "listening") | .local.port' | sort | xargs)" \
     "9000 9999"
 if "$sidestack" ss 'sport = nonsense' 2>"$WORK/error"; then fail "nonsense was understood"; fi
@@ -95,8 +103,8 @@ check_equal "netif --json" "$("$sidestack" netif --json | jq -r '.interfaces[1].
 check_equal "replies" "$(grep -c "^64 bytes from $WORLD: icmp_seq=[123] ttl=64 time=[0-9.]* ms$" "$WORK/ping")" 3
 grep -q '^3 packets transmitted, 3 received, 0% packet loss, time [0-9]*ms$' "$WORK/ping" || fail "$(cat "$WORK/ping")"
 grep -q '^rtt min/avg/max/mdev = [0-9.]*/[0-9.]*/[0-9.]*/[0-9.]* ms$' "$WORK/ping" || fail "$(cat "$WORK/ping")"
-"$sidestack" ping -q -6 -c 1 -s 3000 $WORLD6 | grep -q '^1 packets transmitted, 1 received' || fail "no reply of IPv6"
-"$sidestack" ping -c 1 localhost | grep -q '^64 bytes from 127.0.0.1' || fail "no reply of localhost"
+check_equal "a reply of IPv6" "$("$sidestack" ping -q -6 -c 1 -s 3000 $WORLD6 | grep -c '^1 packets transmitted, 1 received')" 1
+check_equal "a reply of localhost" "$("$sidestack" ping -c 1 localhost | grep -c '^64 bytes from 127.0.0.1')" 1
 status=0
 "$sidestack" ping -c 1 -W 0.1 10.77.0.99 >/dev/null || status=$?
 check_equal "nobody replies" $status 1
