@@ -18,7 +18,7 @@
  * bottleneck as a train at the bottleneck's rate, and so do its acknowledgements; a train of half a round trip means half the
  * pipe, and the flight that it triggers fills the rest. It leads into conservative slow start, too, and there the
  * round trip is its second witness: when it exceeds the connection's least one by an eighth, slow start is over. Only both together are that
- * quick: a train alone may be noise, and then five rounds of a quarter still triple the window.
+ * quick. A train alone (it may be noise; or the network reorders, and the least round trip of a round says nothing) ends it after two rounds.
  *
  * Until the first loss the cubic would start flat; so the window grows by a twentieth each round trip at least (as Linux).
  */
@@ -44,6 +44,7 @@
 
 /* Ha and Rhee 2011; Linux (hystart_ack_delta_us, hystart_low_window) allows for gaps of 2 ms at any round trip. A process that has to
  * wait for a processor now and then sees longer ones. */
+#define TRAIN_ROUNDS 2u
 #define TRAIN_GAP_DIVISOR 4u
 #define TRAIN_GAP_MIN_US 2000u
 #define TRAIN_GAP_MAX_US 8000u
@@ -168,7 +169,7 @@ static void begin_round(struct congestion *congestion, const struct congestion_a
     congestion->round_rtt_us = UINT32_MAX;
     congestion->samples = 0;
     congestion->round_end = ack->next;
-    if (congestion->css_rounds > 0 && ++congestion->css_rounds > CSS_ROUNDS)
+    if (congestion->css_rounds > 0 && ++congestion->css_rounds > (congestion->train_was_long ? TRAIN_ROUNDS : CSS_ROUNDS))
         congestion->threshold = congestion->window;
     congestion->round_open = true;
 }

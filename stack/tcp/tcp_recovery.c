@@ -187,10 +187,18 @@ static bool echo_is_older(const struct stack_tcp *tcp, const struct sender_event
            (int32_t)(event->echo_ms - sender->first_resent_ms) < 0;
 }
 
+/* In a recovery a gap was filled by what was only late: nothing was sent again yet, or that is not what is acknowledged. */
+static bool was_late(const struct stack_tcp *tcp, const struct sender_event *event, const struct rack_news *told)
+{
+    const struct tcp_sender *sender = &tcp->sender;
+
+    return told->advanced && sender->can_undo && (!sender->was_resent || echo_is_older(tcp, event, told));
+}
+
 /* Is it known by now that nothing had to be sent again? */
 static bool resent_in_vain(const struct stack_tcp *tcp, const struct sender_event *event, const struct rack_news *told)
 {
-    return tcp->sender.can_undo && (tcp->sender.undo_resent == 0 || echo_is_older(tcp, event, told));
+    return (tcp->sender.can_undo && tcp->sender.undo_resent == 0) || was_late(tcp, event, told);
 }
 
 static void undo(struct stack_tcp *tcp)
@@ -249,10 +257,13 @@ static void on_ack_in_recovery(struct stack_tcp *tcp, const struct sender_event 
 
     /* CWR goes on until the segment that says so has arrived */
     if (TCP_SEQ_LT(tcp->pcb->lastack, sender->high + (sender->state == TCP_CA_CWR ? 1 : 0))) {
-        /* The first gap was filled by what was only late; not as long as the fate of others is open. */
-        if (sender->state == TCP_CA_Recovery && sender->can_undo && sender->board.resent_count == 0 &&
-            echo_is_older(tcp, event, told))
+        /* Not as long as the fate of what was sent again is open; new data goes out meanwhile, and nothing more again. */
+        if (sender->state != TCP_CA_Recovery || !was_late(tcp, event, told))
+            return;
+        if (sender->board.resent_count == 0)
             undo(tcp);
+        else
+            sender->new_data_first = true;
         return;
     }
     sender->duplicates = 0;
@@ -314,11 +325,11 @@ static void measure(struct stack_tcp *tcp, const struct sender_event *event, con
 {
     struct tcp_sender *sender = &tcp->sender;
 
-    if (told->first_sent_us != 0)
+    if (told->first_sent_us != 0 && told->first_sent_us < port_now_us) /* else the clock did not move meanwhile */
         tcp_recovery_add_rtt(tcp, port_now_us - told->first_sent_us);
     else if (told->advanced && event->has_echo && (int32_t)(sys_now() - event->echo_ms) >= 0)
-        tcp_recovery_add_rtt(tcp, (uint64_t)(sys_now() - event->echo_ms) * 1000);
-    else
+        tcp_recovery_add_rtt(tcp, (uint64_t)LWIP_MAX(sys_now() - event->echo_ms, 1u) * 1000); /* it is no finer */
+    else if (told->first_sent_us == 0)
         return;
     sender->backoff = 0;
 }
@@ -339,7 +350,9 @@ void tcp_recovery_on_ack(struct stack_tcp *tcp, const struct sender_event *event
         sender->rto_base_us = port_now_us;
     rack_take_blocks(tcp, event, &told);
     measure(tcp, event, &told);
-    if (has_sack)
+    if (has_sack && before == TCP_CA_Recovery && TCP_SEQ_LT(pcb->lastack, sender->high) && was_late(tcp, event, &told))
+        ; /* the network reorders more than was thought: what seems lost may be on its way as well */
+    else if (has_sack)
         rack_detect_losses(tcp, &told);
     else
         rack_count_duplicates(tcp, event, &told);

@@ -93,6 +93,24 @@ START_TEST(rfc8985_a_network_that_reorders_gets_time_even_after_three)
 }
 END_TEST
 
+START_TEST(what_overtakes_others_does_not_make_them_late)
+{
+    sender_write(60);
+    sender_expect(0, 10);
+    stack_advance(RTT_MS);
+    ACK(10);
+    sender_expect(10, 30);
+    stack_advance(RTT_MS / 2);
+    SACK(10, 27, 30); /* in half a round trip */
+    wire_drop_all();  /* new segments */
+    stack_advance(RTT_MS / 2 - 1);
+    sender_expect_nothing();
+    ACK(30);
+    ck_assert_uint_eq(sender_info().tcpi_total_retrans, 0);
+    ck_assert_uint_eq(sender_info().tcpi_ca_state, TCP_CA_Open);
+}
+END_TEST
+
 START_TEST(rfc6675_all_holes_are_filled_in_one_round_trip)
 {
     sender_write(60);
@@ -247,6 +265,7 @@ int main(void)
     tcase_add_test(with, rfc8985_a_late_segment_has_a_quarter_of_a_round_trip);
     tcase_add_test(with, rfc8985_segments_in_another_order_are_not_sent_again);
     tcase_add_test(with, rfc8985_a_network_that_reorders_gets_time_even_after_three);
+    tcase_add_test(with, what_overtakes_others_does_not_make_them_late);
     tcase_add_test(with, rfc6675_all_holes_are_filled_in_one_round_trip);
     tcase_add_test(with, rfc8985_a_lost_retransmission_is_found);
     tcase_add_test(with, rfc2018_bad_blocks_are_ignored);
