@@ -9,12 +9,25 @@
 struct told sender_told;
 struct peer sender_peer;
 uint32_t sender_start;
+static bool stamped;
+static uint32_t peer_ms; /* its timestamp */
 static uint8_t data[2 * 1024 * 1024];
 static uint32_t first_sequence, written; /* where the data began; bytes */
 
 /* What the receiver has. */
 static bool came[8 * 1024 * 1024];
 static uint32_t came_next, came_end; /* all before; nothing from here on */
+
+/* Where the timestamp is in a segment. */
+static const uint8_t *find_stamp(const struct segment *segment)
+{
+    size_t at = 0;
+
+    while (at < segment->option_size && segment->options[at] != 8)
+        at += segment->options[at] == 1 ? 1 : segment->options[at + 1];
+    ck_assert_uint_lt(at, segment->option_size);
+    return segment->options + at + 2;
+}
 
 void sender_connect(const struct sender_options *options)
 {
@@ -40,6 +53,14 @@ void sender_connect(const struct sender_options *options)
     syn = peer_take();
     if (options->syn != NULL)
         *options->syn = syn;
+    stamped = options->stamped;
+    peer_ms = 1;
+    if (stamped) {
+        memcpy(answer.options + 12, (uint8_t[]){8, 10, 0, 0, 0, 1}, 6);
+        memcpy(answer.options + 18, find_stamp(&syn), 4);
+        memcpy(answer.options + 22, (uint8_t[]){1, 1}, 2);
+        answer.option_size = 24;
+    }
     stack_advance(RTT_MS);
     sender_start = first_sequence = syn.sequence + 1;
     written = 0;
@@ -49,7 +70,10 @@ void sender_connect(const struct sender_options *options)
     answer.acknowledgement = sender_start;
     peer_send(&answer);
     ck_assert_uint_eq(sender_told.connected, 1);
-    peer_say(&sender_peer, TH_ACK, NULL, 0); /* a window that is scaled */
+    if (stamped)
+        sender_acknowledge(0, NULL, 0, (uint32_t)(stack_time_us() / 1000));
+    else
+        peer_say(&sender_peer, TH_ACK, NULL, 0); /* a window that is scaled */
     wire_drop_all();
 }
 
@@ -73,22 +97,31 @@ struct tcp_info sender_info(void)
     return info;
 }
 
-/* Acknowledge up to a byte, and SACK up to three ranges of bytes. */
-static void acknowledge(uint32_t end, const struct range *ranges, int count)
+void sender_acknowledge(uint32_t end, const struct range *ranges, int count, uint32_t echo_ms)
 {
     struct segment segment = {.family = sender_peer.family, .source_port = 80, .port = sender_peer.stack_port,
                               .sequence = sender_peer.sequence, .acknowledgement = sender_start + end, .flags = TH_ACK,
-                              .window = 0xffff, .options = {1, 1, 5, 2}};
-    uint8_t *at = segment.options + 4;
+                              .window = 0xffff};
+    uint8_t *at = segment.options;
 
+    if (stamped) {
+        uint32_t stamps[2] = {htonl(++peer_ms), htonl(echo_ms)};
+
+        memcpy(at, (uint8_t[]){1, 1, 8, 10}, 4);
+        memcpy(at + 4, stamps, 8);
+        at += 12;
+    }
+    if (count > 0) {
+        memcpy(at, (uint8_t[]){1, 1, 5, (uint8_t)(2 + 8 * count)}, 4);
+        at += 4;
+    }
     for (int i = 0; i < count; i++) {
         uint32_t edges[2] = {htonl(sender_start + ranges[i].first), htonl(sender_start + ranges[i].end)};
 
         memcpy(at, edges, 8);
         at += 8;
-        segment.options[3] = (uint8_t)(segment.options[3] + 8);
     }
-    segment.option_size = count > 0 ? (size_t)(at - segment.options) : 0;
+    segment.option_size = (size_t)(at - segment.options);
     peer_send(&segment);
 }
 
@@ -101,7 +134,7 @@ void sender_answer(unsigned segments, struct range a, struct range b, struct ran
         ranges[count].first *= MSS;
         ranges[count].end *= MSS;
     }
-    acknowledge(segments * MSS, ranges, count);
+    sender_acknowledge(segments * MSS, ranges, count, 0);
 }
 
 /* Take a segment of data. Return: its number. */
@@ -172,7 +205,7 @@ void sender_receive(struct sender_network network)
         ranges[used++].end = i;
     }
     if (rand() % 100 >= network.loss)
-        acknowledge(came_next, ranges, used);
+        sender_acknowledge(came_next, ranges, used, 0);
 }
 
 size_t sender_received(void)

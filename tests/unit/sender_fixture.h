@@ -22,6 +22,7 @@ extern uint32_t sender_start;
 struct sender_options {
     int family;  /* AF_INET6; 0: IPv4 */
     bool no_sack;
+    bool stamped; /* timestamps, which take 12 bytes of each segment */
     uint8_t flags; /* beside SYN and ACK */
     struct segment *syn; /* what ours said; NULL: never mind */
 };
@@ -41,6 +42,9 @@ void sender_write(unsigned segments);
 struct range {
     unsigned first, end;
 };
+
+/* Acknowledge up to a byte, and SACK ranges of bytes, three at most. On a stamped connection the timestamp is echoed. */
+void sender_acknowledge(uint32_t end, const struct range *ranges, int count, uint32_t echo_ms);
 
 /* Acknowledge so many segments from the start, and SACK up to three ranges; NO_RANGE ends them. */
 void sender_answer(unsigned segments, struct range a, struct range b, struct range c);

@@ -200,6 +200,67 @@ START_TEST(rfc2883_duplicates_of_all_that_was_resent_undo)
 }
 END_TEST
 
+/* ---- With timestamps ---- */
+
+#define STAMPED 1448u /* bytes of data in a segment */
+
+static uint32_t now_ms(void)
+{
+    return (uint32_t)(stack_time_us() / 1000);
+}
+
+/* Twenty segments are on their way, the first at 10, since the time that is returned; what comes behind the fourth has overtaken. */
+static uint32_t be_overtaken(void)
+{
+    const struct range sacked = {13 * STAMPED, 30 * STAMPED};
+    uint32_t sent_ms;
+
+    sender_connect(&(struct sender_options){.stamped = true});
+    sender_write(60);
+    wire_drop_all();
+    stack_advance(RTT_MS);
+    sender_acknowledge(10 * STAMPED, NULL, 0, now_ms() - RTT_MS);
+    sent_ms = now_ms();
+    wire_drop_all();
+    stack_advance(RTT_MS);
+    sender_acknowledge(10 * STAMPED, &sacked, 1, sent_ms - RTT_MS); /* the last that was in order */
+    ck_assert_uint_eq(sender_info().tcpi_ca_state, TCP_CA_Recovery);
+    ck_assert_uint_eq(peer_take().sequence, sender_start + 10 * STAMPED);
+    wire_drop_all();
+    return sent_ms;
+}
+
+START_TEST(linux_what_was_only_late_holds_up_retransmissions)
+{
+    const struct range sacked = {13 * STAMPED, 30 * STAMPED};
+    uint32_t sent_ms;
+
+    stack_setup_plain();
+    sent_ms = be_overtaken();
+    stack_advance(5);
+    sender_acknowledge(11 * STAMPED, &sacked, 1, sent_ms); /* the first one's, not what was sent again */
+    while (wire_count() > 0)
+        ck_assert_uint_ge(peer_take().sequence - sender_start, 30 * STAMPED); /* new data */
+    stack_teardown();
+}
+END_TEST
+
+START_TEST(rfc3522_all_was_only_late_and_it_is_undone)
+{
+    unsigned window;
+    uint32_t sent_ms;
+
+    stack_setup_plain();
+    sent_ms = be_overtaken();
+    window = sender_info().tcpi_snd_ssthresh * 10 / 7;
+    stack_advance(5);
+    sender_acknowledge(30 * STAMPED, NULL, 0, sent_ms);
+    ck_assert_uint_eq(sender_info().tcpi_ca_state, TCP_CA_Open);
+    ck_assert_uint_ge(sender_info().tcpi_snd_cwnd, window - 1);
+    stack_teardown();
+}
+END_TEST
+
 /* ---- Without SACK ---- */
 
 START_TEST(rfc6582_three_duplicates_resend_the_first)
@@ -256,6 +317,7 @@ int main(void)
 {
     Suite *suite = suite_create("stack recovery");
     TCase *with = tcase_create("with SACK"), *without = tcase_create("without SACK");
+    TCase *stamped = tcase_create("with timestamps");
     SRunner *runner;
     int failed;
 
@@ -273,6 +335,9 @@ int main(void)
     tcase_add_test(with, rfc2883_duplicates_of_all_that_was_resent_undo);
     tcase_set_timeout(with, 60);
     suite_add_tcase(suite, with);
+    tcase_add_test(stamped, linux_what_was_only_late_holds_up_retransmissions);
+    tcase_add_test(stamped, rfc3522_all_was_only_late_and_it_is_undone);
+    suite_add_tcase(suite, stamped);
     tcase_add_checked_fixture(without, sender_setup_without_sack, stack_teardown);
     tcase_add_test(without, rfc6582_three_duplicates_resend_the_first);
     tcase_add_test(without, rfc6582_a_partial_acknowledgement_resends_the_next);
