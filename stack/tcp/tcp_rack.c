@@ -25,9 +25,8 @@ static void rack_update(struct stack_tcp *tcp, const struct sender_event *event,
         if (event->has_echo && (int32_t)(event->echo_ms - (uint32_t)(sent->sent_us / 1000)) < 0)
             return;
     }
-    /* What overtook others says nothing of how long these take: before the least round trip is over, nothing is late. The same holds where the
-     * clock stood still, because the process did, between the segment and its acknowledgement. */
-    sender->rack_rtt_us = LWIP_MAX(rtt_us, sender->min_rtt_us);
+    /* What overtook others says nothing of how long these take: where the network reorders, nothing is late before the least round trip is over. */
+    sender->rack_rtt_us = sender->reordering_seen ? LWIP_MAX(rtt_us, sender->min_rtt_us) : rtt_us;
     if (!sender->rack_valid || sent->sent_us > sender->rack_sent_us ||
         (sent->sent_us == sender->rack_sent_us && TCP_SEQ_GT(sent->end, sender->rack_end))) {
         sender->rack_sent_us = sent->sent_us;
