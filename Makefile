@@ -181,6 +181,12 @@ demo: ## an unmodified curl and nginx on a stack of their own, with a summary
 	$(MAKE) -j$(CORES) all
 	scripts/demo
 
+demo-user: all ## the same with no privilege at all: libslirp is the way out; needs libvdeplug-slirp
+	scripts/demo-user
+
+demo-machines: all ## one network of stacks over three machines (namespaces), by VXLAN
+	scripts/demo-machines
+
 bench: ## speed against the kernel's stack and others; QUICK=1: the main rows; ROWS='bulk nginx': only these
 	scripts/install-packages build demo test bench
 	$(MAKE) -j$(CORES) all $(B)/bench/traffic
@@ -220,6 +226,6 @@ help: ## this
 	    'LWIP_SRC=D  the lwIP that you have (D holds src/core)' 'SAN=1       with sanitizers, in build/asan'
 
 .DELETE_ON_ERROR:
-.PHONY: all unit platform oracle tests check demo bench bench-wan suites install uninstall clean distclean help
+.PHONY: all unit platform oracle tests check demo demo-user demo-machines bench bench-wan suites install uninstall clean distclean help
 
 -include $(shell [ ! -d $(B)/obj ] || find $(B)/obj -name '*.d')

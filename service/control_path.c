@@ -34,8 +34,10 @@ int control_path_of_name(const char *name, char *path, size_t size)
     const char *directory = geteuid() == 0 ? "/run" : getenv("XDG_RUNTIME_DIR");
     size_t length = 0;
 
-    if (!name_is_plain(name) || directory == NULL || directory[0] != '/')
+    if (!name_is_plain(name))
         return -EINVAL;
+    if (directory == NULL || directory[0] != '/')
+        return -ENOENT;
     if (size == 0 || !append(path, size, &length, directory) || !append(path, size, &length, "/sidestack/") ||
         !append(path, size, &length, name) || !append(path, size, &length, ".sock"))
         return -ENAMETOOLONG;

@@ -10,7 +10,7 @@
  * Write the path of the control socket of the service called name into path: /run/sidestack/NAME.sock for root,
  * $XDG_RUNTIME_DIR/sidestack/NAME.sock otherwise. name must be one plain file name ([A-Za-z0-9._-], not "." or "..").
  * Safe in a stranger's process: no allocation, no stdio.
- * Return: 0, -EINVAL for a bad name or no runtime directory, -ENAMETOOLONG when it does not fit.
+ * Return: 0, -EINVAL for a bad name, -ENOENT when there is no runtime directory, -ENAMETOOLONG when it does not fit.
  */
 int control_path_of_name(const char *name, char *path, size_t size);
 

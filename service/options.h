@@ -34,7 +34,8 @@ struct option_values {
 struct options {
     char name[64];
     char socket_path[sizeof(((struct sockaddr_un *)0)->sun_path)];
-    char interface[IFNAMSIZ]; /* of the TAP device */
+    char netif[256];          /* as given */
+    char interface[IFNAMSIZ]; /* of the TAP device; of other wires the stack's own name for it */
     struct stack_prefix addresses[OPTIONS_ADDRESSES_MAX];
     size_t address_count;
     struct stack_route gateways[OPTIONS_GATEWAYS_MAX]; /* IPv4, IPv6; of family 0: none */

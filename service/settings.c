@@ -63,8 +63,14 @@ static bool set_socket(struct options *options, const char *value)
 
 static bool set_netif(struct options *options, const char *value)
 {
-    return strncmp(value, "tap:", 4) == 0 && strchr(value, '/') == NULL &&
-           copy_text(options->interface, sizeof options->interface, value + 4);
+    long fd;
+
+    if (!copy_text(options->netif, sizeof options->netif, value))
+        return false;
+    if (strncmp(value, "tap:", 4) == 0)
+        return strchr(value, '/') == NULL && copy_text(options->interface, sizeof options->interface, value + 4);
+    strcpy(options->interface, "eth0");
+    return strncmp(value, "vde:", 4) == 0 || (strncmp(value, "fd:", 3) == 0 && parse_number(value + 3, 0, 1 << 20, &fd));
 }
 
 /* Parse an address of either family. */
@@ -297,8 +303,12 @@ const struct setting settings[] = {
     {"socket", set_socket, "PATH", "a path of at most 107 bytes",
      "control socket (default: /run/sidestack/NAME.sock, or\n"
      "$XDG_RUNTIME_DIR/sidestack/NAME.sock for users)", 0, NULL},
-    {"netif", set_netif, "tap:IFNAME", "tap: and the name of a device",
-     "TAP device to attach to, or to make (default: sidestack0)", 0, "tap:sidestack0"},
+    {"netif", set_netif, "NETIF", "tap: and the name of a device, vde: and a URL, or fd: and the number of a descriptor",
+     "the wire: tap:IFNAME, a TAP device to attach to, or to make;\n"
+     "vde:URL, a VDE network (a switch's directory, slirp://,\n"
+     "vxvde://...); fd:N, a descriptor that is open: of a TAP\n"
+     "device, or a socket that carries frames (default:\n"
+     "tap:sidestack0)", 0, "tap:sidestack0"},
     {"address", set_address, "A/LEN", "an address and its prefix length, as in 10.1.2.3/24 or 2001:db8::3/64, once",
      "an address of the stack's own, IPv4 or IPv6; may be repeated", SETTING_REPEATS, NULL},
     {"gateway", set_gateway, "A", "an address, one of IPv4 and one of IPv6 at most",

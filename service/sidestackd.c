@@ -89,6 +89,27 @@ static int impair_wire(const struct options *options, struct stack_config *confi
     return error;
 }
 
+static int open_wire(const struct options *options, struct wire **wire, const char **message)
+{
+    if (strncmp(options->netif, "vde:", 4) == 0)
+        return wire_open_vde(options->netif + 4, options->mtu, wire, message);
+    if (strncmp(options->netif, "fd:", 3) == 0)
+        return wire_open_fd(atoi(options->netif + 3), options->offload, wire, message);
+    return wire_open_tap(options->interface, options->mtu, options->offload, wire, message);
+}
+
+/* The wire went down, or is back. */
+static void report_wire(void *context, int error, const char *text)
+{
+    (void)context;
+    if (error < 0) {
+        log_errorx("%s", text);
+    } else {
+        log_info("%s", text);
+        stack_wire_is_back();
+    }
+}
+
 /* Open the wire, the capture and the stack. Return: 0 or -errno, after saying what failed. */
 static int open_stack(const struct options *options)
 {
@@ -113,12 +134,13 @@ static int open_stack(const struct options *options)
             return -errno;
         config.mac[0] = (uint8_t)((config.mac[0] & 0xfc) | 0x02); /* locally administered, one station's */
     }
-    error = wire_open_tap(options->interface, options->mtu, options->offload, &config.wire, &message);
+    error = open_wire(options, &config.wire, &message);
     if (error < 0) {
         errno = -error;
-        log_error("device %s: %s", options->interface, message);
+        log_error("%s: %s", options->netif, message);
         return error;
     }
+    config.wire->report = report_wire;
     error = impair_wire(options, &config);
     if (error < 0)
         return error;
@@ -151,7 +173,7 @@ static int report_ready(int fd)
 
 static void say_started(const struct options *options)
 {
-    log_info("started: service %s at %s, device %s", options->name, options->socket_path, options->interface);
+    log_info("started: service %s at %s, %s", options->name, options->socket_path, options->netif);
     network_log_addresses();
 }
 

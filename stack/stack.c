@@ -98,6 +98,11 @@ void stack_close(void)
     block_close();
 }
 
+void stack_wire_is_back(void)
+{
+    wire_netif_forget_neighbours();
+}
+
 int stack_wire_fd(void)
 {
     return wire->fd;

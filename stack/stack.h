@@ -100,6 +100,9 @@ void stack_run_timers(void);
 /* Hand every frame that was gathered for sending to the wire. */
 void stack_flush(void);
 
+/* The wire was gone and is back, perhaps with others at its other end: ask for their Ethernet addresses anew, and tell them ours. */
+void stack_wire_is_back(void);
+
 /* Change how the wire treats frames (impairment.h has the syntax; NULL: do not), and write the settings to text.
  * Return: 0, -EOPNOTSUPP (the wire has no such layer), -ENOMEM, or -EINVAL with text beginning where it was not understood. */
 int stack_impair(const char *settings, char *text, size_t size);

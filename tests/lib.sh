@@ -259,6 +259,7 @@ start_daemon() {
         --address $STACK/24 --gateway $WORLD --address $STACK6/64 --gateway $WORLD6 \
         "${DAEMON_OPTIONS[@]}" --ready-fd 3 3>"$WORK/ready" 2>"$WORK/sidestackd.log" </dev/null &
     DAEMON_PID=$!
+    PID_OF[sidestackd]=$DAEMON_PID
     IFS= read -r -N 1 -t 20 _ <"$WORK/ready" || fail "sidestackd did not start"
     rm "$WORK/ready"
 }

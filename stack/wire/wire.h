@@ -1,5 +1,5 @@
 /*
- * wire.h - a wire that carries Ethernet frames: a TAP device, or memory in the tests.
+ * wire.h - a wire that carries Ethernet frames: a TAP device, a descriptor, a VDE network, or memory in the tests.
  *
  * Every frame crosses with a struct virtio_net_hdr before it (virtio 1.2, 5.1.6), so that checksums and segmentation
  * can be left to the other side. A wire that can't do that says so in its features and gets plain frames (an all-zero header).
@@ -41,6 +41,9 @@ struct wire {
     /* Set by the owner to see each frame that crosses, in wire order; NULL: nobody looks. */
     void (*watch)(void *context, bool outgoing, const struct iovec *iov, int count, size_t length);
     void *watch_context;
+    /* Set by the owner of a wire that can go down by itself and come back: error is 0 or -errno, text begins with the wire's name. NULL: nobody is told. */
+    void (*report)(void *context, int error, const char *text);
+    void *report_context;
 };
 
 /*
@@ -49,5 +52,12 @@ struct wire {
  * Return: 0 and *wire (released by its operations->close), or -errno with *message saying in a few words which step failed.
  */
 int wire_open_tap(const char *ifname, uint16_t mtu, bool offload, struct wire **wire, const char **message);
+
+/* Use a descriptor that is open: of a TAP device, a packet socket, or a socket of messages or bytes (wire_fd.c). It is taken unless it is not open. Return: as
+ * above. */
+int wire_open_fd(int fd, bool offload, struct wire **wire, const char **message);
+
+/* Connect to a VDE network by its URL: the path of a switch, slirp://, vxvde://... Return: as above. */
+int wire_open_vde(const char *url, uint16_t mtu, struct wire **wire, const char **message);
 
 #endif

@@ -319,6 +319,8 @@ static bool impair_run(struct wire *wire)
         (void)impair->inner->operations->write_frame(impair->inner, &header, &all, 1); /* a frame that is lost is lost */
         free(held);
     }
+    if (impair->inner->operations->run != NULL && impair->inner->operations->run(impair->inner))
+        return true;
     return in->held > 0 && in->heap[0]->due_us <= port_now_us;
 }
 
@@ -345,7 +347,8 @@ static int impair_write_frame(struct wire *wire, const struct virtio_net_hdr *he
 static uint64_t impair_due_us(const struct wire *wire)
 {
     const struct impair *impair = (const struct impair *)wire;
-    uint64_t due_us = UINT64_MAX;
+    const struct wire *inner = impair->inner;
+    uint64_t due_us = inner->operations->due_us != NULL ? inner->operations->due_us(inner) : UINT64_MAX;
 
     for (int i = 0; i < IMPAIRMENT_DIRECTIONS; i++)
         if (impair->sides[i].held > 0 && impair->sides[i].heap[0]->due_us < due_us)

@@ -440,6 +440,12 @@ static struct pbuf *take_frame(size_t size)
     return first;
 }
 
+void wire_netif_forget_neighbours(void)
+{
+    etharp_cleanup_netif(&netif); /* those of IPv6 are probed before they are believed for long */
+    wire_netif_announce();
+}
+
 int wire_netif_receive(unsigned max)
 {
     struct virtio_net_hdr header;

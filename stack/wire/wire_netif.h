@@ -11,6 +11,9 @@ int wire_netif_open(const struct stack_config *config);
 /* Remove the netif; the wire stays open. */
 void wire_netif_close(void);
 
+/* The other end of the wire is another one. */
+void wire_netif_forget_neighbours(void);
+
 /* Read and process at most max frames. Return: how many, or -errno when the wire is broken. */
 int wire_netif_receive(unsigned max);
 

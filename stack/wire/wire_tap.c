@@ -9,7 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "wire.h"
+#include "wire_tap.h"
 
 #ifndef TUN_F_USO4 /* headers older than Linux 6.2 */
 #define TUN_F_USO4 0x20
@@ -132,12 +132,45 @@ static unsigned tap_set_offload(int fd)
     return 0;
 }
 
+int wire_tap_wrap(int fd, unsigned features, struct wire **wire, const char **message)
+{
+    struct tap *tap = calloc(1, sizeof *tap);
+
+    *message = "memory";
+    if (tap == NULL) {
+        close(fd);
+        return -ENOMEM;
+    }
+    tap->wire = (struct wire){.operations = &tap_operations, .fd = fd, .features = features};
+    tap->fd = fd;
+    *wire = &tap->wire;
+    return 0;
+}
+
+int wire_tap_adopt(int fd, bool offload, struct wire **wire, const char **message)
+{
+    int header_size = sizeof(struct virtio_net_hdr);
+    unsigned features = 0;
+
+    *message = "the size of the offload header";
+    if (ioctl(fd, TUNSETVNETHDRSZ, &header_size) < 0) {
+        int error = -errno;
+
+        close(fd);
+        return error;
+    }
+    /* It may have been left with offloads that we don't want: say so in either case. */
+    if (offload)
+        features = tap_set_offload(fd);
+    else
+        (void)ioctl(fd, TUNSETOFFLOAD, 0ul);
+    return wire_tap_wrap(fd, features, wire, message);
+}
+
 int wire_open_tap(const char *ifname, uint16_t mtu, bool offload, struct wire **wire, const char **message)
 {
     struct ifreq request = {0};
-    struct tap *tap = NULL;
     bool is_new;
-    int header_size = sizeof(struct virtio_net_hdr);
     int error;
     int fd = -1;
 
@@ -167,32 +200,14 @@ int wire_open_tap(const char *ifname, uint16_t mtu, bool offload, struct wire **
         error = -errno;
         goto out;
     }
-    *message = "the size of the offload header";
-    if (ioctl(fd, TUNSETVNETHDRSZ, &header_size) < 0) {
-        error = -errno;
-        goto out;
-    }
-    *message = "memory";
-    tap = calloc(1, sizeof *tap);
-    if (tap == NULL) {
-        error = -ENOMEM;
-        goto out;
-    }
-    /* A persistent device may have been left with offloads that we don't want: say so in either case. */
-    if (offload)
-        tap->wire.features = tap_set_offload(fd);
-    else
-        (void)ioctl(fd, TUNSETOFFLOAD, 0ul);
     error = tap_set_up_device(&request, mtu, is_new, message);
     if (error < 0)
         goto out;
-    tap->wire.operations = &tap_operations;
-    tap->wire.fd = tap->fd = fd;
-    *wire = &tap->wire;
-    *message = NULL;
-    return 0;
+    error = wire_tap_adopt(fd, offload, wire, message);
+    if (error == 0)
+        *message = NULL;
+    return error;
 out:
-    free(tap);
     close(fd);
     return error;
 }
