@@ -118,7 +118,7 @@ $(B)/flags:
 # the oracle's peer is a program without them.
 
 UNIT_TESTS    = $(basename $(notdir $(wildcard tests/unit/test_*.c)))
-SEGMENTS      = script.c script_load.c packet.c
+SEGMENTS      = script.c script_segment.c script_load.c packet.c
 UNIT_HELPERS  = $(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c)) \
                 $(addprefix tests/segments/,$(SEGMENTS) host_stack.c)
 UNIT_PROGRAMS = $(addprefix $(B)/unit/,$(UNIT_TESTS))

@@ -121,7 +121,7 @@
 #define LWIP_TCP_PCB_NUM_EXT_ARGS 1
 
 /*
- * Timers: fast 50 ms (delayed ACKs), slow 100 ms. When to give up is decided in tcp_timer.c, so lwIP's own counts are
+ * Timers: fast 50 ms, slow 100 ms. When to give up is decided in tcp_timer.c, so lwIP's own counts are
  * set out of reach. init.c refuses more than 12, for a table that tcp.c has long indexed with a bound of its own; a
  * name that is no macro (arch/cc.h) is 0 to the preprocessor.
  */

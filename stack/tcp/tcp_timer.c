@@ -1,7 +1,7 @@
 /*
  * tcp_timer.c - TCP's timers: when they run, and when a connection is given up.
  *
- * lwIP has two: a fast one (50 ms: delayed acknowledgements) and a slow one (100 ms: retransmission, probes,
+ * lwIP has two: a fast one (50 ms: acknowledgements that could not be sent) and a slow one (100 ms: retransmission, probes,
  * keep-alive, TIME-WAIT). They walk all connections, so they run only while one needs them: each pass of the slow
  * timer finds out which rate is needed next (need_of), and whatever happens to a connection in between
  * (tcp_timer_wake) asks for the full rate again. lwIP's clock, tcp_ticks, is set from the real one before each pass,
