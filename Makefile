@@ -5,6 +5,8 @@ LWIP_SRC  ?= build/lwip
 PREFIX    ?= /usr/local
 BINDIR     = $(PREFIX)/bin
 LIBDIR     = $(PREFIX)/lib/sidestack
+MANDIR     = $(PREFIX)/share/man
+COMPLETION = $(PREFIX)/share/bash-completion/completions
 VERSION    = 0.1.0
 
 # ---- What each artefact is made of ----
@@ -35,7 +37,7 @@ LINK      = -Wl,-z,relro,-z,now,-z,noexecstack -Wl,--as-needed
 # One object serves the library, the daemon and the tests, so all are position-independent.
 BASE      = -std=gnu17 -D_GNU_SOURCE -fPIC -fvisibility=hidden $(OPT) $(HARDEN) $(SANITIZE)
 INCLUDE   = -I. -Istack -I$(LWIP_SRC)/src/include
-DEFINE    = -DSIDESTACK_VERSION='"$(VERSION)"' -DSIDESTACK_LIBDIR='"$(LIBDIR)"'
+DEFINE    = -DSIDESTACK_VERSION='"$(VERSION)"'
 
 # SAN=1: with the address and undefined-behaviour sanitizers, in a directory of its own.
 ifeq ($(SAN),1)
@@ -170,7 +172,7 @@ tests: unit platform oracle $(B)/segments/kernel $(B)/bench/traffic $(B)/bench/i
 
 # The order is: packages, every build, then the tests.
 check: ## everything, from the packages on; JOBS=N tests at a time (2)
-	scripts/install-packages build demo test
+	scripts/install-packages build demo deb test
 	$(MAKE) -j$(CORES) all tests
 	$(MAKE) -j$(CORES) SAN=1 all unit
 	$(MAKE) -j$(CORES) CC=clang B=$(B)/clang all tests
@@ -205,14 +207,27 @@ suites: ## other people's test suites, on the kernel and here; SUITES='cpython t
 # ---- Installing ----
 
 install: all ## to PREFIX (/usr/local), under DESTDIR
+	$(Q)$(MAKE) --no-print-directory install-files
+install-files:
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(LIBDIR)
 	install -m 755 $(B)/sidestackd $(B)/sidestack $(DESTDIR)$(BINDIR)
-	install -m 755 $(B)/libintercept.so $(HELPERS:%=$(B)/sidestack-%) $(DESTDIR)$(LIBDIR)
+	install -m 644 $(B)/libintercept.so $(DESTDIR)$(LIBDIR)
+	install -m 755 $(HELPERS:%=$(B)/sidestack-%) $(DESTDIR)$(LIBDIR)
+	install -D -m 644 -t $(DESTDIR)$(COMPLETION) scripts/completion/sidestack
+	ln -sf sidestack $(DESTDIR)$(COMPLETION)/sidestackd
+	for page in docs/man/*; do install -D -m 644 -t $(DESTDIR)$(MANDIR)/man$${page##*.} $$page; done
 
 uninstall: ## what install put there
 	rm -f $(DESTDIR)$(BINDIR)/sidestackd $(DESTDIR)$(BINDIR)/sidestack $(DESTDIR)$(LIBDIR)/libintercept.so \
 	    $(HELPERS:%=$(DESTDIR)$(LIBDIR)/sidestack-%)
+	rm -f $(addprefix $(DESTDIR)$(COMPLETION)/,sidestack sidestackd)
+	for page in docs/man/*; do rm -f $(DESTDIR)$(MANDIR)/man$${page##*.}/$${page##*/}; done
 	-rmdir $(DESTDIR)$(LIBDIR)
+
+deb: ## the Debian package, in build/deb
+	scripts/install-packages build deb
+	$(MAKE) -j$(CORES) all
+	scripts/deb/build $(B) $(VERSION)
 
 # clean keeps the lwIP that was fetched, so that what follows needs no network; distclean removes that as well.
 clean: ## all that was built
@@ -226,6 +241,7 @@ help: ## this
 	    'LWIP_SRC=D  the lwIP that you have (D holds src/core)' 'SAN=1       with sanitizers, in build/asan'
 
 .DELETE_ON_ERROR:
-.PHONY: all unit platform oracle tests check demo demo-user demo-machines bench bench-wan suites install uninstall clean distclean help
+.PHONY: all unit platform oracle tests check demo demo-user demo-machines bench bench-wan suites deb install install-files \
+    uninstall clean distclean help
 
 -include $(shell [ ! -d $(B)/obj ] || find $(B)/obj -name '*.d')

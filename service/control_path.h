@@ -2,9 +2,13 @@
 #ifndef SIDESTACK_CONTROL_PATH_H
 #define SIDESTACK_CONTROL_PATH_H
 
+#include <stdbool.h>
 #include <stddef.h>
 
 #define CONTROL_NAME_DEFAULT "default"
+
+/* Is this one plain file name, of letters, digits, '.', '_' and '-', and not a directory's own? So must a service's name be. */
+bool control_name_is_plain(const char *name);
 
 /*
  * Write the path of the control socket of the service called name into path: /run/sidestack/NAME.sock for root,
@@ -13,6 +17,11 @@
  * Return: 0, -EINVAL for a bad name, -ENOENT when there is no runtime directory, -ENAMETOOLONG when it does not fit.
  */
 int control_path_of_name(const char *name, char *path, size_t size);
+
+/*
+ * Where a program finds the service called name: as above, but when a user has none of that name, the system's (in /run/sidestack) if there is one.
+ */
+int control_path_find(const char *name, char *path, size_t size);
 
 /*
  * What a program should use: SIDESTACK_SOCKET (a path), else SIDESTACK_NAME, else the default name.

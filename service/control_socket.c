@@ -4,7 +4,10 @@
 #include "log.h"
 
 #include <errno.h>
+#include <fcntl.h>
+#include <stdbool.h>
 #include <stddef.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -13,6 +16,9 @@
 
 #define CONTROL_BACKLOG 4096
 #define CONTROL_MODE 0660
+#define LISTEN_FD 3 /* the first one that systemd passes */
+
+static bool is_handed_over; /* systemd listens there on */
 
 /* Make the directory that path is in; one level, as under /run. Return: 0 or -errno. */
 static int make_directory(const char *path)
@@ -48,12 +54,48 @@ static int clear_stale(const struct sockaddr_un *address)
     return error;
 }
 
+/* Did systemd pass a socket to this very process? What it said is not for our children. */
+static bool find_handed_over(void)
+{
+    const char *pid = getenv("LISTEN_PID"), *count = getenv("LISTEN_FDS");
+    bool is_ours = pid != NULL && count != NULL && strtol(pid, NULL, 10) == getpid() && strtol(count, NULL, 10) > 0;
+
+    unsetenv("LISTEN_PID");
+    unsetenv("LISTEN_FDS");
+    unsetenv("LISTEN_FDNAMES");
+    return is_ours;
+}
+
+/* Take over systemd's socket. Return: the descriptor or -errno. */
+static int take_handed_over(const char *path)
+{
+    struct sockaddr_un address = {0};
+    socklen_t length = sizeof address, size = sizeof(int);
+    int type = 0, listens = 0;
+
+    if (getsockname(LISTEN_FD, (struct sockaddr *)&address, &length) < 0 ||
+        getsockopt(LISTEN_FD, SOL_SOCKET, SO_TYPE, &type, &size) < 0 ||
+        getsockopt(LISTEN_FD, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) < 0)
+        return -errno;
+    if (address.sun_family != AF_UNIX || type != SOCK_SEQPACKET || !listens)
+        return -EPROTOTYPE;
+    if (fcntl(LISTEN_FD, F_SETFD, FD_CLOEXEC) < 0 || fcntl(LISTEN_FD, F_SETFL, O_NONBLOCK) < 0)
+        return -errno;
+    if (strncmp(address.sun_path, path, sizeof address.sun_path) != 0)
+        log_warnx("control: systemd listens at %.*s, and programs look at %s; make ListenSequentialPacket= and the setting `socket` the same",
+                  (int)sizeof address.sun_path, address.sun_path, path);
+    is_handed_over = true;
+    return LISTEN_FD;
+}
+
 int control_socket_open(const char *path)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     size_t length = strlen(path);
     int fd, error;
 
+    if (find_handed_over())
+        return take_handed_over(path);
     if (length >= sizeof address.sun_path)
         return -ENAMETOOLONG;
     memcpy(address.sun_path, path, length + 1);
@@ -83,6 +125,6 @@ out:
 void control_socket_close(int fd, const char *path)
 {
     close(fd);
-    if (unlink(path) < 0 && errno != ENOENT)
+    if (!is_handed_over && unlink(path) < 0 && errno != ENOENT)
         log_warn("control: removing %s", path);
 }

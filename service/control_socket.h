@@ -2,11 +2,14 @@
 #ifndef SIDESTACK_CONTROL_SOCKET_H
 #define SIDESTACK_CONTROL_SOCKET_H
 
-/* Bind and listen at path, making its directory if that is missing and clearing away what a dead service left. Return: the descriptor, -EADDRINUSE when
- * a service answers there, or -errno. */
+/*
+ * The socket that systemd hands over (LISTEN_FDS, sd_listen_fds(3)), or else a new one: bind and listen at path, making its directory if that is missing and
+ * clearing away what a dead service left.
+ * Return: the descriptor, -EADDRINUSE when a service answers there, -ENOTSOCK or -EPROTOTYPE when systemd handed over something else, or -errno.
+ */
 int control_socket_open(const char *path);
 
-/* Close it and remove the path. */
+/* Close it and remove the path, unless it is systemd's. */
 void control_socket_close(int fd, const char *path);
 
 #endif

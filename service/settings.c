@@ -50,10 +50,7 @@ static bool copy_text(char *to, size_t size, const char *text)
 
 static bool set_name(struct options *options, const char *value)
 {
-    char path[sizeof options->socket_path];
-
-    return copy_text(options->name, sizeof options->name, value) &&
-           control_path_of_name(value, path, sizeof path) != -EINVAL;
+    return control_name_is_plain(value) && copy_text(options->name, sizeof options->name, value);
 }
 
 static bool set_socket(struct options *options, const char *value)

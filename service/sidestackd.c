@@ -223,7 +223,9 @@ static int serve(struct options *options)
         error = control_fd;
         errno = -error;
         log_error("control socket %s%s", options->socket_path,
-                  error == -EADDRINUSE ? ": another service runs there" : "");
+                  error == -EADDRINUSE   ? ": another service runs there; give this one another --name"
+                  : error == -EPROTOTYPE ? ": systemd's socket is of another kind; use ListenSequentialPacket="
+                                         : "");
         goto out_stack;
     }
     error = network_wait(signal_fd);
@@ -244,6 +246,7 @@ static int serve(struct options *options)
     loop_set_reload(reload_settings);
     notify_ready();
     error = loop_run(signal_fd, control_fd);
+    notify_stopping();
     log_info("stopped");
 out_control:
     control_socket_close(control_fd, options->socket_path);

@@ -12,7 +12,7 @@
 int service_path_set(struct service_path *path, int option, const char *value)
 {
     if (option == ASK_OPTION_NAME)
-        return control_path_of_name(value, path->text, sizeof path->text);
+        return control_path_find(value, path->text, sizeof path->text);
     if (strlen(value) >= sizeof path->text)
         return -ENAMETOOLONG;
     strcpy(path->text, value);

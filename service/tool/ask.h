@@ -14,13 +14,14 @@ struct service_path {
     char text[sizeof(((struct sockaddr_un *)NULL)->sun_path)];
 };
 
-/* The options --name and --socket, for getopt_long(); of values that no letter has. */
+/* The options --stack, also written --name, and --socket, for getopt_long(); of values that no letter has. */
 #define ASK_OPTION_NAME 0x4e00
 #define ASK_OPTION_SOCKET 0x4e01
 #define ASK_OPTIONS \
-    {"name", required_argument, NULL, ASK_OPTION_NAME}, {"socket", required_argument, NULL, ASK_OPTION_SOCKET}
+    {"stack", required_argument, NULL, ASK_OPTION_NAME}, {"name", required_argument, NULL, ASK_OPTION_NAME}, \
+        {"socket", required_argument, NULL, ASK_OPTION_SOCKET}
 #define ASK_HELP \
-    "      --name NAME     the service called NAME, instead of SIDESTACK_NAME or \"default\"\n" \
+    "      --stack NAME    the service called NAME, instead of SIDESTACK_NAME or \"default\"\n" \
     "      --socket PATH   the service with this control socket\n"
 
 /* One of them was given. Return: 0 or -errno. */

@@ -1,4 +1,4 @@
-/* helper.c - subcommands that are programs of their own: sidestack-NAME, beside this one as built, else where `make install` puts it. */
+/* helper.c - subcommands that are programs of their own: sidestack-NAME, which come with this one. */
 #include "sidestack.h"
 
 #include <errno.h>
@@ -10,20 +10,16 @@
 
 int sidestack_helper(int argc, char **argv)
 {
-    const char *name = strchr(argv[0], ' ') + 1; /* "sidestack top" */
-    char path[PATH_BYTES];
-    ssize_t length = readlink("/proc/self/exe", path, sizeof path - 1);
-    char *slash;
+    char name[64], path[PATH_BYTES];
+    int error;
 
     (void)argc;
-    path[length > 0 ? length : 0] = '\0';
-    slash = strrchr(path, '/');
-    if (slash != NULL && (size_t)(slash + 1 - path) + strlen("sidestack-") + strlen(name) < sizeof path) {
-        sprintf(slash + 1, "sidestack-%s", name);
+    snprintf(name, sizeof name, "sidestack-%s", strchr(argv[0], ' ') + 1); /* "sidestack top" */
+    error = sidestack_find_installed(name, path, sizeof path);
+    if (error == 0) {
         execv(path, argv);
+        error = -errno;
     }
-    snprintf(path, sizeof path, "%s/sidestack-%s", SIDESTACK_LIBDIR, name);
-    execv(path, argv);
-    fprintf(stderr, "%s: %s: %s\n", argv[0], path, strerror(errno));
+    fprintf(stderr, "%s: %s: %s; it comes with sidestack, is it installed whole?\n", argv[0], path, strerror(-error));
     return SIDESTACK_EXIT_CANNOT;
 }

@@ -7,8 +7,9 @@
 #include <string.h>
 
 static const char usage[] =
-    "usage: sidestack run [--name NAME] [--socket PATH] [--] PROGRAM [ARGUMENT...]\n"
-    "       sidestack impair [--name NAME] [--socket PATH] [LIST]\n"
+    "usage: sidestack run [--stack NAME] [--socket PATH] [--] PROGRAM [ARGUMENT...]\n"
+    "       sidestack list [--json]\n"
+    "       sidestack impair [--stack NAME] [--socket PATH] [LIST]\n"
     "       sidestack ss [OPTION...] [FILTER]\n"
     "       sidestack top [OPTION...] [FILTER]\n"
     "       sidestack stats [OPTION...] [SECONDS [COUNT]]\n"
@@ -20,6 +21,7 @@ static const char usage[] =
     "       sidestack rules [OPTION...] [test PROGRAM CALL ADDRESS]\n"
     "\n"
     "run: runs PROGRAM with its Internet sockets on the TCP/IP stack of a running sidestackd.\n"
+    "list: shows the services of this machine.\n"
     "impair: makes the wire of a running sidestackd a bad one, as sidestackd --impair LIST (\"none\": a good one again),\n"
     "and prints what it is now.\n"
     "ss: shows its sockets, as ss(8) does the kernel's.\n"
@@ -32,7 +34,7 @@ static const char usage[] =
     "metrics: prints its counters for Prometheus, or offers them over HTTP.\n"
     "rules: shows its rules, and what they would do. Each of these has --help.\n"
     "\n"
-    "  --name NAME    the service called NAME, instead of SIDESTACK_NAME or \"default\"\n"
+    "  --stack NAME   the service called NAME, instead of SIDESTACK_NAME or \"default\"\n"
     "  --socket PATH  the service with this control socket\n"
     "  --help         this text\n"
     "  --version      the version\n"
@@ -44,6 +46,7 @@ static const struct {
     int (*run)(int argc, char **argv);
 } commands[] = {
     {"sidestack run", sidestack_run},
+    {"sidestack list", sidestack_list},
     {"sidestack impair", sidestack_impair},
     {"sidestack ss", sidestack_ss},
     {"sidestack stats", sidestack_stats},

@@ -14,6 +14,9 @@
 /* sidestack run: argv[0] is "run". Return: the exit status, only when the program was not started. */
 int sidestack_run(int argc, char **argv);
 
+/* sidestack list: argv[0] is how messages begin. Return: the exit status. */
+int sidestack_list(int argc, char **argv);
+
 /* sidestack impair: argv[0] is "impair". Return: the exit status. */
 int sidestack_impair(int argc, char **argv);
 
@@ -30,6 +33,10 @@ int sidestack_metrics(int argc, char **argv);
 /* Run the subcommand as a program of its own; argv[0] is "sidestack NAME". Return: the exit status, only when it was not started. */
 int sidestack_helper(int argc, char **argv);
 int sidestack_rules(int argc, char **argv);
+
+/* Find a file that came with this program: beside it (as built), or in ../lib/sidestack (as installed). Return: 0 or -errno, with the place where it should be
+ * in path. */
+int sidestack_find_installed(const char *name, char *path, size_t size);
 
 /*
  * Can a preload reach the program at path, an absolute or relative path? A script is judged by its interpreter.

@@ -16,28 +16,6 @@
 
 #define PATH_BYTES 4096
 
-/* Find libintercept.so: beside this program (as built), else where `make install` puts it. Return: 0 or -errno. */
-static int find_library(char *path, size_t size)
-{
-    static const char name[] = "libintercept.so";
-    ssize_t length = readlink("/proc/self/exe", path, size);
-
-    if (length > 0 && (size_t)length < size) {
-        char *slash;
-
-        path[length] = '\0';
-        slash = strrchr(path, '/');
-        if (slash != NULL && (size_t)(slash + 1 - path) + sizeof name <= size) {
-            strcpy(slash + 1, name);
-            if (access(path, R_OK) == 0)
-                return 0;
-        }
-    }
-    if ((size_t)snprintf(path, size, "%s/%s", SIDESTACK_LIBDIR, name) >= size)
-        return -ENAMETOOLONG;
-    return access(path, R_OK) == 0 ? 0 : -errno;
-}
-
 /* Put library first in LD_PRELOAD and keep what is there. Return: 0 or -errno. */
 static int set_preload(const char *library)
 {
@@ -118,7 +96,7 @@ static int choose_service(const char *name, const char *socket_path)
 int sidestack_run(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"name", required_argument, NULL, 'n'}, {"socket", required_argument, NULL, 's'}, {NULL, 0, NULL, 0}};
+        {"stack", required_argument, NULL, 'n'}, {"name", required_argument, NULL, 'n'}, {"socket", required_argument, NULL, 's'}, {NULL, 0, NULL, 0}};
     const char *name = NULL;
     const char *socket_path = NULL;
     char path[PATH_BYTES];
@@ -155,7 +133,7 @@ int sidestack_run(int argc, char **argv)
     error = choose_service(name, socket_path);
     if (error != 0)
         return error;
-    error = find_library(path, sizeof path);
+    error = sidestack_find_installed("libintercept.so", path, sizeof path);
     if (error == 0)
         error = set_preload(path);
     if (error < 0)

@@ -8,7 +8,7 @@
 
 # A /dev of this test's own, with a /dev/log, and a journal in its own /run.
 mkdir "$WORK/dev"
-mount -t tmpfs tmpfs "$WORK/dev"
+mount -t tmpfs -o mode=755 tmpfs "$WORK/dev"
 mkdir "$WORK/dev/net"
 for device in null zero random urandom net/tun; do
     touch "$WORK/dev/$device"
