@@ -16,6 +16,7 @@
 #include <string.h>
 
 #define DEPTH_MAX 64 /* of parentheses */
+#define TOKENS_MAX 4096
 
 enum node_kind { NODE_AND, NODE_OR, NODE_NOT, NODE_SOURCE, NODE_DESTINATION, NODE_PID, NODE_PROGRAM, NODE_USER, NODE_ID };
 enum operator { OP_EQ, OP_NE, OP_GE, OP_LE, OP_GT, OP_LT };
@@ -62,8 +63,11 @@ __attribute__((format(printf, 2, 3))) static int refuse(struct parser *parser, c
 
 static int add_token(struct parser *parser, const char *from, size_t length)
 {
-    char **tokens = realloc(parser->tokens, (parser->count + 1) * sizeof *tokens);
+    char **tokens;
 
+    if (parser->count == TOKENS_MAX)
+        return -E2BIG;
+    tokens = realloc(parser->tokens, (parser->count + 1) * sizeof *tokens);
     if (tokens == NULL)
         return -ENOMEM;
     parser->tokens = tokens;
