@@ -12,6 +12,7 @@
 #include "datagram.h"
 
 #include "address.h"
+#include "datagram_deliver.h"
 #include "datagram_option.h"
 #include "datagram_relay.h"
 #include "log.h"
@@ -85,6 +86,7 @@ void datagram_free(struct socket *socket)
 {
     struct datagram *datagram = socket->datagram;
 
+    datagram_deliver_forget(socket);
     if (datagram->stack != NULL)
         stack_datagram_close(datagram->stack);
     while (datagram_relay_take_error(socket, NULL))

@@ -1,15 +1,14 @@
 /*
  * datagram_relay.c - carries datagrams and errors between a datagram socket's pair and the stack.
  *
- *      program --sendmsg--> pair --to_wire()--> stack_datagram_send() --> wire
- *      program <--recvmsg-- pair <--received()-- stack <-- wire
+ *      program --sendmsg--> pair ------to_wire()-----> stack_datagram_send() --> wire
+ *      program <--recvmsg-- pair <--datagram_deliver()-- stack <-- wire
  *
  * Each message in the pair is one struct protocol_datagram and one datagram, both ways.
  *
- * To the wire: what the program wrote is read several messages at a time, and sent; a socket that has more than its
- * share of a turn goes on in the next one, and its program blocks when the pair is full. To the program: the stack's
- * callback writes into the pair at once. If that is full (SO_RCVBUF) the datagram is lost and counted, as Linux loses
- * it. So nothing waits here, and a program that does not read costs nothing but its pair.
+ * To the wire: what the program wrote is read several messages at a time, and sent, those to one destination together
+ * if the wire takes them so; a socket that has more than its share of a turn goes on in the next one, and its program
+ * blocks when the pair is full. To the program: datagram_deliver.c.
  *
  * Errors. One that sending gave is asked for (PROTOCOL_SEND_RESULT) when the message had a number; it is a pending
  * error otherwise. One that ICMP brought is a pending error of a connected socket, and with IP_RECVERR goes to a
@@ -19,6 +18,7 @@
 #include "datagram_relay.h"
 
 #include "address.h"
+#include "datagram_deliver.h"
 #include "log.h"
 #include "pair.h"
 #include "rules_apply.h"
@@ -34,17 +34,15 @@
 #include <sys/socket.h>
 
 /* Read at a time; one socket's share of a turn. */
-#define BATCH 16
+#define BATCH 32
 #define TURN_DATAGRAMS 128
 
 /* More than these a pair does not hold (tests/platform/datagram_pair.c; SO_SNDBUF is twice as large as there). */
 #define PAIR_DATAGRAMS 1024
 
-/* The longest message: the header, and the longest datagram that IP has. */
-#define MESSAGE_MAX (sizeof(struct protocol_datagram) + 65535)
-
-/* Pieces of a received datagram that are written as they are; one that lies in more is put together first. */
-#define PIECES_MAX 64
+/* Longer datagrams gain little from going as a train, and a train must fit one packet. */
+#define TRAIN_DATAGRAM_MAX 1200
+_Static_assert(BATCH * TRAIN_DATAGRAM_MAX < 65000 && BATCH <= STACK_DATAGRAM_IOV, "one packet");
 
 /* Errors that are kept for MSG_ERRQUEUE: as many as fit SO_RCVBUF by default on Linux. */
 #define ERRORS_MAX 256
@@ -59,14 +57,6 @@ _Static_assert(sizeof(struct sock_extended_err) == sizeof((struct protocol_queue
 
 /* ---- errors ---- */
 
-/* Has the program read all that is in its end? */
-static bool is_all_read(const struct socket *socket)
-{
-    int unread = 0;
-
-    return ioctl(socket->pair_fd, SIOCOUTQ, &unread) == 0 && unread == 0;
-}
-
 /* Have the program's next call fail with error, once. */
 static void put_pending_error(struct socket *socket, int error)
 {
@@ -75,7 +65,8 @@ static void put_pending_error(struct socket *socket, int error)
                                        .flags = PROTOCOL_DATAGRAM_ERROR,
                                        .error = error};
 
-    if (socket->pair_fd < 0 || (socket->datagram->error_is_queued && !is_all_read(socket)))
+    datagram_deliver_flush(); /* what came before it */
+    if (socket->pair_fd < 0 || (socket->datagram->error_is_queued && !datagram_deliver_is_all_read(socket)))
         return;
     /* A pair that is full has no room for it, and then there is enough to wake the program. */
     socket->datagram->error_is_queued =
@@ -140,105 +131,7 @@ static void failed(void *owner, const struct stack_datagram_error *error)
         put_pending_error(socket, (int)error->extended.ee_errno);
 }
 
-/* ---- to the program ---- */
-
-/* A datagram in many pieces, put together. Return: it as one piece. */
-static struct iovec join(const struct iovec *iov, int count)
-{
-    static char bytes[65536];
-    size_t length = 0;
-
-    for (int i = 0; i < count && length + iov[i].iov_len <= sizeof bytes; i++) {
-        memcpy(bytes + length, iov[i].iov_base, iov[i].iov_len);
-        length += iov[i].iov_len;
-    }
-    return (struct iovec){bytes, length};
-}
-
-/* Linux takes one datagram of any size when the queue is empty, whatever SO_RCVBUF says; a pair refuses what is larger
- * than its buffer. Return: as sendmsg(). */
-static ssize_t send_oversized(struct socket *socket, const struct msghdr *message)
-{
-    int size, large = MESSAGE_MAX;
-    socklen_t length = sizeof size;
-    ssize_t sent;
-
-    if (!is_all_read(socket) || getsockopt(socket->pair_fd, SOL_SOCKET, SO_SNDBUF, &size, &length) < 0 ||
-        setsockopt(socket->pair_fd, SOL_SOCKET, SO_SNDBUF, &large, sizeof large) < 0)
-        return -1;
-    sent = sendmsg(socket->pair_fd, message, MSG_DONTWAIT | MSG_NOSIGNAL);
-    size /= 2; /* the kernel says twice what it was given */
-    if (setsockopt(socket->pair_fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size) < 0)
-        log_warn("datagram: socket %llu: SO_SNDBUF", (unsigned long long)socket->id);
-    return sent;
-}
-
-/* The first address that the interface has, if the datagram was sent to none of its own. */
-static void find_own_address(const struct stack_datagram_info *info, uint8_t own[4])
-{
-    struct stack_interface_address addresses[2 * STACK_ADDRESSES_MAX + 2];
-    size_t count = stack_get_addresses(addresses, sizeof addresses / sizeof *addresses);
-    const struct in_addr *first = NULL;
-
-    for (size_t i = 0; i < count && i < sizeof addresses / sizeof *addresses; i++) {
-        const union stack_address *address = &addresses[i].prefix.address;
-
-        if (address->sa.sa_family != AF_INET)
-            continue;
-        if (address->in.sin_addr.s_addr == info->local.in.sin_addr.s_addr)
-            return;
-        if (first == NULL && addresses[i].interface == info->interface)
-            first = &address->in.sin_addr;
-    }
-    if (first != NULL && info->interface != STACK_INTERFACE_LOOP)
-        memcpy(own, first, sizeof *first);
-}
-
-static bool received(void *owner, const struct stack_datagram_info *info, const struct iovec *iov, int count,
-                     size_t length)
-{
-    struct socket *socket = owner;
-    struct datagram *datagram = socket->datagram;
-    struct protocol_datagram header = {
-        .magic = PROTOCOL_MAGIC,
-        .version = PROTOCOL_VERSION,
-        .flags = datagram->control_flags,
-        .interface = info->interface,
-        .ttl = info->ttl,
-        .tos = info->tos,
-        .segment = info->segment,
-        .number = datagram->dropped,
-        .received_ns = info->received_ns,
-    };
-    struct iovec parts[1 + PIECES_MAX] = {{&header, sizeof header}};
-    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 1};
-    ssize_t sent;
-
-    (void)length;
-    if (socket->rules.is_deaf)
-        return true; /* lost on its way here */
-    address_write(&header.peer, &info->peer);
-    address_write(&header.local, &info->local);
-    if ((datagram->control_flags & PROTOCOL_DATAGRAM_PKTINFO) && info->local.sa.sa_family == AF_INET)
-        find_own_address(info, header.own);
-    if (count <= PIECES_MAX) {
-        memcpy(parts + 1, iov, (size_t)count * sizeof *iov);
-        message.msg_iovlen += (size_t)count;
-    } else {
-        parts[1] = join(iov, count);
-        message.msg_iovlen++;
-    }
-    sent = sendmsg(socket->pair_fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-    if (sent < 0 && errno == EMSGSIZE)
-        sent = send_oversized(socket, &message);
-    if (sent < 0)
-        datagram->dropped++; /* full, shut down or closed */
-    if (sent < 0 && errno == EPIPE && !datagram->is_shutting_down && pair_is_closed(socket->pair_fd))
-        stack_datagram_leave(datagram->stack);
-    return sent >= 0;
-}
-
-const struct stack_datagram_events datagram_relay_events = {.received = received, .failed = failed};
+const struct stack_datagram_events datagram_relay_events = {.received = datagram_deliver, .failed = failed};
 
 /* ---- to the wire ---- */
 
@@ -365,10 +258,50 @@ static void handle_message(struct socket *socket, char *bytes, size_t length)
         put_pending_error(socket, -error);
 }
 
+/* May what this message begins be a train? The program asks for nothing but that it be sent, and the socket for nothing special. */
+static bool is_plain(const struct socket *socket, const struct mmsghdr *message)
+{
+    const struct datagram *datagram = socket->datagram;
+    const struct protocol_datagram *header = message->msg_hdr.msg_iov->iov_base;
+
+    return message->msg_len > sizeof *header && message->msg_len <= sizeof *header + TRAIN_DATAGRAM_MAX &&
+           header->magic == PROTOCOL_MAGIC && header->version == PROTOCOL_VERSION && header->number == 0 &&
+           header->segment == 0 && header->flags == 0 && datagram->kind == STACK_DATAGRAM_UDP &&
+           !socket->rules.is_watched && datagram->cork == NULL && !datagram->is_corked &&
+           stack_datagram_get_option(datagram->stack, STACK_DATAGRAM_SEGMENT) == 0;
+}
+
+/*
+ * Datagrams to one destination, of one size but for the last, which may be shorter: the wire may take them as one frame, and the other side is as glad.
+ * Return: how many were sent so; 0: none, send the first by itself.
+ */
+static int send_train(struct socket *socket, const struct mmsghdr *messages, int count)
+{
+    const struct protocol_datagram *header = messages->msg_hdr.msg_iov->iov_base;
+    struct stack_datagram_info info;
+    struct iovec iov[BATCH];
+    size_t length = 0;
+    int n;
+
+    if (count < 2 || !is_plain(socket, messages) || read_header(socket, header, &info) < 0)
+        return 0;
+    for (n = 0; n < count && (n == 0 || messages[n - 1].msg_len == messages->msg_len); n++) {
+        char *bytes = messages[n].msg_hdr.msg_iov->iov_base;
+
+        if (messages[n].msg_len <= sizeof *header || messages[n].msg_len > messages->msg_len ||
+            memcmp(bytes, header, sizeof *header) != 0)
+            break;
+        iov[n] = (struct iovec){bytes + sizeof *header, messages[n].msg_len - sizeof *header};
+        length += iov[n].iov_len;
+    }
+    info.segment = (uint16_t)iov[0].iov_len;
+    return n > 1 && stack_datagram_send(socket->datagram->stack, &info, iov, n, length) == 0 ? n : 0;
+}
+
 /* Send at most `budget` datagrams. Return: true when the pair is empty. */
 static bool to_wire(struct socket *socket, unsigned budget)
 {
-    static char buffers[BATCH][MESSAGE_MAX];
+    static _Alignas(struct protocol_datagram) char buffers[BATCH][DATAGRAM_MESSAGE_MAX];
     static struct iovec iov[BATCH];
     static struct mmsghdr messages[BATCH];
 
@@ -376,16 +309,22 @@ static bool to_wire(struct socket *socket, unsigned budget)
         int count;
 
         for (int i = 0; i < BATCH; i++) {
-            iov[i] = (struct iovec){buffers[i], MESSAGE_MAX};
+            iov[i] = (struct iovec){buffers[i], DATAGRAM_MESSAGE_MAX};
             messages[i] = (struct mmsghdr){.msg_hdr = {.msg_iov = &iov[i], .msg_iovlen = 1}};
         }
         count = recvmmsg(socket->pair_fd, messages, BATCH, MSG_DONTWAIT, NULL);
         if (count < 0 && errno == ECONNRESET)
             continue; /* it was closed with datagrams unread; what it sent can still be read */
-        for (int i = 0; i < count; i++) {
+        for (int i = 0; i < count;) {
+            int sent = send_train(socket, messages + i, count - i);
+
+            i += sent;
+            if (sent > 0)
+                continue;
             if (messages[i].msg_len == 0)
                 return true; /* the end: what has a header is longer */
             handle_message(socket, buffers[i], messages[i].msg_len);
+            i++;
         }
         if (count < BATCH)
             return true; /* what comes from now on brings an edge of its own */

@@ -109,8 +109,8 @@ static void deliver(struct socket *listener)
         int error = send_child(listener, child);
 
         if (error < 0) {
-            /* Full: EPOLLOUT comes. Too many descriptors in flight (unix(7), ETOOMANYREFS): goes on when one is taken.
-             * Full: EPOLLOUT comes. Too many descriptors in flight (unix(7), ETOOMANYREFS): goes on when one is taken. */
+            /* Full, or too many descriptors in flight (unix(7), ETOOMANYREFS): goes on when one is taken. */
+            socket_watch_room(listener, true);
             if (error != -EAGAIN && error != -ETOOMANYREFS && error != -EPIPE) {
                 errno = -error;
                 log_warn("listener: socket %llu: passing a connection", (unsigned long long)listener->id);
@@ -121,6 +121,7 @@ static void deliver(struct socket *listener)
         close(child->program_fd); /* from now on its close is the program's to see */
         child->program_fd = -1;
     }
+    socket_watch_room(listener, false);
 }
 
 void listener_handle_pair(struct socket *socket, uint32_t epoll_events)

@@ -2,7 +2,7 @@
  * loop.c - the one loop of the service.
  *
  * A turn: sleep until something happens; take the time once; let each event's object note what happened; then move bytes for every socket
- * that has work; run what is due; hand gathered frames to the wire; free what died. Nothing but wait_for_events() blocks.
+ * that has work; run what is due; hand gathered frames to the wire; free what died. Nothing but loop_wait() blocks.
  *
  * Work is separate from events so that many frames for one socket become one write to its program.
  */
@@ -11,8 +11,10 @@
 #include "client.h"
 #include "connect.h"
 #include "datagram.h"
+#include "datagram_deliver.h"
 #include "listener.h"
 #include "log.h"
+#include "loop_wait.h"
 #include "relay.h"
 #include "service/query/capture_stream.h"
 #include "service/query/outlet.h"
@@ -21,7 +23,6 @@
 #include "stack/stack.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <sys/epoll.h>
@@ -79,6 +80,13 @@ int loop_watch(int fd, struct loop_source *source, uint32_t events)
     struct epoll_event event = {.events = events, .data.ptr = source};
 
     return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+int loop_rewatch(int fd, struct loop_source *source, uint32_t events)
+{
+    struct epoll_event event = {.events = events, .data.ptr = source};
+
+    return epoll_ctl(epoll_fd, EPOLL_CTL_MOD, fd, &event) < 0 ? -errno : 0;
 }
 
 /* Begin to stop: programs can ask for nothing more, connections end in order. */
@@ -165,6 +173,7 @@ static void handle_wire(void)
         budget = 1;
     last_turn = turn;
     frames = stack_receive(budget);
+    datagram_deliver_flush();
     budget = frames == (int)budget && budget < FRAMES_PER_TURN ? budget * FRAMES_GROWTH : budget;
     if (frames < 0) {
         errno = -frames;
@@ -224,24 +233,17 @@ static int64_t sooner(int64_t a, int64_t b)
     return a < 0 || (b >= 0 && b < a) ? b : a;
 }
 
-/* How long to sleep at most. Return: NULL: until something happens. */
-static const struct timespec *choose_wait(struct timespec *wait)
+/* How long to wait at most. Return: microseconds; negative: until something happens. */
+static int64_t choose_wait_us(void)
 {
-    int64_t timer_us = TAILQ_EMPTY(&socket_busy) ? stack_timer_us() : 0;
+    int64_t wait_us = TAILQ_EMPTY(&socket_busy) ? stack_timer_us() : 0;
 
-    timer_us = sooner(timer_us, resolver_timer_us(now_us));
-    timer_us = sooner(timer_us, listener_timer_us());
-    timer_us = sooner(timer_us, log_timer_us(now_us));
-    if (deadline_us != 0) {
-        int64_t left_us = now_us < deadline_us ? (int64_t)(deadline_us - now_us) : 0;
-
-        if (timer_us < 0 || timer_us > left_us)
-            timer_us = left_us;
-    }
-    if (timer_us < 0)
-        return NULL;
-    *wait = (struct timespec){.tv_sec = timer_us / 1000000, .tv_nsec = timer_us % 1000000 * 1000};
-    return wait;
+    wait_us = sooner(wait_us, resolver_timer_us(now_us));
+    wait_us = sooner(wait_us, listener_timer_us());
+    wait_us = sooner(wait_us, log_timer_us(now_us));
+    if (deadline_us != 0)
+        wait_us = sooner(wait_us, now_us < deadline_us ? (int64_t)(deadline_us - now_us) : 0);
+    return wait_us;
 }
 
 static bool stop_is_complete(void)
@@ -287,31 +289,10 @@ void loop_catch_up(void)
     } while (count == EVENTS_PER_TURN);
 }
 
-/* Sleep, to the microsecond where the kernel can (Linux 5.11; not under valgrind), else to the millisecond. Return: events or -1. */
-static int wait_for_events(struct epoll_event events[EVENTS_PER_TURN], const struct timespec *wait)
-{
-    static bool is_coarse;
-    int count = -1, wait_ms = -1;
-
-    if (!is_coarse) {
-        count = epoll_pwait2(epoll_fd, events, EVENTS_PER_TURN, wait, NULL);
-        is_coarse = count < 0 && errno == ENOSYS;
-    }
-    if (!is_coarse)
-        return count;
-    if (wait != NULL) {
-        int64_t left_ms = (int64_t)wait->tv_sec * 1000 + (wait->tv_nsec + 999999) / 1000000;
-
-        wait_ms = left_ms < INT_MAX ? (int)left_ms : INT_MAX;
-    }
-    return epoll_wait(epoll_fd, events, EVENTS_PER_TURN, wait_ms);
-}
-
 int loop_turn(void)
 {
     struct epoll_event events[EVENTS_PER_TURN];
-    struct timespec wait;
-    int count = wait_for_events(events, choose_wait(&wait));
+    int count = loop_wait(epoll_fd, events, EVENTS_PER_TURN, choose_wait_us());
 
     if (count < 0 && errno != EINTR)
         return -errno;
@@ -325,8 +306,10 @@ int loop_turn(void)
     run_work();
     resolver_run(now_us);
     log_run_timers(now_us);
-    if (stack_timer_us() == 0)
+    if (stack_timer_us() == 0) {
         stack_run_timers();
+        datagram_deliver_flush();
+    }
     stack_flush();
     capture_stream_flush();
     socket_sweep();

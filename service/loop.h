@@ -33,6 +33,9 @@ int loop_setup(void);
 /* Watch fd for epoll events; the kernel forgets it when fd is closed. Return: 0 or -errno. */
 int loop_watch(int fd, struct loop_source *source, uint32_t events);
 
+/* Wait for other events from now on; what is there already is told (again). Return: 0 or -errno. */
+int loop_rewatch(int fd, struct loop_source *source, uint32_t events);
+
 /* Sleep until something happens, and do all of it. Return: 0 or -errno. */
 int loop_turn(void);
 

@@ -52,6 +52,7 @@ struct options {
     uint8_t mac[6];
     bool mac_given;
     bool offload;
+    unsigned busy_poll_us;
     struct impairments impairments; /* of the wire, from the start */
     size_t sockets_max;             /* 0: what the limit on open files allows */
     struct rules_set *rules;        /* owned; NULL: none */

@@ -233,6 +233,27 @@ ssize_t pair_read(int service_fd, const struct iovec *iov, int count, size_t len
     return got;
 }
 
+ssize_t pair_peek(int service_fd, char *bytes, size_t size)
+{
+    char stale;
+    struct iovec parts[] = {{&stale, 1}, {bytes, size}};
+    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+    ssize_t got = recvmsg(service_fd, &message, MSG_PEEK | MSG_DONTWAIT);
+
+    if (got < 0)
+        return errno == EAGAIN ? 0 : -errno;
+    if ((size_t)got == 1 + size || (message.msg_flags & MSG_CTRUNC)) /* a descriptor ends a read early */
+        return -EMSGSIZE;
+    return got > 0 ? got - 1 : 0;
+}
+
+int pair_take_peeked(int service_fd, char *bytes, size_t length)
+{
+    ssize_t got = recv(service_fd, bytes, length, MSG_DONTWAIT);
+
+    return got == (ssize_t)length ? 0 : got < 0 ? -errno : -EPROTO;
+}
+
 bool pair_is_closed(int service_fd)
 {
     struct pollfd poll_fd = {.fd = service_fd};

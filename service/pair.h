@@ -50,6 +50,14 @@ ssize_t pair_fresh_bytes(int service_fd);
 #define PAIR_IOV_MAX 16
 ssize_t pair_read(int service_fd, const struct iovec *iov, int count, size_t length, bool *more);
 
+/*
+ * The same for a short message, in two steps: look at all that the program wrote beyond the stale byte, and later, when it is on its way, take
+ * those bytes out, the last of them left behind as the new stale byte.
+ * Return: bytes (0: none), -EMSGSIZE (there are more than fit: pair_read()), or another -errno.
+ */
+ssize_t pair_peek(int service_fd, char *bytes, size_t size);
+int pair_take_peeked(int service_fd, char *bytes, size_t length);
+
 /* Has the program closed its end, or shut it down both ways? What the loop has not heard yet counts. */
 bool pair_is_closed(int service_fd);
 

@@ -4,8 +4,8 @@
  *      program --write--> pair --pair_read--> send queue --lwIP--> wire        to_wire()
  *      program <--read--- pair <-pair_write-- receive queue <-lwIP- wire        to_program()
  *
- * Nothing is dropped and nothing is buffered here: bytes that TCP's send queue has no room for stay in the pair, so the program blocks;
- * bytes that the pair has no room for stay in TCP's receive queue, so the window closes.
+ * Nothing is dropped and nothing is buffered here: bytes that TCP's send queue has no room for stay in the pair, so the
+ * program blocks; bytes that the pair has no room for stay in TCP's receive queue, so the window closes.
  *
  * Events (socket.h), how each is learned, what follows:
  *
@@ -17,7 +17,8 @@
  *   EOF_GIVEN      peer's FIN, all before it written on      shutdown(SHUT_WR) on our end: the program reads 0
  *   FAILED         RST, time-out: TCP is gone                give what had come, then close with the stale byte: a reset
  *
- * FIN_SENT and EOF_GIVEN together are an orderly end: the stale byte is taken out, and the record waits for the program to close.
+ * FIN_SENT and EOF_GIVEN together are an orderly end: the stale byte is taken out, and the record waits for the program
+ * to close.
  */
 #include "relay.h"
 
@@ -30,11 +31,15 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 
 /* One socket's share of a turn, each way; then the others have theirs. */
 #define RELAY_TURN_BYTES (512 * 1024)
+
+/* What may be read the short way. */
+#define RELAY_SHORT_BYTES 4096
 
 /* Pieces for one write to the program. */
 #define RELAY_IOV 64
@@ -56,11 +61,55 @@ static bool take_accept_byte(struct socket *socket)
     return true;
 }
 
+static size_t iov_bytes(const struct iovec *iov, int count)
+{
+    size_t sum = 0;
+
+    for (int i = 0; i < count; i++)
+        sum += iov[i].iov_len;
+    return sum;
+}
+
+/*
+ * The short way: read what there is without asking how much it is, and put it on the wire before it is taken out of the
+ * pair. One system call before the frame is out, two in all, for one copy more.
+ * Return: true when the pair is empty; false when there is more than that, or no room for it, and nothing was read.
+ */
+static bool read_short(struct socket *socket)
+{
+    char bytes[RELAY_SHORT_BYTES];
+    struct iovec iov[STACK_TCP_IOV];
+    ssize_t got = pair_peek(socket->pair_fd, bytes, sizeof bytes);
+    size_t copied = 0;
+    int pieces;
+
+    if (got <= 0)
+        return got == 0;
+    pieces = stack_tcp_send_reserve(socket->tcp, (size_t)got, iov);
+    if (iov_bytes(iov, pieces) < (size_t)got)
+        return false;
+    relay_counters.reads++;
+    relay_counters.bytes_read += (size_t)got;
+    for (int i = 0; i < pieces; i++) {
+        memcpy(iov[i].iov_base, bytes + copied, iov[i].iov_len);
+        copied += iov[i].iov_len;
+    }
+    if (stack_tcp_send_commit(socket->tcp, (size_t)got, false) < 0 || (socket->events & EVENT_FAILED))
+        return true;
+    stack_flush();
+    if (pair_take_peeked(socket->pair_fd, bytes, (size_t)got) < 0)
+        log_warnx("relay: socket %llu: bytes are missing from the pair", (unsigned long long)socket->id);
+    return true;
+}
+
 /* Read what the program wrote into TCP's send queue. Return: true when the pair is empty. */
 static bool read_pair(struct socket *socket)
 {
     size_t budget = RELAY_TURN_BYTES;
 
+    if (!socket->writes_much && read_short(socket))
+        return true;
+    socket->writes_much = false;
     for (;;) {
         struct iovec iov[STACK_TCP_IOV];
         ssize_t fresh = pair_fresh_bytes(socket->pair_fd);
@@ -84,10 +133,9 @@ static bool read_pair(struct socket *socket)
             socket->wire_full = true; /* sent() comes when the peer has acknowledged something */
             return false;
         }
-        room = 0;
-        for (int i = 0; i < pieces; i++)
-            room += iov[i].iov_len;
+        room = iov_bytes(iov, pieces);
         want = want < room ? want : room;
+        socket->writes_much |= want >= RELAY_SHORT_BYTES;
         got = pair_read(socket->pair_fd, iov, pieces, want, &marked);
         if (got < 0) {
             log_warnx("relay: socket %llu: reading the pair: error %zd", (unsigned long long)socket->id, got);
@@ -105,8 +153,8 @@ static bool read_pair(struct socket *socket)
 }
 
 /*
- * Is the program's close a reset? It is with data left unread (RFC 1122 4.2.2.13), with SO_LINGER 0, and when no accept()
- * had taken the connection. No FIN goes before such a reset: the peer would read an end of file.
+ * Is the program's close a reset? It is with data left unread (RFC 1122 4.2.2.13), with SO_LINGER 0, and when no
+ * accept() had taken the connection. No FIN goes before such a reset: the peer would read an end of file.
  */
 static bool close_is_reset(const struct socket *socket)
 {
@@ -148,8 +196,10 @@ static void to_program(struct socket *socket)
         int count = stack_tcp_receive_peek(socket->tcp, iov, RELAY_IOV);
         ssize_t written;
 
-        if (count == 0)
+        if (count == 0) {
+            socket_watch_room(socket, false);
             break;
+        }
         if (budget == 0) {
             socket_queue_work(socket, WORK_TO_PROGRAM);
             return;
@@ -157,7 +207,8 @@ static void to_program(struct socket *socket)
         written = pair_write(socket->pair_fd, iov, count);
         if (written == -EAGAIN) {
             relay_counters.program_full++;
-            return; /* an edge comes with EPOLLOUT */
+            socket_watch_room(socket, true);
+            return;
         }
         if (written < 0) {
             note_deaf(socket);
@@ -272,8 +323,8 @@ static void tcp_sent(void *owner)
 }
 
 /*
- * The connection was reset, and the pair has no room for what had come: the program may be blocked in a write, waiting for a
- * reset that waits for it to read. So its writes fail from now on (EPIPE), and poll says that it can write.
+ * The connection was reset, and the pair has no room for what had come: the program may be blocked in a write, waiting
+ * for a reset that waits for it to read. So its writes fail from now on (EPIPE), and poll says that it can write.
  */
 static void end_writes(struct socket *socket)
 {

@@ -8,6 +8,7 @@
 #include "reload.h"
 
 #include "log.h"
+#include "loop_wait.h"
 #include "notify.h"
 #include "service/resolver/resolver_config.h"
 #include "rules.h"
@@ -73,6 +74,12 @@ static int apply_rules(const struct options *options)
     return 0;
 }
 
+static int apply_busy_poll(const struct options *options)
+{
+    loop_wait_setup(options->busy_poll_us);
+    return 0;
+}
+
 static int apply_max_sockets(const struct options *options)
 {
     socket_limit(options->sockets_max);
@@ -93,6 +100,7 @@ static const struct applier {
     {"gateway", apply_routes},     {"route", apply_routes}, {"dns", apply_dns},
     {"search", apply_search},      {"impair", apply_impair}, {"max-sockets", apply_max_sockets},
     {"rule", apply_rules},
+    {"busy-poll", apply_busy_poll},
     {"log-level", apply_log},      {"log-format", apply_log}, {"log-to", apply_log},
 };
 

@@ -8,6 +8,7 @@
 
 #include "control_path.h"
 #include "log.h"
+#include "loop_wait.h"
 #include "options.h"
 
 #include <arpa/inet.h>
@@ -233,6 +234,16 @@ static bool set_tcp_ecn(struct options *options, const char *value)
     return false;
 }
 
+static bool set_busy_poll(struct options *options, const char *value)
+{
+    long poll_us;
+
+    if (!parse_number(value, 0, LOOP_POLL_MAX_US, &poll_us))
+        return false;
+    options->busy_poll_us = (unsigned)poll_us;
+    return true;
+}
+
 static const char impair_example[] = "delay=20ms,jitter=5ms,loss=1%,in:rate=10mbit";
 
 static bool set_impair(struct options *options, const char *value)
@@ -329,6 +340,9 @@ const struct setting settings[] = {
      "explicit congestion notification: asked for by connections\n"
      "from here, too, agreed to when asked, or never (default:\n"
      "accept)", 0, "accept"},
+    {"busy-poll", set_busy_poll, "USEC", "microseconds, 0 to 1000",
+     "while there is much to do, stay awake so long for more\n"
+     "before sleeping; 0: never (default: 50)", SETTING_RELOADS, "50"},
     {"impair", set_impair, "LIST", "a list of settings of the wire",
      "make the wire as bad as a real network: delay, jitter, loss,\n"
      "duplicate, reorder, corrupt, rate, queue, seed, each\n"

@@ -6,6 +6,7 @@
 #include "control_socket.h"
 #include "log.h"
 #include "loop.h"
+#include "loop_wait.h"
 #include "network.h"
 #include "notify.h"
 #include "options.h"
@@ -198,6 +199,7 @@ static int serve(struct options *options)
     error = pair_setup();
     if (error == 0)
         error = loop_setup();
+    loop_wait_setup(options->busy_poll_us);
     if (error == 0)
         error = resolver_setup();
     if (error == 0) {

@@ -28,8 +28,9 @@
 /* Retired records kept for questions; each is some 400 bytes. */
 #define SOCKET_RETIRED_MAX 4096
 
-/* Of a datagram socket only what comes: what goes finds room or is lost, and shutdown(2) is asked for. */
-#define STREAM_EVENTS (EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET)
+/* EPOLLOUT only while something waits for room (socket_watch_room()): the kernel tells of it whenever the program has read a message, which would wake
+ * us each time. Of a datagram socket only what comes: what goes finds room or is lost, and shutdown(2) is asked for. */
+#define STREAM_EVENTS (EPOLLIN | EPOLLRDHUP | EPOLLET)
 #define DATAGRAM_EVENTS (EPOLLIN | EPOLLET)
 
 struct socket_list socket_live = TAILQ_HEAD_INITIALIZER(socket_live);
@@ -116,6 +117,7 @@ static int take_pair(struct socket *socket, struct pair *pair, uint32_t epoll_ev
     error = loop_watch(pair->service_fd, &socket->source, epoll_events);
     if (error < 0)
         return error;
+    socket->watches_room = false;
     socket->pair_fd = pair->service_fd;
     socket->program_fd = pair->program_fd;
     socket->program_inode = pair->program_inode;
@@ -219,6 +221,20 @@ static void cancel_work(struct socket *socket)
     if (socket->work != 0)
         TAILQ_REMOVE(&socket_busy, socket, busy_link);
     socket->work = 0;
+}
+
+void socket_watch_room(struct socket *socket, bool wanted)
+{
+    int error;
+
+    if (socket->watches_room == wanted || socket->pair_fd < 0)
+        return;
+    error = loop_rewatch(socket->pair_fd, &socket->source, STREAM_EVENTS | (wanted ? EPOLLOUT : 0));
+    if (error < 0) {
+        errno = -error;
+        log_warn("socket %llu: waiting for room", (unsigned long long)socket->id);
+    }
+    socket->watches_room = wanted;
 }
 
 void socket_leave_listener(struct socket *child)

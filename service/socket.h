@@ -81,6 +81,8 @@ struct socket {
     void *last_info;       /* owned; what TCP_INFO said when that came (sockopt_keep_info()); NULL: nothing */
     struct datagram *datagram; /* owned; NULL: a TCP socket. All that follows but .options is TCP's */
     bool lingers;         /* a close() was announced that waits for the last acknowledgement */
+    bool watches_room;    /* for EPOLLOUT as well */
+    bool writes_much;     /* what was read last is no short message: ask how much there is */
     bool wire_full;       /* TCP's send queue had no room: go on when there is */
 
     union stack_address local, peer; /* as they were when the connection was established */
@@ -137,6 +139,9 @@ void socket_note(struct socket *socket, enum socket_event event);
 
 /* Ask for work in this turn of the loop. */
 void socket_queue_work(struct socket *socket, enum socket_work work);
+
+/* Wait, or wait no longer, for room in the pair of a stream socket: EPOLLOUT. */
+void socket_watch_room(struct socket *socket, bool wanted);
 
 /* A child was taken, or is no more: out of its listener's queue. */
 void socket_leave_listener(struct socket *child);

@@ -71,6 +71,9 @@ void stack_datagram_close(struct stack_datagram *datagram);
  * this socket, or is refused. It is still to be closed. */
 void stack_datagram_leave(struct stack_datagram *datagram);
 
+/* A datagram that received() took found no room after all. */
+void stack_datagram_count_lost(void);
+
 /* bind(2), with Linux's rules for reuse; port 0 chooses one at once.
  * Return: 0, -EADDRINUSE, -EADDRNOTAVAIL, -EINVAL, -EAFNOSUPPORT, -ENODEV. */
 int stack_datagram_bind(struct stack_datagram *datagram, const union stack_address *address);

@@ -97,14 +97,17 @@ static void put_checksum(const struct datagram_packet *packet, struct pbuf *p, b
     memcpy(at, &sum, sizeof sum);
 }
 
-/* Return: what tells the fragments of one packet from those of another. */
-static uint16_t next_identification(void)
+/* Return: what tells the fragments of one packet from those of another, the first of count such numbers. */
+static uint16_t next_identification(size_t count)
 {
-    static uint16_t identification;
+    static uint16_t next;
+    uint16_t first;
 
-    if (identification == 0)
-        identification = (uint16_t)port_random();
-    return identification++;
+    if (next == 0)
+        next = (uint16_t)port_random();
+    first = next;
+    next = (uint16_t)(next + count);
+    return first;
 }
 
 void datagram_output_complete_header(const struct datagram_route *route, uint8_t *ip, size_t length)
@@ -113,7 +116,7 @@ void datagram_output_complete_header(const struct datagram_route *route, uint8_t
 
     memcpy(ip + 2, &total, sizeof total);
     if (ip[4] == 0 && ip[5] == 0) {
-        identification = htons(next_identification());
+        identification = htons(next_identification(1));
         memcpy(ip + 4, &identification, sizeof identification);
     }
     if (memcmp(ip + 12, (uint8_t[4]){0}, 4) == 0)
@@ -124,6 +127,7 @@ void datagram_output_complete_header(const struct datagram_route *route, uint8_t
 static void put_ip4_header(const struct datagram_packet *packet, struct pbuf *p, uint16_t mtu)
 {
     struct ip_hdr *ip;
+    size_t datagrams = packet->segment != 0 ? (packet->length + packet->segment - 1u) / packet->segment : 1;
     bool dont_fragment;
 
     pbuf_add_header(p, IP4_SIZE);
@@ -134,7 +138,7 @@ static void put_ip4_header(const struct datagram_packet *packet, struct pbuf *p,
     IPH_VHL_SET(ip, 4, IP4_SIZE / 4);
     IPH_TOS_SET(ip, packet->tos);
     IPH_LEN_SET(ip, htons(p->tot_len));
-    IPH_ID_SET(ip, htons(next_identification()));
+    IPH_ID_SET(ip, htons(next_identification(datagrams))); /* the wire gives each the next */
     IPH_OFFSET_SET(ip, dont_fragment ? PP_HTONS(IP_DF) : 0);
     IPH_TTL_SET(ip, packet->ttl);
     IPH_PROTO_SET(ip, packet->protocol);

@@ -69,6 +69,12 @@ static void hand_over(struct stack_datagram *datagram, const struct stack_datagr
         block_put(BLOCK_LARGE, copy);
 }
 
+void stack_datagram_count_lost(void)
+{
+    datagram_counters.in--;
+    datagram_counters.dropped++;
+}
+
 void datagram_receive_deliver(struct stack_datagram *datagram, const struct pbuf *p, size_t offset, uint16_t peer_port,
                               struct netif *input)
 {

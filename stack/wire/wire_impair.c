@@ -385,7 +385,7 @@ struct wire *wire_impair_open(struct wire *inner)
         inner->operations->close(inner);
         return NULL;
     }
-    impair->wire = (struct wire){.operations = &impair_operations, .fd = inner->fd, .features = inner->features & ~WIRE_USO};
+    impair->wire = (struct wire){.operations = &impair_operations, .fd = inner->fd, .features = inner->features};
     impair->inner = inner;
     return &impair->wire;
 }
@@ -424,6 +424,9 @@ int wire_impair_set(struct wire *wire, const char *text, const char **wrong)
         side->first_departure = side->departure_count = 0;
         side->link_free_us = 0;
     }
+    impair->wire.features = impair->inner->features;
+    if (!is_idle(&impair->sides[IMPAIRMENT_OUT]))
+        impair->wire.features &= ~WIRE_USO; /* wire_split() knows no trains */
     return 0;
 }
 

@@ -356,6 +356,18 @@ START_TEST(requests_that_are_for_streams_are_refused)
 }
 END_TEST
 
+START_TEST(those_that_go_together_stay_apart)
+{
+    static const char *const texts[] = {"first", "1", "22", "33", "44", "5", "66", "", "77", "8888", "9999", "x"};
+
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        send_text(a, &b_address, texts[i]);
+    for (size_t i = 0; i < sizeof texts / sizeof *texts; i++)
+        expect(b, texts[i]);
+    ck_assert_int_eq(service_poll(b) & POLLIN, 0);
+}
+END_TEST
+
 START_TEST(a_flood_leaves_others_their_turn)
 {
     struct sockaddr_in c_address = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
@@ -402,6 +414,7 @@ int main(void)
     tcase_add_test(tcase, options_that_ask_for_control_messages_come_with_each_datagram);
     tcase_add_test(tcase, what_is_not_for_everyone);
     tcase_add_test(tcase, requests_that_are_for_streams_are_refused);
+    tcase_add_test(tcase, those_that_go_together_stay_apart);
     tcase_add_test(tcase, a_flood_leaves_others_their_turn);
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);

@@ -125,6 +125,33 @@ static bool read_all(const char *expected)
     return more;
 }
 
+START_TEST(peeked_stays_until_it_is_taken)
+{
+    char bytes[8] = {0};
+
+    ck_assert_int_eq(pair_hold(&ends), 0);
+    ck_assert_int_eq(pair_release(ends.service_fd), 0);
+    ck_assert_int_eq(pair_peek(ends.service_fd, bytes, sizeof bytes), 0);
+    ck_assert_int_eq(send(ends.program_fd, "one", 3, 0), 3);
+    ck_assert_int_eq(send(ends.program_fd, "two", 3, 0), 3);
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(pair_peek(ends.service_fd, bytes, sizeof bytes), 6);
+        ck_assert_mem_eq(bytes, "onetwo", 6);
+    }
+    ck_assert_int_eq(pair_take_peeked(ends.service_fd, bytes, 6), 0);
+    ck_assert_int_eq(pair_peek(ends.service_fd, bytes, sizeof bytes), 0);
+    ck_assert_int_eq(pair_fresh_bytes(ends.service_fd), 0);
+    ck_assert_int_eq(send(ends.program_fd, "too much", 8, 0), 8); /* it may be just all, and it may not */
+    ck_assert_int_eq(pair_peek(ends.service_fd, bytes, sizeof bytes), -EMSGSIZE);
+    ck_assert_int_eq(pair_fresh_bytes(ends.service_fd), 8);
+    pair_drain(ends.service_fd);
+    ck_assert_int_eq(pair_put_stale_byte(&ends), 0);
+    write_marked("one", 3); /* nor is what is marked for here */
+    ck_assert_int_eq(pair_peek(ends.service_fd, bytes, sizeof bytes), -EMSGSIZE);
+    ck_assert(read_all("one"));
+}
+END_TEST
+
 START_TEST(mark_is_seen_at_the_end_of_what_was_read)
 {
     ck_assert_int_eq(pair_put_stale_byte(&ends), 0);
@@ -199,6 +226,7 @@ int main(void)
     tcase_add_test(tcase, held_is_not_writable_until_released);
     tcase_add_test(tcase, released_closes_as_a_reset);
     tcase_add_test(tcase, read_forwards_all_and_leaves_the_last_byte);
+    tcase_add_test(tcase, peeked_stays_until_it_is_taken);
     tcase_add_test(tcase, mark_is_seen_at_the_end_of_what_was_read);
     tcase_add_test(tcase, mark_that_was_read_does_not_hide_the_close);
     tcase_add_test(tcase, without_the_stale_byte_closes_as_an_end);
