@@ -258,6 +258,7 @@ def pasta():
 MAKE = {
     "kernel": lambda: Place(Kernel()),
     "sidestack": lambda: Place(Sidestack(log_path("sidestackd"))),
+    "sidestack-idle": lambda: Place(Sidestack(log_path("sidestackd-idle"), name="sidestack-idle")),
     "kernel-9000": lambda: Place(Kernel(name="kernel-9000", mtu=9000)),
     "sidestack-9000": lambda: Place(Sidestack(log_path("sidestackd-9000"), name="sidestack-9000", mtu=9000)),
     "kernel-pair": lambda: PairPlace(KernelPair()),

@@ -1,4 +1,4 @@
-"""report - what the rounds come to: rows with medians and ratios, a table, a chart."""
+"""report - what the rounds come to: rows with medians and ratios, a table, two charts."""
 import html
 import math
 import statistics
@@ -37,6 +37,8 @@ def add_ratio(entry, row):
         return
     pairs = list(zip(places["sidestack"]["rounds"], places["kernel"]["rounds"]))
     if any(theirs == 0 for _, theirs in pairs):
+        if row.reach == 0:
+            entry["reach"], entry["reached"] = 0, places["sidestack"]["median"] == 0
         return
     ratios = sorted(ours / theirs for ours, theirs in pairs)
     entry["ratio"] = statistics.median(ratios)
@@ -77,9 +79,10 @@ def make_table(summary):
     return "\n".join(lines) + "\n"
 
 
-# Of the chart, in pixels.
+# Of the charts, in pixels.
 LABEL_WIDTH, PLOT_WIDTH, ROW_HEIGHT, TOP = 330, 420, 22, 46
 LEAST, MOST = 0.125, 8.0
+COLOURS = {"sidestack": "#2a7f3f", "slirp4netns": "#b3372e", "pasta": "#c98a00", "socket_wrapper": "#4a6fb0"}
 
 
 def position(ratio):
@@ -88,32 +91,66 @@ def position(ratio):
     return LABEL_WIDTH + PLOT_WIDTH * math.log(ratio / LEAST) / math.log(MOST / LEAST)
 
 
-def make_chart(summary):
-    """How many times better than the kernel, a line for each row: the median, the spread, the mark to reach."""
-    entries = [entry for entry in summary if "ratio" in entry]
-    height = TOP + ROW_HEIGHT * len(entries) + 16
-    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{LABEL_WIDTH + PLOT_WIDTH + 60}" height="{height}" '
+def times_as_good(entry, ratio):
+    """As a multiple of the kernel, more is better."""
+    return ratio if entry["more_is_better"] or ratio == 0 else 1 / ratio
+
+
+def begin_chart(rows, bottom):
+    """The frame of a chart: its size and the axis."""
+    height = TOP + ROW_HEIGHT * rows + 16
+    parts = [f'<svg xmlns="http://www.w3.org/2000/svg" width="{LABEL_WIDTH + PLOT_WIDTH + 60}" height="{height + bottom}" '
              'font-family="sans-serif" font-size="12">',
              '<rect width="100%" height="100%" fill="white"/>',
-             f'<text x="{position(1)}" y="16" text-anchor="middle">as good as the kernel</text>']
+             f'<text x="{position(1)}" y="16" text-anchor="middle">times as good as the kernel</text>']
     for tick in (0.125, 0.25, 0.5, 1, 2, 4, 8):
         x = position(tick)
         colour = "#444" if tick == 1 else "#ddd"
         parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{TOP - 8}" y2="{height - 10}" stroke="{colour}"/>')
         parts.append(f'<text x="{x:.1f}" y="{TOP - 14}" text-anchor="middle" fill="#666">{tick:g}</text>')
+    return parts
+
+
+def label(entry, y):
+    return f'<text x="{LABEL_WIDTH - 8}" y="{y + 4:.1f}" text-anchor="end">{html.escape(entry["name"])}</text>'
+
+
+def make_chart(summary):
+    """How many times as good as the kernel, a line for each row: the median, the spread, the mark to reach."""
+    entries = [entry for entry in summary if entry.get("ratio_least", 0) > 0]
+    parts = begin_chart(len(entries), 24)
     for index, entry in enumerate(entries):
         y = TOP + ROW_HEIGHT * index + ROW_HEIGHT / 2
-        values = [entry["ratio_least"], entry["ratio"], entry["ratio_most"]]
-        if not entry["more_is_better"]:
-            values = [1 / value for value in values if value > 0]
-        low, middle, high = position(min(values)), position(values[len(values) // 2]), position(max(values))
+        low, middle, high = sorted(times_as_good(entry, entry[name]) for name in ("ratio_least", "ratio", "ratio_most"))
         good = entry.get("reached")
         colour = "#777" if good is None else "#2a7f3f" if good else "#b3372e"
-        parts.append(f'<text x="{LABEL_WIDTH - 8}" y="{y + 4:.1f}" text-anchor="end">{html.escape(entry["name"])}</text>')
-        parts.append(f'<line x1="{low:.1f}" x2="{high:.1f}" y1="{y}" y2="{y}" stroke="{colour}" stroke-width="3"/>')
-        parts.append(f'<circle cx="{middle:.1f}" cy="{y}" r="5" fill="{colour}"/>')
+        parts.append(label(entry, y))
+        parts.append(f'<line x1="{position(low):.1f}" x2="{position(high):.1f}" y1="{y}" y2="{y}" stroke="{colour}" '
+                     'stroke-width="3"/>')
+        parts.append(f'<circle cx="{position(middle):.1f}" cy="{y}" r="5" fill="{colour}"/>')
         if "reach" in entry:
-            x = position(entry["reach"] if entry["more_is_better"] else 1 / entry["reach"])
+            x = position(times_as_good(entry, entry["reach"]))
             parts.append(f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{y - 8}" y2="{y + 8}" stroke="black" stroke-width="2"/>')
-        parts.append(f'<text x="{LABEL_WIDTH + PLOT_WIDTH + 8}" y="{y + 4:.1f}">{entry["ratio"]:.2f}</text>')
+        parts.append(f'<text x="{LABEL_WIDTH + PLOT_WIDTH + 8}" y="{y + 4:.1f}">{middle:.2f}</text>')
+    y = TOP + ROW_HEIGHT * len(entries) + 24
+    parts.append(f'<text x="{LABEL_WIDTH}" y="{y}" fill="#666">dot: median; bar: spread of the rounds; black mark: to be '
+                 'reached (green: is)</text>')
+    return "\n".join(parts + ["</svg>"]) + "\n"
+
+
+def make_rivals_chart(summary):
+    """The same of every stack, for the rows in which there are others; medians only."""
+    entries = [entry for entry in summary if "kernel" in entry["places"] and set(entry["places"]) - {"kernel", "sidestack"}]
+    parts = begin_chart(len(entries), 24)
+    for index, entry in enumerate(entries):
+        y = TOP + ROW_HEIGHT * index + ROW_HEIGHT / 2
+        parts.append(label(entry, y))
+        for name, colour in COLOURS.items():
+            if name in entry["places"] and entry["places"][name]["median"] > 0:
+                good = times_as_good(entry, entry["places"][name]["median"] / entry["places"]["kernel"]["median"])
+                parts.append(f'<circle cx="{position(good):.1f}" cy="{y}" r="5" fill="{colour}" fill-opacity="0.85"/>')
+    y = TOP + ROW_HEIGHT * len(entries) + 24
+    for index, (name, colour) in enumerate(COLOURS.items()):
+        x = LABEL_WIDTH + index * 110
+        parts.append(f'<circle cx="{x}" cy="{y - 4}" r="5" fill="{colour}"/><text x="{x + 9}" y="{y}">{name}</text>')
     return "\n".join(parts + ["</svg>"]) + "\n"

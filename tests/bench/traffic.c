@@ -250,6 +250,8 @@ static void run_streams(const struct request *request, int count, struct result 
     for (int i = 0; i < started; i++) {
         if (request->kind != HOLD)
             pthread_join(streams[i].thread, NULL);
+        else /* leave nothing that goes on: no TIME-WAIT */
+            setsockopt(streams[i].fd, SOL_SOCKET, SO_LINGER, &(struct linger){1, 0}, sizeof(struct linger));
         result->bytes += streams[i].bytes;
         result->count += streams[i].count;
         result->resent += bytes_resent(streams[i].fd);
@@ -283,7 +285,8 @@ static void run_client(const struct request *request, int streams)
         udp_run(request, &server, server_length, &result);
     else
         run_streams(request, streams, &result);
-    result.seconds = (double)(now_ns() - begin) / 1e9;
+    if (result.seconds == 0)
+        result.seconds = (double)(now_ns() - begin) / 1e9;
     getrusage(RUSAGE_SELF, &usage);
     printf("{\"bytes\": %llu, \"resent\": %llu, \"count\": %llu, \"seconds\": %.6f, \"cpu_seconds\": %.6f",
            (unsigned long long)result.bytes, (unsigned long long)result.resent, (unsigned long long)result.count, result.seconds,

@@ -9,10 +9,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/time.h>
+#include <time.h>
 #include <unistd.h>
 
 #define WAIT_MS 200
 #define ASKED_MAX 20 /* times that a lost answer is asked for again */
+#define DONE_EVERY_NS 5000000
 #define RECEIVE_BUFFER (1 << 20)
 #define DATAGRAM_MAX 65507
 
@@ -34,8 +36,10 @@ static void send_datagrams(int fd, struct request request, const struct sockaddr
     while (now_ns() < deadline)
         (void)sendto(fd, datagram, request.bytes, 0, (const struct sockaddr *)to, length);
     request.done = 1;
-    for (int i = 0; i < ASKED_MAX; i++)
+    for (int i = 0; i < ASKED_MAX; i++) { /* queues on the way may be full */
         (void)sendto(fd, &request, sizeof request, 0, (const struct sockaddr *)to, length);
+        nanosleep(&(struct timespec){.tv_nsec = DONE_EVERY_NS}, NULL);
+    }
     free(datagram);
 }
 
@@ -107,12 +111,15 @@ static uint64_t ask_count(int fd, struct request request)
 
 static void run_upload(int fd, const struct request *request, struct result *result)
 {
-    uint64_t before = ask_count(fd, *request), deadline = now_ns() + (uint64_t)request->time_ms * 1000000u;
+    uint64_t before = ask_count(fd, *request), begin = now_ns(), now = begin;
     char *datagram = calloc(1, request->bytes);
 
     memcpy(datagram, request, sizeof *request);
-    while (now_ns() < deadline)
+    while (now < begin + (uint64_t)request->time_ms * 1000000u) {
         (void)send(fd, datagram, request->bytes, 0); /* no room: lost like any other */
+        now = now_ns();
+    }
+    result->seconds = (double)(now - begin) / 1e9;
     free(datagram);
     result->count = ask_count(fd, *request) - before;
 }
@@ -121,6 +128,7 @@ static void run_download(int fd, const struct request *request, struct result *r
 {
     char *datagram = malloc(DATAGRAM_MAX);
     struct request got = {.done = 0};
+    uint64_t begin = now_ns(), last = begin;
 
     if (send(fd, request, sizeof *request, 0) < 0)
         die("send");
@@ -133,7 +141,10 @@ static void run_download(int fd, const struct request *request, struct result *r
         }
         memcpy(&got, datagram, sizeof got);
         result->count += !got.done;
+        if (result->count % 64 == 0)
+            last = now_ns(); /* of every one would cost as much as it */
     }
+    result->seconds = (double)(last - begin) / 1e9;
     free(datagram);
 }
 
