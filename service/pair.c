@@ -197,6 +197,7 @@ ssize_t pair_read(int service_fd, const struct iovec *iov, int count, size_t len
     struct iovec parts[1 + PAIR_IOV_MAX];
     struct msghdr message = {.msg_iov = parts, .msg_iovlen = 1};
     size_t left = length - 1;
+    struct iovec last;
     char stale;
     bool marked;
     ssize_t part, got = 0;
@@ -225,11 +226,13 @@ ssize_t pair_read(int service_fd, const struct iovec *iov, int count, size_t len
             message.msg_iov->iov_len -= (size_t)part;
         }
     } while (marked && message.msg_iovlen > 0);
-    if (more != NULL)
-        *more = marked;
-    /* got - 1 fresh bytes are in iov now; the next one stays queued. */
-    if (recv(service_fd, iov_at(iov, (size_t)got - 1), 1, MSG_PEEK | MSG_DONTWAIT) != 1)
+    /* got - 1 fresh bytes are in iov now; the next one stays queued. If it is a message by itself it tells its mark. */
+    last = (struct iovec){iov_at(iov, (size_t)got - 1), 1};
+    message = (struct msghdr){.msg_iov = &last, .msg_iovlen = 1};
+    if (recvmsg(service_fd, &message, MSG_PEEK | MSG_DONTWAIT) != 1)
         return -EPROTO;
+    if (more != NULL)
+        *more = (marked && length > 1) || (message.msg_flags & MSG_CTRUNC) != 0;
     return got;
 }
 

@@ -171,6 +171,10 @@ START_TEST(mark_is_seen_at_the_end_of_what_was_read)
     write_marked("five", 4);
     ck_assert_int_eq(write(ends.program_fd, "end", 3), 3);
     ck_assert(!read_all("threefourfiveend"));
+    write_marked("1", 1);
+    ck_assert(read_all("1"));
+    ck_assert_int_eq(write(ends.program_fd, "2", 1), 1);
+    ck_assert(!read_all("2"));
 }
 END_TEST
 
