@@ -36,7 +36,7 @@
 #include <sys/socket.h>
 
 /* One socket's share of a turn, each way; then the others have theirs. */
-#define RELAY_TURN_BYTES (512 * 1024)
+#define RELAY_TURN_BYTES (256 * 1024)
 
 /* What may be read the short way. */
 #define RELAY_SHORT_BYTES 4096
@@ -318,7 +318,7 @@ static void tcp_sent(void *owner)
 {
     struct socket *socket = owner;
 
-    if (socket->wire_full || socket->lingers)
+    if ((socket->wire_full && stack_tcp_send_is_worthwhile(socket->tcp)) || socket->lingers)
         socket_queue_work(socket, WORK_TO_WIRE);
 }
 

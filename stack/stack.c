@@ -26,6 +26,7 @@
 #include "tick.h"
 
 #define LOOP_PACKETS_A_TURN 64 /* delivered before the wire gets its turn again */
+#define RECEIVE_BYTES (2 * 1024 * 1024) /* read at a time; then the programs have their turn */
 #define FRAMES_A_TURN 64       /* that an impaired wire held back, at a time */
 #define MTU_MIN 576            /* RFC 791: what every host takes */
 #define MTU_MAX 65521          /* with its Ethernet header, 65 535 */
@@ -115,10 +116,7 @@ void stack_set_clock(uint64_t now_us)
 
 int stack_receive(unsigned max_frames)
 {
-    int count = wire_netif_receive(max_frames);
-
-    tcp_acknowledge_flush();
-    return count;
+    return wire_netif_receive(max_frames, RECEIVE_BYTES);
 }
 
 /* Return: the earlier of two times to wait, of which -1 is the latest. */
@@ -164,9 +162,8 @@ int stack_timer_ms(void)
 void stack_run_timers(void)
 {
     if (wire_timer_us() == 0 && wire->operations->run(wire))
-        (void)wire_netif_receive(FRAMES_A_TURN); /* a broken wire shows when it is polled */
+        (void)wire_netif_receive(FRAMES_A_TURN, SIZE_MAX); /* a broken wire shows when it is polled */
     loop_deliver(LOOP_PACKETS_A_TURN);
-    tcp_acknowledge_flush();
     tick_run();
     address_conflict_run();
     dhcp_client_run();
@@ -205,7 +202,7 @@ unsigned stack_wire_features(void)
 
 void stack_flush(void)
 {
-    tcp_acknowledge_flush(); /* of what was read between */
+    tcp_acknowledge_flush();
     gather_flush();
 }
 

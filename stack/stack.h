@@ -83,8 +83,8 @@ int stack_wire_fd(void);
 /* The time of this turn of the loop: CLOCK_MONOTONIC in microseconds. */
 void stack_set_clock(uint64_t now_us);
 
-/* Read at most max_frames frames from the wire and process them. Return: how many (less than max_frames: the wire is
- * empty), or -errno when the wire is broken. */
+/* Read at most max_frames frames from the wire, and no more after 2 MB, and process them. Return: how many, or -errno
+ * when the wire is broken. */
 int stack_receive(unsigned max_frames);
 
 /* Milliseconds until stack_run_timers() has something to do; -1: nothing is due. 0 also when packets wait on the stack's
@@ -162,6 +162,8 @@ int stack_tcp_connect(struct stack_tcp *tcp, const union stack_address *peer);
  * memory is released when the peer has acknowledged it.
  *
  * stack_tcp_send_room(): bytes that the queue will take now; 0 when it is full.
+ * stack_tcp_send_is_worthwhile(): after the queue was full: is there so much room again that it pays to go on (as on Linux, a third)? It
+ *     becomes true at the latest when all is acknowledged.
  * stack_tcp_send_reserve(): up to want bytes of memory (at most STACK_TCP_IOV pieces) in iov. Return: the number of pieces, 0 when there is no
  *     room or no memory. Valid until the next call on this socket; commit 0 bytes to give it back.
  * stack_tcp_send_commit(): the first length bytes of what was reserved are data: queue them and send what may be sent. more: the owner has
@@ -171,6 +173,7 @@ int stack_tcp_connect(struct stack_tcp *tcp, const union stack_address *peer);
  */
 #define STACK_TCP_IOV 16
 size_t stack_tcp_send_room(const struct stack_tcp *tcp);
+bool stack_tcp_send_is_worthwhile(const struct stack_tcp *tcp);
 int stack_tcp_send_reserve(struct stack_tcp *tcp, size_t want, struct iovec iov[STACK_TCP_IOV]);
 int stack_tcp_send_commit(struct stack_tcp *tcp, size_t length, bool more);
 int stack_tcp_send_commit_part(struct stack_tcp *tcp, size_t length);
@@ -229,8 +232,8 @@ enum stack_tcp_option {
     STACK_IPV6_V6ONLY,      /* 0, 1; set before bind(), which sets it for a specific IPv6 address */
     STACK_IPV6_HOP_LIMIT,   /* 1 to 255, for connections over IPv6; over IPv4 it is the TTL */
     STACK_IPV6_TRAFFIC_CLASS, /* 0 to 255, likewise */
-    STACK_TCP_SEND_BUFFER,    /* bytes that the send queue takes; 0: the most */
-    STACK_TCP_RECEIVE_WINDOW, /* bytes; 0: the largest */
+    STACK_TCP_SEND_BUFFER,    /* bytes that the send queue takes; 0: as the path needs */
+    STACK_TCP_RECEIVE_WINDOW, /* bytes; 0: as the path needs */
     STACK_TCP_NOTSENT_LOWAT,  /* bytes not sent that the send queue takes; 0: all */
     STACK_TCP_QUICKACK,       /* 0: acknowledgements wait for data to ride on; 1: not now; it changes by itself, as on Linux */
     STACK_TCP_LINGER2,        /* seconds in FIN-WAIT-2 after a close; negative: none */

@@ -12,8 +12,9 @@
  *   delayed    all else waits for delay_us: 40 ms to 200 ms, by how fast segments follow each other, and within a round trip
  * lwIP's own flags for it are taken away each time, so its timer of 50 ms finds nothing.
  *
- * "At once" is the end of the batch of frames that were read together: one acknowledgement for all of them. Data out of order is
- * acknowledged by lwIP segment by segment, because the peer counts these.
+ * "At once" is the end of the loop's turn: one acknowledgement for all frames that were read in it, with the window as it is
+ * when the owner has taken what came. Data out of order is acknowledged by lwIP segment by segment, because the peer counts
+ * these.
  *
  * Duplicates (RFC 2883). lwIP answers a segment that came before with an empty acknowledgement; its SACK option then begins with a block that says which
  * segment that was, so that the peer can undo what it did for a loss that was none. lwIP asks for the length of options that it does not
@@ -107,7 +108,7 @@ void tcp_acknowledge_release(struct stack_tcp *tcp)
     tcp->acknowledger.wanted = false;
 }
 
-/* Acknowledge at the end of the batch. */
+/* Acknowledge at the end of this turn. */
 static void want(struct stack_tcp *tcp)
 {
     struct acknowledger *acknowledger = &tcp->acknowledger;
@@ -117,6 +118,12 @@ static void want(struct stack_tcp *tcp)
     acknowledger->wanted = true;
     acknowledger->next = wanting;
     wanting = tcp;
+}
+
+void tcp_acknowledge_window(struct stack_tcp *tcp)
+{
+    tcp->acknowledger.scheduled = true;
+    want(tcp);
 }
 
 /* Acknowledge when the time comes (Linux: tcp_send_delayed_ack()). */

@@ -6,7 +6,7 @@
 #include "tcp_clock.h"
 
 struct acknowledger {
-    bool wanted;               /* at the end of this batch of frames */
+    bool wanted;               /* at the end of this turn */
     struct stack_tcp *next;    /* that wants one, too */
     struct tcp_clock clock;    /* at the latest then */
     bool scheduled;            /* something came that was not acknowledged ... */
@@ -35,7 +35,9 @@ void tcp_acknowledge_set_quick(struct stack_tcp *tcp, int value);
 void tcp_acknowledge_on_segment(struct stack_tcp *tcp);
 /* We send data. */
 void tcp_acknowledge_sending(struct stack_tcp *tcp);
-/* A batch of frames was processed: acknowledge what was put off until then. */
+/* The window is to be announced. */
+void tcp_acknowledge_window(struct stack_tcp *tcp);
+/* It is the end of a turn: acknowledge what was put off until then. */
 void tcp_acknowledge_flush(void);
 
 /* A segment of size bytes comes, and may be one that we have: lwIP's acknowledgement is to tell (RFC 2883). */

@@ -19,8 +19,6 @@
 #include "tcp_socket.h"
 #include "tcp_validate.h"
 
-#define SEND_QUEUE_MAX (2 * 1024 * 1024) /* bytes, committed and not acknowledged ... */
-#define SEND_QUEUE_LONG (4 * 1024 * 1024) /* ... and at most this when a long path has room for it (Linux: tcp_wmem[2]) */
 #define SEND_AHEAD (128 * 1024)          /* bytes that lwIP has beyond the window; two segments of the loopback */
 #define MSS_MIN 48                       /* Linux: tcp_min_snd_mss; a peer that asks for less means harm */
 #define CORK_US 200000                   /* tcp(7), TCP_CORK */
@@ -113,11 +111,7 @@ static bool tcp_send_is_open(const struct stack_tcp *tcp)
 
 size_t stack_tcp_send_room(const struct stack_tcp *tcp)
 {
-    size_t window = tcp->sender.congestion.window;
-
-    if (!tcp_send_is_open(tcp))
-        return 0;
-    return tcp_window_send_room(tcp, LWIP_MIN(LWIP_MAX(2 * window, SEND_QUEUE_MAX), SEND_QUEUE_LONG));
+    return tcp_send_is_open(tcp) ? tcp_window_send_room(tcp) : 0;
 }
 
 int stack_tcp_send_reserve(struct stack_tcp *tcp, size_t want, struct iovec iov[STACK_TCP_IOV])

@@ -148,6 +148,8 @@ bool tcp_sender_before_input(struct stack_tcp *tcp, const struct tcp_hdr *header
         return false;
     }
     event.was_marked = tcp_ecn_input(tcp, header, size);
+    if (event.has_echo && size >= tcp_sender_mss(pcb))
+        tcp_window_on_echo(tcp, sys_now() - event.echo_ms);
     tcp_acknowledge_look(tcp, header->seqno, size, (flags & TCP_PSH) != 0);
     tcp->sender.segments_in++;
     tcp->sender.data_segments_in += size > 0;

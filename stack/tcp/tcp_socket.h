@@ -48,6 +48,15 @@ struct receive_queue {
     size_t memory;
 };
 
+struct receive_window {
+    uint32_t size;     /* what it is when nothing is queued, where the option does not say it */
+    uint32_t debt;     /* bytes of it that are not to open again */
+    uint64_t since_us; /* since when the owner has ... */
+    uint32_t consumed; /* ... consumed so many bytes */
+    uint32_t rtt_us;   /* smoothed, and the least ... */
+    uint32_t least_rtt_us; /* ... by the peer's echoes of our timestamps; 0: none came */
+};
+
 struct stack_tcp {
     struct tcp_pcb *pcb; /* lwIP's; it dies by itself and tells tcp_socket_on_destroy(). NULL: none (any more) */
     const struct stack_tcp_events *events;
@@ -86,9 +95,9 @@ struct stack_tcp {
     struct acknowledger acknowledger;
     struct tcp_ecn ecn;
     struct receive_queue receive;
+    struct receive_window window;
     int options[STACK_TCP_OPTION_COUNT];
 
-    uint32_t window_debt;       /* bytes of the receive window that are not to open again */
     int soft_error;             /* errno of an ICMP message since data was last acknowledged; 0: none */
     uint64_t answered_us;       /* when a segment was answered that needed none, last; 0: never */
     uint64_t connect_us;        /* when the handshake began */
@@ -179,12 +188,14 @@ void tcp_receive_release(struct stack_tcp *tcp);
 void tcp_window_start(struct stack_tcp *tcp);
 /* What a SYN announces instead of window. */
 uint16_t tcp_window_of_syn(const struct stack_tcp *tcp, uint16_t window);
+/* A full segment came, with an echo of the timestamp that we sent so long ago. */
+void tcp_window_on_echo(struct stack_tcp *tcp, uint32_t age_ms);
 /* The owner consumed length bytes. */
 void tcp_window_open(struct stack_tcp *tcp, size_t length);
 /* STACK_TCP_RECEIVE_WINDOW was set. */
 void tcp_window_change(struct stack_tcp *tcp);
-/* What the send queue takes now, of at most maximum bytes in it. */
-size_t tcp_window_send_room(const struct stack_tcp *tcp, size_t maximum);
+/* What the send queue takes now. */
+size_t tcp_window_send_room(const struct stack_tcp *tcp);
 
 /* tcp_option.c */
 void tcp_option_set_defaults(struct stack_tcp *tcp);

@@ -4,7 +4,7 @@
  * Who can't see a connection must not be able to end it or to put data into it, though he knows its addresses and ports.
  * So a segment counts only when it shows that its sender knows where the connection is:
  *
- *   sequence number   outside of the window: answered with an acknowledgement, and dropped
+ *   sequence number   outside of the window, or of what ends there and is out of order: answered with an acknowledgement, and dropped
  *   RST               at RCV.NXT, or the end of what was received out of order: resets. Elsewhere in the window: answered with
  *                     a challenge: an acknowledgement, to which a peer that means it sends a reset at the right place
  *   SYN               is answered with a challenge: a peer that has lost the connection resets it
@@ -142,6 +142,12 @@ err_t tcp_validate_data_after_close(struct stack_tcp *tcp, const struct segment_
     return ERR_ABRT;
 }
 
+/* Does it reach beyond our window, and comes out of order? lwIP would keep all of it, and fail when its turn comes. */
+static bool overruns_window(const struct tcp_pcb *pcb, const struct segment_facts *segment)
+{
+    return TCP_SEQ_GT(segment->sequence, pcb->rcv_nxt) && TCP_SEQ_GT(segment->end, pcb->rcv_nxt + pcb->rcv_wnd);
+}
+
 err_t tcp_validate_segment(struct stack_tcp *tcp, struct segment_facts *segment)
 {
     struct tcp_pcb *pcb = tcp->pcb;
@@ -167,6 +173,8 @@ err_t tcp_validate_segment(struct stack_tcp *tcp, struct segment_facts *segment)
         return challenge(tcp);
     if ((segment->flags & TCP_ACK) == 0)
         return ERR_VAL;
+    if (overruns_window(pcb, segment))
+        return answer_outside(tcp, segment);
     return validate_acknowledgement(tcp, segment);
 }
 

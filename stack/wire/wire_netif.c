@@ -446,14 +446,15 @@ void wire_netif_forget_neighbours(void)
     wire_netif_announce();
 }
 
-int wire_netif_receive(unsigned max)
+int wire_netif_receive(unsigned max, size_t max_bytes)
 {
+    const uint64_t before = wire_netif_counters.bytes;
     struct virtio_net_hdr header;
     struct iovec iov[BLOCKS_MAX];
     unsigned count;
 
     tick_catch_up();
-    for (count = 0; count < max; count++) {
+    for (count = 0; count < max && wire_netif_counters.bytes - before < max_bytes; count++) {
         ssize_t size;
 
         if (!fill_waiting_blocks(iov))

@@ -14,8 +14,8 @@ void wire_netif_close(void);
 /* The other end of the wire is another one. */
 void wire_netif_forget_neighbours(void);
 
-/* Read and process at most max frames. Return: how many, or -errno when the wire is broken. */
-int wire_netif_receive(unsigned max);
+/* Read and process at most max frames, and none after max_bytes. Return: how many, or -errno when the wire is broken. */
+int wire_netif_receive(unsigned max, size_t max_bytes);
 
 struct own_address;
 /* Have lwIP take this for the netif's IPv4 address, for what follows; NULL: none. At rest it is address_at(0). */

@@ -231,6 +231,7 @@ void sender_write(unsigned segments)
 
     ck_assert_uint_le(size, sizeof data);
     pattern_fill(data, first_sequence + written - sender_start, size);
+    stack_tcp_set_option(sender_told.tcp, STACK_TCP_SEND_BUFFER, 4 * 1024 * 1024);
     send_bytes(sender_told.tcp, data, size);
     written += (uint32_t)size;
     stack_turn();

@@ -555,6 +555,8 @@ void connect_to_peer6(struct told *told, struct peer *peer)
     connect_on(AF_INET6, told, peer);
 }
 
+unsigned peer_handshake_ms;
+
 static void accept_on(int family, struct told *listener, struct told *child, struct peer *peer)
 {
     bool is_v6 = family == AF_INET6;
@@ -579,6 +581,7 @@ static void accept_on(int family, struct told *listener, struct told *child, str
     ck_assert_uint_eq(answer.flags, TH_SYN | TH_ACK);
     peer->sequence++;
     peer->expected = answer.sequence + 1;
+    stack_advance(peer_handshake_ms);
     ck_assert_uint_eq(listener->accepted, 0);
     peer_say(peer, TH_ACK, NULL, 0);
     ck_assert_uint_eq(listener->accepted, 1);

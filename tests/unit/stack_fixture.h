@@ -129,6 +129,9 @@ extern const struct stack_tcp_events told_events;
 
 union stack_address address_of(const char *ip, uint16_t port);
 
+/* How long the peer takes to complete the handshake of these. */
+extern unsigned peer_handshake_ms;
+
 /* Make a connection: the stack connects, or accepts (told->child_told). */
 void connect_to_peer(struct told *told, struct peer *peer);
 void accept_from_peer(struct told *listener, struct told *child, struct peer *peer);

@@ -129,6 +129,7 @@ START_TEST(segments_are_full_in_the_middle_of_a_stream)
 
     stack_tcp_set_option(told.tcp, STACK_TCP_NODELAY, 1);
     pattern_fill(data, 0, MEGA);
+    stack_tcp_set_option(told.tcp, STACK_TCP_SEND_BUFFER, MEGA);
     send_bytes(told.tcp, data, MEGA);
     while (total < MEGA) {
         stack_turn();

@@ -25,6 +25,7 @@ START_TEST(received_bytes_are_what_was_sent)
 {
     size_t total = 0;
 
+    ck_assert_int_eq(stack_tcp_set_option(told.tcp, STACK_TCP_RECEIVE_WINDOW, 4 * MEGA), 0);
     pattern_fill(data, 0, 200000);
     for (size_t n = 1; total + n <= 200000; n = n * 7 % 1451 + 1) {
         peer_say(&peer, TH_ACK | TH_PUSH, data + total, n);
@@ -121,6 +122,7 @@ START_TEST(window_follows_the_queue)
     uint32_t window = 0xffffffff;
     struct segment segment = {0};
 
+    ck_assert_int_eq(stack_tcp_set_option(told.tcp, STACK_TCP_RECEIVE_WINDOW, 4 * MEGA), 0);
     pattern_fill(data, 0, sizeof data);
     while (window > 1460 && total < sizeof data - 65536) {
         size_t n = window < 60000 ? window : 60000;

@@ -7,6 +7,7 @@
 #include "stack_fixture.h"
 
 #define WINDOW 8192
+#define MEGA (1024u * 1024u)
 #define SEGMENT 1460
 
 static struct told told, child;
@@ -24,19 +25,56 @@ static uint32_t last_window(void)
     return window;
 }
 
-/* A connection that a listening socket with the option took. */
-static void accept_with_window(void)
+/* A connection that a listening socket took, with this window asked for; 0: none. */
+static void accept_with(int asked_for)
 {
     union stack_address address = address_of("0.0.0.0", 7);
 
     stack_setup_plain();
     told = child = (struct told){0};
     told.tcp = stack_tcp_open(AF_INET, &told_events, &told);
-    ck_assert_int_eq(stack_tcp_set_option(told.tcp, STACK_TCP_RECEIVE_WINDOW, WINDOW), 0);
+    ck_assert_int_eq(stack_tcp_set_option(told.tcp, STACK_TCP_RECEIVE_WINDOW, asked_for), 0);
     ck_assert_int_eq(stack_tcp_bind(told.tcp, &address), 0);
     ck_assert_int_eq(stack_tcp_listen(told.tcp, NULL), 0);
     accept_from_peer(&told, &child, &peer);
     wire_drop_all();
+}
+
+static void accept_with_window(void)
+{
+    accept_with(WINDOW);
+}
+
+static void accept_near(void)
+{
+    accept_with(0);
+}
+
+static void accept_far(void)
+{
+    peer_handshake_ms = 100;
+    accept_with(0);
+    peer_handshake_ms = 0;
+}
+
+/* The peer sends so many bytes in full segments, the owner takes them. */
+static void pass_on(size_t bytes)
+{
+    while (bytes > 0) {
+        size_t n = bytes < SEGMENT ? bytes : SEGMENT;
+
+        peer_say(&peer, TH_ACK, data, n);
+        stack_tcp_receive_consume(child.tcp, n);
+        bytes -= n;
+    }
+}
+
+/* Return: the window that is announced after a segment. */
+static uint32_t window_now(void)
+{
+    pass_on(1);
+    stack_advance(60);
+    return last_window();
 }
 
 static void end_accepted(void)
@@ -126,6 +164,34 @@ START_TEST(send_queue_takes_no_more_than_was_asked_for)
 }
 END_TEST
 
+START_TEST(send_queue_follows_the_path)
+{
+    size_t room = stack_tcp_send_room(child.tcp), size;
+
+    ck_assert_uint_eq(room, 256 * 1024);
+    peer.window = 0xffff; /* and a scale of 7: 8 MiB */
+    for (int round = 0; round < 10; round++) {
+        room = stack_tcp_send_room(child.tcp);
+        for (size = 0; size < room; size += sizeof data)
+            send_bytes(child.tcp, data, room - size < sizeof data ? room - size : sizeof data);
+        ck_assert(!stack_tcp_send_is_worthwhile(child.tcp));
+        while (stack_tcp_send_queued(child.tcp) > 0) { /* an acknowledgement for all that was sent */
+            stack_advance(1);
+            while (wire_count() > 0)
+                peer.expected += (uint32_t)peer_take().size;
+            peer_say(&peer, TH_ACK, NULL, 0);
+        }
+        ck_assert(stack_tcp_send_is_worthwhile(child.tcp));
+    }
+    ck_assert_uint_ge(stack_tcp_send_room(child.tcp), 300 * 1024);
+    peer_say(&peer, TH_ACK | TH_PUSH, "x", 1);
+    peer.window = 0; /* nobody reads; a window gets smaller only with news */
+    peer_say(&peer, TH_ACK | TH_PUSH, "y", 1);
+    stack_tcp_receive_consume(child.tcp, 2);
+    ck_assert_uint_eq(stack_tcp_send_room(child.tcp), 256 * 1024);
+}
+END_TEST
+
 START_TEST(what_was_not_sent_is_bounded)
 {
     peer_say(&peer, TH_ACK | TH_PUSH, "x", 1);
@@ -145,6 +211,82 @@ START_TEST(what_was_not_sent_is_bounded)
 }
 END_TEST
 
+START_TEST(window_begins_small)
+{
+    uint32_t window = window_now();
+
+    ck_assert_uint_ge(window, 65535 - 2 * 128);
+    ck_assert_uint_le(window, 65536);
+}
+END_TEST
+
+/* As slow start does: twice as much each round trip. It never meets the edge. */
+START_TEST(window_keeps_ahead_of_a_sender_on_a_long_path)
+{
+    unsigned rounds = 0;
+
+    for (size_t burst = 10 * SEGMENT; burst < 2 * MEGA; burst *= 2, rounds++) {
+        uint32_t window = window_now();
+
+        ck_assert_uint_ge(window, burst);
+        pass_on(burst);
+        stack_advance(100);
+        wire_drop_all();
+    }
+    ck_assert_uint_ge(window_now(), 3 * MEGA);
+    ck_assert_uint_lt(rounds, 9);
+}
+END_TEST
+
+START_TEST(window_is_bounded_on_a_short_path)
+{
+    for (int round = 0; round < 20; round++) {
+        pass_on(MEGA / 2);
+        stack_advance(2);
+        wire_drop_all();
+    }
+    ck_assert_uint_le(window_now(), 256 * 1024);
+    ck_assert_uint_ge(window_now(), 256 * 1024 - 2 * SEGMENT);
+}
+END_TEST
+
+START_TEST(window_of_a_slow_owner_does_not_grow)
+{
+    for (int round = 0; round < 100; round++) {
+        pass_on(8000);
+        stack_advance(100);
+    }
+    ck_assert_uint_le(window_now(), 65536);
+}
+END_TEST
+
+START_TEST(window_that_was_asked_for_does_not_grow)
+{
+    ck_assert_int_eq(stack_tcp_set_option(child.tcp, STACK_TCP_RECEIVE_WINDOW, 100000), 0);
+    for (int round = 0; round < 20; round++) {
+        pass_on(MEGA);
+        stack_advance(100);
+        wire_drop_all();
+    }
+    ck_assert_uint_le(window_now(), 100000);
+}
+END_TEST
+
+START_TEST(data_out_of_order_beyond_the_window_is_dropped)
+{
+    uint32_t window = window_now();
+    struct peer ahead = peer;
+
+    ahead.sequence += window - 1000; /* begins within, ends beyond */
+    peer_say(&ahead, TH_ACK | TH_PUSH, data, SEGMENT);
+    stack_turn();
+    ck_assert_uint_gt(wire_count(), 0);
+    wire_drop_all();
+    pass_on(4 * (size_t)window);
+    ck_assert_uint_eq(stack_tcp_receive_queued(child.tcp), 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("window");
@@ -159,6 +301,20 @@ int main(void)
     tcase_add_test(tcase, what_waits_is_acknowledged_when_asked);
     tcase_add_test(tcase, send_queue_takes_no_more_than_was_asked_for);
     tcase_add_test(tcase, what_was_not_sent_is_bounded);
+    suite_add_tcase(suite, tcase);
+    tcase = tcase_create("long path");
+    tcase_add_checked_fixture(tcase, accept_far, end_accepted);
+    tcase_add_test(tcase, window_begins_small);
+    tcase_add_test(tcase, window_keeps_ahead_of_a_sender_on_a_long_path);
+    tcase_add_test(tcase, window_of_a_slow_owner_does_not_grow);
+    tcase_add_test(tcase, window_that_was_asked_for_does_not_grow);
+    suite_add_tcase(suite, tcase);
+    tcase = tcase_create("short path");
+    tcase_add_checked_fixture(tcase, accept_near, end_accepted);
+    tcase_add_test(tcase, window_begins_small);
+    tcase_add_test(tcase, window_is_bounded_on_a_short_path);
+    tcase_add_test(tcase, send_queue_follows_the_path);
+    tcase_add_test(tcase, data_out_of_order_beyond_the_window_is_dropped);
     suite_add_tcase(suite, tcase);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);
