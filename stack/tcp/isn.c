@@ -61,6 +61,11 @@ void isn_follow(uint32_t sequence)
     follows = true;
 }
 
+void isn_forget(void)
+{
+    follows = false;
+}
+
 /* Return: the first sequence number of a connection; it moves on by one every 4 microseconds (RFC 9293 3.4.1). */
 u32_t isn_choose(const ip_addr_t *local, u16_t local_port, const ip_addr_t *peer, u16_t peer_port)
 {

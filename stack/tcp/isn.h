@@ -9,5 +9,7 @@ int isn_open(void);
 
 /* The next connection has the ends of an old one: begin beyond where that one was (RFC 1122 4.2.2.13, RFC 6191). */
 void isn_follow(uint32_t sequence);
+/* It did not come about. */
+void isn_forget(void);
 
 #endif

@@ -53,6 +53,7 @@ void tcp_filter_replay(void)
         return;
     replay.p = NULL;
     tcp_time_wait_input(p, replay.netif);
+    isn_forget(); /* nobody listens any more, or has room */
 }
 
 /* Put no-operations in place of an MSS option. */
