@@ -80,7 +80,7 @@ static int accept_one(int control_fd)
     if (count >= count_max) {
         close(fd);
         client_counters.refused++;
-        log_warnx("control: the limit of %zu connections is reached", count_max);
+        log_warnx("control: the limit of %zu connections is reached, a program was turned away; raise the limit on open files", count_max);
         return 0;
     }
     client = calloc(1, sizeof *client);
@@ -123,7 +123,7 @@ void client_accept(int control_fd)
     while (error == 0);
     if (error != -EAGAIN && error != -ECONNABORTED) {
         errno = -error;
-        log_warn("control: accept");
+        log_warn("control: a program can't connect (is the limit on open files too low?)");
     }
 }
 
@@ -312,7 +312,7 @@ void client_handle(struct client *client, uint32_t epoll_events)
     }
     if (error == -EBADMSG || error == -EPROTO) {
         client_counters.broken++;
-        log_warnx("control: client %llu sent something that is no request; closed", (unsigned long long)client->id);
+        log_warnx("control: client %llu sent something that is no request; closed (is its library of another version?)", (unsigned long long)client->id);
     }
     if (error < 0)
         destroy(client);

@@ -126,5 +126,5 @@ void control_socket_close(int fd, const char *path)
 {
     close(fd);
     if (!is_handed_over && unlink(path) < 0 && errno != ENOENT)
-        log_warn("control: removing %s", path);
+        log_warn("control: %s could not be removed; the next service does it", path);
 }

@@ -98,7 +98,7 @@ static void begin_stop(void)
     state = LOOP_STOPPING;
     deadline_us = now_us + STOP_GRACE_US;
     if (control_fd >= 0 && epoll_ctl(epoll_fd, EPOLL_CTL_DEL, control_fd, NULL) < 0)
-        log_warn("loop: control socket");
+        log_warn("loop: the control socket can't be closed yet; programs that connect now wait");
     client_close_all();
     for (socket = TAILQ_FIRST(&socket_live); socket != NULL; socket = next) {
         next = TAILQ_NEXT(socket, state_link);
@@ -177,7 +177,7 @@ static void handle_wire(void)
     budget = frames == (int)budget && budget < FRAMES_PER_TURN ? budget * FRAMES_GROWTH : budget;
     if (frames < 0) {
         errno = -frames;
-        log_error("the wire is broken: was the device removed?");
+        log_error("the wire is broken (was the device removed?); start the service again when it is back");
         wire_error = frames;
         state = LOOP_ENDED;
     }

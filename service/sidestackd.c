@@ -84,7 +84,7 @@ static int impair_wire(const struct options *options, struct stack_config *confi
     error = wire_impair_set(config->wire, text, &wrong);
     if (error < 0) {
         errno = -error;
-        log_error("impairing the wire");
+        log_error("impair: the wire can't be impaired; start without it");
         config->wire->operations->close(config->wire);
     }
     return error;
@@ -138,7 +138,10 @@ static int open_stack(const struct options *options)
     error = open_wire(options, &config.wire, &message);
     if (error < 0) {
         errno = -error;
-        log_error("%s: %s", options->netif, message);
+        log_error("%s: %s%s", options->netif, message,
+                  (error == -EPERM || error == -EACCES) && strncmp(options->netif, "tap:", 4) == 0
+                      ? " (root can make the device for you: ip tuntap add dev NAME mode tap user YOU)"
+                      : "");
         return error;
     }
     config.wire->report = report_wire;
@@ -149,7 +152,7 @@ static int open_stack(const struct options *options)
     if (options->capture_path != NULL) {
         error = capture_open(options->capture_path, &message);
         if (error < 0) {
-            log_errorx("capture file %s: %s", options->capture_path, message);
+            log_errorx("pcap: %s: %s; give another file", options->capture_path, message);
             config.wire->operations->close(config.wire);
             return error;
         }
@@ -157,7 +160,7 @@ static int open_stack(const struct options *options)
     error = stack_open(&config);
     if (error < 0) {
         errno = -error;
-        log_error("starting the stack");
+        log_error("starting the stack: see address, route and gateway");
     }
     return error;
 }
@@ -193,7 +196,7 @@ static int serve(struct options *options)
     error = set_limits();
     if (error < 0) {
         errno = -error;
-        log_error("limit on open files");
+        log_error("raising the limit on open files to its hard limit");
         return error;
     }
     error = pair_setup();
@@ -240,7 +243,7 @@ static int serve(struct options *options)
         error = report_ready(options->ready_fd);
         if (error < 0) {
             errno = -error;
-            log_error("ready-fd %d", options->ready_fd);
+            log_error("ready-fd: writing to descriptor %d; is it open?", options->ready_fd);
             goto out_control;
         }
     }

@@ -244,7 +244,7 @@ int resolver_start(const struct lookup_question questions[RESOLVER_QUESTIONS], i
     int error;
 
     if (has_too_many(uid)) {
-        log_warnx("resolver: user %u has too many lookups under way", (unsigned)uid);
+        log_warnx("resolver: user %u has too many lookups under way, more fail until some end; do the name servers answer (dns)?", (unsigned)uid);
         return -EAGAIN;
     }
     lookup = calloc(1, sizeof *lookup);
