@@ -59,6 +59,11 @@ check_equal "the name that the server was told" "$(awk '{ print $4 }' "$WORK/lea
 check_equal "the addresses of the stack" "$(on_stack hostname -I | tr ' ' '\n' | grep -F .)" "10.99.0.1
 $leased"
 wait_for_line sidestackd "name servers: 10.77.0.1, 10.77.0.9; domains: one.example, two.example"
+"$BUILD/sidestack" netif --socket "$WORK/control" >"$WORK/netif"
+for line in "inet $leased/24 dhcp valid for 00:0[12]:[0-5][0-9]" "inet 10.99.0.1/24 static" "10.78.0.0/24 via 10.77.0.5 dhcp" \
+    "name servers: 10.77.0.1 10.77.0.9" "domains: one.example two.example"; do
+    grep -q "$line" "$WORK/netif" || fail "netif has no '$line': $(cat "$WORK/netif")"
+done
 check_equal "the MTU" "$(on_stack ifconfig stack0 | grep -o 'mtu [0-9]*')" "mtu 1400"
 
 mkdir "$WORK/www"

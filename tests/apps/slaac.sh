@@ -66,6 +66,11 @@ daemon --slaac
 check_equal "the address" "$(addresses)" fd01::ff:fe00:77
 wait_for_line sidestackd 'name servers: fd01::53, fd01::54; domains: one.example, two.example'
 note "ok: name servers and domains"
+"$BUILD/sidestack" netif --socket "$WORK/control" >"$WORK/netif"
+for line in "inet6 fd01::ff:fe00:77/64 ra valid for .* preferred for " "default (IPv6) via fe80:.* ra for 00:[0-9:]*$" \
+    "fe80:.* router$" "name servers: fd01::53 fd01::54"; do
+    grep -q "$line" "$WORK/netif" || fail "netif has no '$line': $(cat "$WORK/netif")"
+done
 check_equal "a download through the router" "$(on_stack curl -sS "http://[fd02::2]:8000/data" | sha256)" "$want"
 stop_daemon
 
