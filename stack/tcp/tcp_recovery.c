@@ -19,12 +19,16 @@
  *   CWR       the window comes down without a loss (the peer echoes a mark: tcp_ecn.c)
  *   Recovery  losses were found             Loss      a time-out
  *
- * The last three end when all is acknowledged that was sent when they began (`high`; CWR with the next byte). In CWR and Recovery the window is
- * what PRR (RFC 6937) makes of it: it comes down with what is delivered, and ends at the threshold.
+ * The last three end when all is acknowledged that was sent when they began (`high`; CWR with the next byte, which says that
+ * the window came down). In CWR and Recovery the window is what PRR (RFC 6937 and what became of it) makes of it: for each byte that is delivered
+ * threshold / window before may be sent, so that what is on its way comes down smoothly; if losses took it below the threshold, what is delivered
+ * and a segment more, as long as no new loss shows. It ends at the threshold.
  *
- * Undo. What was found lost may have been late. Two things say so: DSACKs for each segment that was sent again (RFC 2883, RFC 3708), and an
- * acknowledgement that echoes a timestamp from before the first of them was (Eifel, RFC 3522). Then window and threshold
- * are what they were before.
+ * Late, not lost. Two things say that what was found lost had only been late: DSACKs for each segment that was sent again (RFC 2883, RFC
+ * 3708), and an acknowledgement that echoes a timestamp from before the first of them was (Eifel, RFC 3522). When all was late, window and threshold
+ * are what they were before (undo). When only the first gap was, it depends on those that were sent again and not heard of yet: until
+ * then new data keeps the acknowledgements coming, and nothing more is sent again (was_late). Where segments overtake others, RACK
+ * does not take an overtaker's short round trip for what the others should have needed (tcp_rack.c).
  */
 #include "stack/port.h"
 #include "tcp_rack.h"
