@@ -84,7 +84,7 @@ def print_rest(report):
 
 
 # Of the heat map, in pixels.
-LABEL_WIDTH, CELL_WIDTH, CELL_HEIGHT, TOP = 190, 120, 20, 46
+LABEL_WIDTH, CELL_WIDTH, CELL_HEIGHT, TOP = 230, 120, 20, 46
 
 
 def colour(value):
@@ -105,7 +105,7 @@ def heat_map(report):
     for line, ((delay, loss, reorder), rows) in enumerate(lines):
         y = TOP + CELL_HEIGHT * line
         parts.append(f'<text x="{LABEL_WIDTH - 8}" y="{y + 14}" text-anchor="end">{delay:g} ms, {loss:g} % lost, '
-                     f'{reorder:g} % late</text>')
+                     f'{reorder:g} % out of order</text>')
         for number, row in enumerate(rows):
             if row is None:
                 continue
