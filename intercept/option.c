@@ -121,13 +121,30 @@ static bool cannot_fail(int fd, int level, int name, socklen_t length)
            (level == SOL_SOCKET && name == SO_KEEPALIVE);
 }
 
+/* An option that the pair has. A socket that may come to listen has its children inherit it: accept() learns so from the service. */
+static int set_of_pair(int fd, int level, int name, const void *value, socklen_t length)
+{
+    struct protocol_message message;
+    int error = STATE_RESULT(libc_setsockopt(fd, level, name, value, length));
+
+    if (error < 0 || descriptor_kind_is_data(descriptor_kind(fd)) || datagram_is(fd))
+        return error;
+    control_prepare(&message, PROTOCOL_SETSOCKOPT);
+    message.args[0] = level;
+    message.args[1] = name;
+    (void)control_send(&message, fd); /* without a service nothing is accepted */
+    return 0;
+}
+
 int socket_setsockopt(int fd, int level, int name, const void *value, socklen_t length)
 {
     struct protocol_message message;
     int on;
 
-    if (descriptor_verify(fd) == DESCRIPTOR_FOREIGN || pair_has(fd, level, name))
+    if (descriptor_verify(fd) == DESCRIPTOR_FOREIGN)
         return STATE_RESULT(libc_setsockopt(fd, level, name, value, length));
+    if (pair_has(fd, level, name))
+        return set_of_pair(fd, level, name, value, length);
     if ((int)length < 0)
         return -EINVAL;
     control_prepare(&message, PROTOCOL_SETSOCKOPT);

@@ -282,7 +282,8 @@ int socket_accept(int fd, struct sockaddr *address, socklen_t *length, int flags
     (void)!libc_send(new_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
     if (flags & SOCK_NONBLOCK)
         libc_fcntl(new_fd, F_SETFL, O_NONBLOCK);
-    inherit_options(fd, new_fd);
+    if (accepted.flags & PROTOCOL_ACCEPTED_OPTIONS)
+        inherit_options(fd, new_fd);
     linger_inherit(fd, new_fd);
     descriptor_set(new_fd, accepted.flags & PROTOCOL_ACCEPTED_CORKED ? DESCRIPTOR_DATA : DESCRIPTOR_UNCORKED);
     if (address != NULL)

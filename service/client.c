@@ -183,7 +183,7 @@ static int receive_request(const struct client *client, struct protocol_message 
     } control;
     struct msghdr message = {
         .msg_iov = iov, .msg_iovlen = 2, .msg_control = &control, .msg_controllen = sizeof control};
-    int received[CLIENT_FDS_MAX];
+    int received[sizeof control / sizeof(int)]; /* without credentials there is room for more descriptors */
     size_t fds = 0;
     ssize_t length = recvmsg(client->fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
     bool good;

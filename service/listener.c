@@ -84,7 +84,8 @@ static int send_child(const struct socket *listener, const struct socket *child)
     struct protocol_accepted accepted = {
         .magic = PROTOCOL_MAGIC,
         .version = PROTOCOL_VERSION,
-        .flags = stack_tcp_get_option(child->tcp, STACK_TCP_CORK) ? PROTOCOL_ACCEPTED_CORKED : 0,
+        .flags = (stack_tcp_get_option(child->tcp, STACK_TCP_CORK) ? PROTOCOL_ACCEPTED_CORKED : 0) |
+                 (sockopt_switch(child, SWITCH_PAIR_OPTIONS) ? PROTOCOL_ACCEPTED_OPTIONS : 0),
     };
     struct iovec iov = {&accepted, sizeof accepted};
     union {

@@ -36,8 +36,8 @@
 #define FILLER_BYTES 65536
 
 /*
- * What setsockopt() is given for SO_SNDBUF of the service's end, and of the program's end of an accepted connection;
- * the kernel doubles it, and no privilege is needed up to net.core.wmem_max. A quarter of it must be more than
+ * What setsockopt() is given for SO_SNDBUF of the service's end when the default was too little (pair_grow()), and of the
+ * program's end of an accepted connection; the kernel doubles it, and no privilege is needed up to net.core.wmem_max. A quarter of it must be more than
  * FILLER_BYTES, because the message that the stale byte belongs to counts whole: up to as much when it came from
  * sendfile() or splice() (16 pages, the kernel's fs/splice.c). With the default a program that does that would wait for
  * ever.
@@ -132,8 +132,8 @@ int pair_make(struct pair *pair, char kind, uint64_t id)
     }
     *pair = (struct pair){.service_fd = fds[0], .program_fd = fds[1]};
     error = bind_name(pair->service_fd, kind, id);
-    if (error == 0) /* a datagram socket's is its SO_RCVBUF */
-        error = set_send_buffer(pair->service_fd, type == SOCK_STREAM ? SEND_BUFFER : DATAGRAM_BUFFER / 2);
+    if (error == 0 && type == SOCK_SEQPACKET) /* that is its SO_RCVBUF */
+        error = set_send_buffer(pair->service_fd, DATAGRAM_BUFFER / 2);
     if (error == 0)
         error = set_send_buffer(pair->program_fd, kind == PROTOCOL_NAME_KIND_SOCKET ? held_send_buffer : SEND_BUFFER);
     if (error == 0 && fstat(pair->program_fd, &status) < 0)
@@ -143,6 +143,11 @@ int pair_make(struct pair *pair, char kind, uint64_t id)
     else
         pair->program_inode = status.st_ino;
     return error;
+}
+
+void pair_grow(int service_fd)
+{
+    (void)set_send_buffer(service_fd, SEND_BUFFER); /* if not, it goes on with what there is */
 }
 
 void pair_close(struct pair *pair)
@@ -192,14 +197,14 @@ static void *iov_at(const struct iovec *iov, size_t offset)
     return (char *)iov->iov_base + offset;
 }
 
-ssize_t pair_read(int service_fd, const struct iovec *iov, int count, size_t length, bool *more)
+ssize_t pair_read(int service_fd, const struct iovec *iov, int count, size_t length, enum pair_mark *mark)
 {
     struct iovec parts[1 + PAIR_IOV_MAX];
     struct msghdr message = {.msg_iov = parts, .msg_iovlen = 1};
     size_t left = length - 1;
     struct iovec last;
     char stale;
-    bool marked;
+    bool marked, was_marked = false;
     ssize_t part, got = 0;
 
     parts[0] = (struct iovec){&stale, 1};
@@ -216,6 +221,7 @@ ssize_t pair_read(int service_fd, const struct iovec *iov, int count, size_t len
             return -errno;
         got += part;
         marked = (message.msg_flags & MSG_CTRUNC) != 0; /* a read ends behind such a message */
+        was_marked |= marked;
         while (message.msg_iovlen > 0 && (size_t)part >= message.msg_iov->iov_len) {
             part -= (ssize_t)message.msg_iov->iov_len;
             message.msg_iov++;
@@ -231,8 +237,10 @@ ssize_t pair_read(int service_fd, const struct iovec *iov, int count, size_t len
     message = (struct msghdr){.msg_iov = &last, .msg_iovlen = 1};
     if (recvmsg(service_fd, &message, MSG_PEEK | MSG_DONTWAIT) != 1)
         return -EPROTO;
-    if (more != NULL)
-        *more = (marked && length > 1) || (message.msg_flags & MSG_CTRUNC) != 0;
+    if (mark != NULL && ((marked && length > 1) || (message.msg_flags & MSG_CTRUNC)))
+        *mark = PAIR_MARKED;
+    else if (mark != NULL)
+        *mark = was_marked ? PAIR_MARKED_BEFORE : PAIR_UNMARKED;
     return got;
 }
 
@@ -257,11 +265,16 @@ int pair_take_peeked(int service_fd, char *bytes, size_t length)
     return got == (ssize_t)length ? 0 : got < 0 ? -errno : -EPROTO;
 }
 
+uint32_t pair_ends(int service_fd)
+{
+    struct pollfd poll_fd = {.fd = service_fd, .events = POLLRDHUP};
+
+    return poll(&poll_fd, 1, 0) == 1 ? (uint32_t)poll_fd.revents : 0; /* the bits of epoll */
+}
+
 bool pair_is_closed(int service_fd)
 {
-    struct pollfd poll_fd = {.fd = service_fd};
-
-    return poll(&poll_fd, 1, 0) == 1 && (poll_fd.revents & POLLHUP);
+    return (pair_ends(service_fd) & POLLHUP) != 0;
 }
 
 void pair_drain(int service_fd)

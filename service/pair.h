@@ -26,6 +26,9 @@ int pair_setup(void);
 /* Make a pair; kind is a PROTOCOL_NAME_KIND_*. Return: 0 or -errno. */
 int pair_make(struct pair *pair, char kind, uint64_t id);
 
+/* The program reads more slowly than we write: more room for what it has not read. */
+void pair_grow(int service_fd);
+
 /* Close what is left in it. */
 void pair_close(struct pair *pair);
 
@@ -44,11 +47,19 @@ ssize_t pair_fresh_bytes(int service_fd);
 /*
  * Read the next length (at least 1, at most what pair_fresh_bytes() said) bytes into iov, which has room for them: the old stale
  * byte goes, the last byte of these is only peeked at and stays behind as the new one.
- * more (may be NULL): is it the end of what the program marked by a descriptor: other bytes will follow (intercept/cork.c)?
+ * mark (may be NULL): are there bytes among them that the program marked by a descriptor: others will follow (intercept/cork.c)?
  * Return: bytes read, or -errno.
  */
 #define PAIR_IOV_MAX 16
-ssize_t pair_read(int service_fd, const struct iovec *iov, int count, size_t length, bool *more);
+enum pair_mark {
+    PAIR_UNMARKED,
+    PAIR_MARKED_BEFORE, /* others did follow */
+    PAIR_MARKED,        /* the last one is */
+};
+ssize_t pair_read(int service_fd, const struct iovec *iov, int count, size_t length, enum pair_mark *mark);
+
+/* How did the program end its end? What the loop has not heard yet counts. Return: EPOLLRDHUP, EPOLLHUP, EPOLLERR as relay.c reads them. */
+uint32_t pair_ends(int service_fd);
 
 /*
  * The same for a short message, in two steps: look at all that the program wrote beyond the stale byte, and later, when it is on its way, take

@@ -71,7 +71,7 @@ enum protocol_operation {
     PROTOCOL_GETPEERNAME,
 
     /* getsockopt(2), setsockopt(2), for every option that the pair itself does not hold. With PROTOCOL_FLAG_ONE_WAY the program sets what
-     * can't fail, and goes on without a reply.
+     * can't fail, and goes on without a reply; so it tells that it has set an option of the pair (SO_RCVTIMEO and its like), which accept() passes on.
      * in: descriptor, args[0] level, args[1] name, option_length; for set the value too.
      * Reply: for get the value and its length, cut to the length asked for as Linux cuts it. */
     PROTOCOL_GETSOCKOPT,
@@ -272,7 +272,8 @@ _Static_assert(sizeof(struct protocol_message) == 324, "on the wire");
 _Static_assert(offsetof(struct protocol_message, option) == 68, "on the wire");
 
 /* protocol_accepted.flags */
-#define PROTOCOL_ACCEPTED_CORKED 1u /* it has TCP_CORK, from the listening socket */
+#define PROTOCOL_ACCEPTED_CORKED 1u  /* it has TCP_CORK, from the listening socket */
+#define PROTOCOL_ACCEPTED_OPTIONS 2u /* the listening socket's descriptor has options for it: time limits and the like */
 
 /*
  * One new connection: written by the service into the pair of a listening socket, with the connection's descriptor

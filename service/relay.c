@@ -71,6 +71,44 @@ static size_t iov_bytes(const struct iovec *iov, int count)
 }
 
 /*
+ * Is the program's close a reset? It is with data left unread (RFC 1122 4.2.2.13), with SO_LINGER 0, and when no accept()
+ * had taken the connection. No FIN goes before such a reset: the peer would read an end of file.
+ */
+static bool close_is_reset(const struct socket *socket)
+{
+    return (socket->events & EVENT_PROGRAM_GONE) &&
+           (!(socket->events & EVENT_TAKEN) || (socket->options.linger_on && socket->options.linger_s == 0) ||
+            (socket->events & (EVENT_PROGRAM_RESET | EVENT_FAILED)) || stack_tcp_receive_queued(socket->tcp) > 0);
+}
+
+/* Is FIN all that is left to send when the pair is empty? */
+static bool fin_follows(const struct socket *socket)
+{
+    return (socket->events & EVENT_PROGRAM_ENDED) && !(socket->events & EVENT_FAILED) && !close_is_reset(socket);
+}
+
+/* Note how the program ended its end. */
+static void note_ends(struct socket *socket, uint32_t epoll_events)
+{
+    if (epoll_events & EPOLLRDHUP)
+        socket_note(socket, EVENT_PROGRAM_ENDED);
+    if (epoll_events & EPOLLHUP)
+        socket_note(socket, EVENT_PROGRAM_GONE);
+    if (epoll_events & EPOLLERR)
+        socket_note(socket, EVENT_PROGRAM_RESET);
+}
+
+/* Has the program ended its end? Return: how many bytes it had written before, beyond those that were read. */
+static ssize_t look_for_end(struct socket *socket)
+{
+    ssize_t fresh;
+
+    note_ends(socket, pair_ends(socket->pair_fd));
+    fresh = pair_fresh_bytes(socket->pair_fd);
+    return fresh > 0 ? fresh : 0;
+}
+
+/*
  * The short way: read what there is without asking how much it is, and put it on the wire before it is taken out of the
  * pair. One system call before the frame is out, two in all, for one copy more.
  * Return: true when the pair is empty; false when there is more than that, or no room for it, and nothing was read.
@@ -81,6 +119,7 @@ static bool read_short(struct socket *socket)
     struct iovec iov[STACK_TCP_IOV];
     ssize_t got = pair_peek(socket->pair_fd, bytes, sizeof bytes);
     size_t copied = 0;
+    bool waits;
     int pieces;
 
     if (got <= 0)
@@ -94,9 +133,13 @@ static bool read_short(struct socket *socket)
         memcpy(iov[i].iov_base, bytes + copied, iov[i].iov_len);
         copied += iov[i].iov_len;
     }
-    if (stack_tcp_send_commit(socket->tcp, (size_t)got, false) < 0 || (socket->events & EVENT_FAILED))
+    waits = fin_follows(socket);
+    if ((waits ? stack_tcp_send_commit_part(socket->tcp, (size_t)got)
+               : stack_tcp_send_commit(socket->tcp, (size_t)got, false)) < 0 ||
+        (socket->events & EVENT_FAILED))
         return true;
-    stack_flush();
+    if (!waits)
+        stack_flush();
     if (pair_take_peeked(socket->pair_fd, bytes, (size_t)got) < 0)
         log_warnx("relay: socket %llu: bytes are missing from the pair", (unsigned long long)socket->id);
     return true;
@@ -114,8 +157,9 @@ static bool read_pair(struct socket *socket)
         struct iovec iov[STACK_TCP_IOV];
         ssize_t fresh = pair_fresh_bytes(socket->pair_fd);
         size_t want, room;
+        bool waits;
         ssize_t got;
-        bool marked;
+        enum pair_mark mark;
         int pieces;
 
         if (fresh <= 0)
@@ -136,13 +180,16 @@ static bool read_pair(struct socket *socket)
         room = iov_bytes(iov, pieces);
         want = want < room ? want : room;
         socket->writes_much |= want >= RELAY_SHORT_BYTES;
-        got = pair_read(socket->pair_fd, iov, pieces, want, &marked);
+        got = pair_read(socket->pair_fd, iov, pieces, want, &mark);
         if (got < 0) {
             log_warnx("relay: socket %llu: reading the pair: error %zd", (unsigned long long)socket->id, got);
             return true;
         }
-        if ((marked ? stack_tcp_send_commit_part(socket->tcp, (size_t)got)
-                    : stack_tcp_send_commit(socket->tcp, (size_t)got, got < fresh)) < 0)
+        if (mark != PAIR_UNMARKED) /* which kept the program's end open, whoever may have closed it */
+            fresh = got + look_for_end(socket);
+        waits = mark == PAIR_MARKED || (got == fresh && fin_follows(socket));
+        if ((waits ? stack_tcp_send_commit_part(socket->tcp, (size_t)got)
+                   : stack_tcp_send_commit(socket->tcp, (size_t)got, got < fresh)) < 0)
             return true; /* failed() has been called, or is about to be */
         relay_counters.reads++;
         relay_counters.bytes_read += (size_t)got;
@@ -150,17 +197,6 @@ static bool read_pair(struct socket *socket)
         if (got == fresh)
             return true; /* what came since then brings an edge of its own */
     }
-}
-
-/*
- * Is the program's close a reset? It is with data left unread (RFC 1122 4.2.2.13), with SO_LINGER 0, and when no
- * accept() had taken the connection. No FIN goes before such a reset: the peer would read an end of file.
- */
-static bool close_is_reset(const struct socket *socket)
-{
-    return (socket->events & EVENT_PROGRAM_GONE) &&
-           (!(socket->events & EVENT_TAKEN) || (socket->options.linger_on && socket->options.linger_s == 0) ||
-            (socket->events & (EVENT_PROGRAM_RESET | EVENT_FAILED)) || stack_tcp_receive_queued(socket->tcp) > 0);
 }
 
 static void to_wire(struct socket *socket)
@@ -173,7 +209,7 @@ static void to_wire(struct socket *socket)
         return;
     socket->wire_full = false;
     empty = read_pair(socket);
-    if (empty && (socket->events & EVENT_PROGRAM_ENDED) && !(socket->events & EVENT_FAILED) && !close_is_reset(socket)) {
+    if (empty && fin_follows(socket)) {
         socket_note(socket, EVENT_FIN_SENT);
         (void)stack_tcp_shutdown_send(socket->tcp);
     }
@@ -205,6 +241,11 @@ static void to_program(struct socket *socket)
             return;
         }
         written = pair_write(socket->pair_fd, iov, count);
+        if (written == -EAGAIN && !socket->pair_grown) {
+            socket->pair_grown = true;
+            pair_grow(socket->pair_fd);
+            continue;
+        }
         if (written == -EAGAIN) {
             relay_counters.program_full++;
             socket_watch_room(socket, true);
@@ -289,12 +330,7 @@ void relay_run(struct socket *socket)
 
 void relay_handle_pair(struct socket *socket, uint32_t epoll_events)
 {
-    if (epoll_events & EPOLLRDHUP)
-        socket_note(socket, EVENT_PROGRAM_ENDED);
-    if (epoll_events & EPOLLHUP)
-        socket_note(socket, EVENT_PROGRAM_GONE);
-    if (epoll_events & EPOLLERR)
-        socket_note(socket, EVENT_PROGRAM_RESET);
+    note_ends(socket, epoll_events);
     socket_queue_work(socket, WORK_TO_WIRE);
     if (epoll_events & EPOLLOUT)
         socket_queue_work(socket, WORK_TO_PROGRAM);

@@ -119,6 +119,7 @@ static int take_pair(struct socket *socket, struct pair *pair, uint32_t epoll_ev
         return error;
     socket->watches_room = false;
     socket->pair_fd = pair->service_fd;
+    socket->pair_grown = false;
     socket->program_fd = pair->program_fd;
     socket->program_inode = pair->program_inode;
     socket->hash_next = *bucket_of(pair->program_inode);

@@ -83,6 +83,7 @@ struct socket {
     bool lingers;         /* a close() was announced that waits for the last acknowledgement */
     bool watches_room;    /* for EPOLLOUT as well */
     bool writes_much;     /* what was read last is no short message: ask how much there is */
+    bool pair_grown;      /* pair_grow() was called */
     bool wire_full;       /* TCP's send queue had no room: go on when there is */
 
     union stack_address local, peer; /* as they were when the connection was established */

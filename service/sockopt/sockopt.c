@@ -275,11 +275,22 @@ static int check_set(const struct socket *socket, const struct sockopt_row *row,
     return 0;
 }
 
+/* Options that the pair keeps (intercept/option.c): we are only told that there are such. */
+static bool is_pair_option(int level, int name)
+{
+    return level == SOL_SOCKET && (name == SO_RCVTIMEO_OLD || name == SO_RCVTIMEO_NEW || name == SO_SNDTIMEO_OLD ||
+                                   name == SO_SNDTIMEO_NEW || name == SO_RCVLOWAT);
+}
+
 int sockopt_set(struct socket *socket, const struct protocol_message *request, bool root)
 {
     const struct sockopt_row *row = find_row(socket, request->args[0], request->args[1]);
     int value = read_int(request), error;
 
+    if (is_pair_option(request->args[0], request->args[1])) {
+        sockopt_note_switch(socket, SWITCH_PAIR_OPTIONS, true);
+        return 0;
+    }
     if (!has_level(socket, request->args[0]))
         return -ENOPROTOOPT;
     if (row == NULL) /* the IP levels look at the name first, the others at the length */

@@ -73,6 +73,7 @@ enum sockopt_switch {
     SWITCH_TRANSPARENT,
     SWITCH_HEADER_INCLUDED,
     SWITCH_CORK,
+    SWITCH_PAIR_OPTIONS, /* the program's end has options that accept() passes on */
     SWITCH_GRO,
     SWITCH_NO_CHECK6_SEND,
     SWITCH_NO_CHECK6_RECEIVE,

@@ -116,13 +116,13 @@ static bool read_all(const char *expected)
     char bytes[64] = "";
     struct iovec iov[2] = {{bytes, 3}, {bytes + 3, sizeof bytes - 4}};
     ssize_t fresh = pair_fresh_bytes(ends.service_fd);
-    bool more = false;
+    enum pair_mark mark;
 
     ck_assert_int_eq(fresh, (ssize_t)strlen(expected));
-    ck_assert_int_eq(pair_read(ends.service_fd, iov, 2, (size_t)fresh, &more), fresh);
+    ck_assert_int_eq(pair_read(ends.service_fd, iov, 2, (size_t)fresh, &mark), fresh);
     ck_assert_str_eq(bytes, expected);
     ck_assert_int_eq(pair_fresh_bytes(ends.service_fd), 0);
-    return more;
+    return mark == PAIR_MARKED;
 }
 
 START_TEST(peeked_stays_until_it_is_taken)
