@@ -10,7 +10,8 @@ import sys
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
 sys.dont_write_bytecode = True
-from settings import BUILD, SUBJECT_ADDRESS, WORLD_ADDRESS, Kernel, Setting, Sidestack, ip  # noqa: E402
+from settings import (BUILD, SUBJECT_ADDRESS, SUBJECT_ADDRESS6, WORLD_ADDRESS, WORLD_ADDRESS6, Kernel,  # noqa: E402
+                      Setting, Sidestack, ip)
 
 TRAFFIC = os.path.join(BUILD, "bench", "traffic")
 PROCESSORS = sorted(os.sched_getaffinity(0))
@@ -54,6 +55,7 @@ class Place:
         self.name = setting.name
         self.world_address = world_address
         self.subject_address = subject_address
+        self.world_address6, self.subject_address6 = WORLD_ADDRESS6, SUBJECT_ADDRESS6
         self.servers = {}  # name: (process, what start() returned)
 
     def open(self):
