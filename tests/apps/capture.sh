@@ -53,7 +53,9 @@ check_equal "as many as wanted" "$(frames "$WORK/counted.pcapng")" 3
 all=$(frames "$WORK/all.pcapng" 'tcp.port == 8080')
 check_equal "all of nginx's" "$(frames "$WORK/nginx.pcapng")" "$all"
 check_equal "the SYN comes first" "$(frames "$WORK/nginx.pcapng" 'frame.number == 1 && tcp.flags.syn == 1')" 1
-check_equal "all of python's" "$(frames "$WORK/python.pcapng" 'udp.port == 9 && ip.src == 10.77.0.2')" 7
+# The device may be left to cut a train of datagrams: then it is one frame.
+check_equal "all of python's" "$(tshark -n -r "$WORK/python.pcapng" -Y 'udp.dstport == 9' -T fields -e udp.length 2>/dev/null |
+    awk '{ bytes += $1 - 8 } END { print bytes }')" 35
 check_equal "nobody else's" "$(frames "$WORK/python.pcapng" 'not udp')" 0
 check_equal "what the filter says" "$(frames "$WORK/some.pcapng")" "$(frames "$WORK/all.pcapng" 'tcp.srcport == 8080')"
 check_equal "cut" "$(frames "$WORK/some.pcapng" 'frame.cap_len > 100')" 0
