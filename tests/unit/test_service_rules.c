@@ -281,6 +281,9 @@ START_TEST(a_thousand_rules_are_looked_through_quickly)
 {
     enum { RULES = 1000, ROUNDS = 1000 };
     struct rules_set set = {NULL, 0};
+    union stack_address address = address_of("192.0.2.1", 80);
+    const struct rules_question question = {RULES_TCP, RULES_CONNECT, &address};
+    struct rules_who *who = rules_who_of_program("/usr/bin/curl", 1000);
     struct timespec start, end;
     char text[96], why[WHY_SIZE];
     double us;
@@ -292,11 +295,12 @@ START_TEST(a_thousand_rules_are_looked_through_quickly)
     rules_install(&set);
     clock_gettime(CLOCK_MONOTONIC, &start);
     for (int i = 0; i < ROUNDS; i++)
-        ck_assert_int_eq(index_of("192.0.2.1", 80), -1);
+        ck_assert_int_eq(rules_judge(who, &question).index, -1);
     clock_gettime(CLOCK_MONOTONIC, &end);
+    rules_who_release(who);
     us = ((double)(end.tv_sec - start.tv_sec) * 1e6 + (double)(end.tv_nsec - start.tv_nsec) / 1e3) / ROUNDS;
-    printf("%d rules about everybody: %.1f us a judgement, who asks being new each time\n", RULES, us);
-    ck_assert(us < 2000);
+    printf("%d rules about everybody: %.1f us a judgement\n", RULES, us);
+    ck_assert(us < 500); /* a machine under load and sanitizers included */
 }
 END_TEST
 
