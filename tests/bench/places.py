@@ -6,6 +6,7 @@ stack over veth and sidestack's, there are the stacks in user space that Debian 
 import os
 import subprocess
 import sys
+import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, os.path.dirname(HERE))
@@ -17,6 +18,7 @@ TRAFFIC = os.path.join(BUILD, "bench", "traffic")
 PROCESSORS = sorted(os.sched_getaffinity(0))
 SECOND_ADDRESS = "10.99.0.3"  # of the second stack, where there is one
 SECOND_ADDRESS6 = "fd99::3"
+NOWHERE = "10.99.0.254"  # a gateway that pasta wants to see
 WAIT_S = 30
 
 
@@ -193,26 +195,25 @@ class Attached(Setting):
         self.subject = self.add_namespace("subject")
         self.prepare_world()
         ip("-n", self.subject, "link", "set", "lo", "up")
-        ip("-n", self.world, "link", "add", "dummy0", "type", "dummy")
-        ip("-n", self.world, "address", "add", f"{WORLD_ADDRESS}/24", "dev", "dummy0")
-        ip("-n", self.world, "link", "set", "dummy0", "up")
-        ip("-n", self.world, "route", "add", "default", "dev", "dummy0")
+        # A device that leads nowhere; not every kernel has the type "dummy".
+        ip("-n", self.world, "link", "add", "out0", "type", "veth", "peer", "name", "out1")
+        ip("-n", self.world, "address", "add", f"{WORLD_ADDRESS}/24", "dev", "out0")
+        ip("-n", self.world, "link", "set", "out1", "up")
+        ip("-n", self.world, "link", "set", "out0", "up")
+        ip("-n", self.world, "route", "add", "default", "via", NOWHERE, "dev", "out0")
         self.service = subprocess.Popen(
             self.enter(self.world, *(part.replace("NAMESPACE", "/run/netns/" + self.subject) for part in self.command)),
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.wait_for_route()
 
     def wait_for_route(self):
-        """The stack is there when the subject has a default route; ip monitor says when it comes."""
-        monitor = subprocess.Popen(["ip", "-n", self.subject, "monitor", "route"], stdout=subprocess.PIPE, text=True)
-        try:
-            while not subprocess.run(["ip", "-n", self.subject, "route", "show", "default"], stdout=subprocess.PIPE,
-                                     check=True).stdout:
-                if not monitor.stdout.readline():
-                    raise RuntimeError(f"{self.name}: no route came")
-        finally:
-            monitor.kill()
-            monitor.wait()
+        """The stack is there when the subject has a default route."""
+        deadline = time.monotonic() + 10
+        while not subprocess.run(["ip", "-n", self.subject, "route", "show", "default"], stdout=subprocess.PIPE,
+                                 check=True).stdout:
+            if self.service.poll() is not None or time.monotonic() > deadline:
+                raise RuntimeError(f"{self.name}: no route came")
+            time.sleep(0.05)
 
     def close(self):
         if self.service is not None:
