@@ -38,7 +38,8 @@
 #define RTO_FLOOR_US 200000u     /* Linux: TCP_RTO_MIN; on top of the smoothed round trip, as there */
 #define RTO_MAX_US 120000000u    /* Linux: TCP_RTO_MAX */
 #define BACKOFF_MAX 10
-#define PROBE_SLACK_US 2000u     /* Linux: TCP_TIMEOUT_MIN_US */
+/* Two ticks of Debian's kernel, its TCP_TIMEOUT_MIN: a host that stalls for less has lost nothing. */
+#define PROBE_SLACK_US 8000u
 #define PEER_DELAY_US 200000u    /* RFC 8985 7.2: the peer may hold the acknowledgement of a single segment */
 #define MIN_RTT_WINDOW_US 300000000u /* Linux: tcp_min_rtt_wlen */
 

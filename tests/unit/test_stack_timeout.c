@@ -15,7 +15,7 @@ START_TEST(rfc8985_the_tail_is_probed_after_two_round_trips)
     sender_expect(0, 5);
     stack_advance(2 * RTT_MS + 1);
     sender_expect_nothing();
-    stack_advance(2);
+    stack_advance(8);
     sender_expect(4, 5);
     sender_expect_nothing();
     stack_advance(RTT_MS);
@@ -43,7 +43,7 @@ START_TEST(rfc8985_the_probe_is_new_data_if_there_is_some)
 {
     sender_write(100);
     sender_expect(0, 10);
-    stack_advance(2 * RTT_MS + 3);
+    stack_advance(2 * RTT_MS + 9);
     sender_expect(10, 11);
     sender_expect_nothing();
     stack_advance(RTT_MS / 2);
@@ -57,7 +57,7 @@ START_TEST(rfc8985_a_loss_that_the_probe_repaired_brings_the_window_down)
 {
     sender_write(10);
     sender_expect(0, 10);
-    stack_advance(2 * RTT_MS + 3);
+    stack_advance(2 * RTT_MS + 9);
     sender_expect(9, 10);
     stack_advance(RTT_MS);
     sender_write(1); /* the window has no room, and then it has */
