@@ -1,7 +1,7 @@
 #!/bin/bash
 # Rules: programs whose sockets are on the stack or on the host's network, are rejected or swallowed; and others while they run.
 # time: 120
-# asan: both
+# asan: service
 # shellcheck source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 
