@@ -254,7 +254,8 @@ def slirp4netns():
 
 def pasta():
     return Place(Attached("pasta", ["pasta", "--foreground", "--config-net", "--ipv4-only", "--quiet",
-                                    "--runas=0", "--netns-only", "NAMESPACE"]))
+                                    "--runas=0", "--netns-only", "--netns", "NAMESPACE"]),
+                 world_address=NOWHERE)  # the world's own address is the subject's, too; the gateway's stands for the world
 
 
 # What a measurement may name.
