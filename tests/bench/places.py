@@ -229,7 +229,7 @@ class Wrapped(Setting):
         super().__init__("socket_wrapper")
         os.makedirs(directory, exist_ok=True)
         self.environment.update(SOCKET_WRAPPER_DIR=directory, SOCKET_WRAPPER_DEFAULT_IFACE="10")
-        self.preload = ["LD_PRELOAD=libsocket_wrapper.so.0"]
+        self.preload = ["LD_PRELOAD=libsocket_wrapper.so"]
 
     def open(self):
         self.world = self.subject = self.add_namespace("world")
