@@ -6,32 +6,11 @@
 #include <string.h>
 
 #include "host.h"
+#include "stack/bytes.h"
 
 #define IP_SIZE 20
 #define IP6_SIZE 40
 #define TCP_SIZE 20
-
-static void write_16(uint8_t *at, uint32_t value)
-{
-    at[0] = (uint8_t)(value >> 8);
-    at[1] = (uint8_t)value;
-}
-
-static void write_32(uint8_t *at, uint32_t value)
-{
-    write_16(at, value >> 16);
-    write_16(at + 2, value);
-}
-
-static uint32_t read_16(const uint8_t *at)
-{
-    return (uint32_t)at[0] << 8 | at[1];
-}
-
-static uint32_t read_32(const uint8_t *at)
-{
-    return read_16(at) << 16 | read_16(at + 2);
-}
 
 static uint32_t add_sum(uint32_t sum, const uint8_t *bytes, size_t size)
 {

@@ -6,6 +6,7 @@
 #include <netinet/ip.h>
 #include <string.h>
 
+#include "stack/bytes.h"
 #include "stack/ip/interface.h"
 
 #define ETHERNET_SIZE 14
@@ -128,17 +129,6 @@ static uint32_t add_sum(uint32_t sum, const uint8_t *bytes, size_t size)
     while (sum >> 16 != 0)
         sum = (sum & 0xffff) + (sum >> 16);
     return sum;
-}
-
-static void write_16(uint8_t *at, size_t value)
-{
-    at[0] = (uint8_t)(value >> 8);
-    at[1] = (uint8_t)value;
-}
-
-static size_t read_16(const uint8_t *at)
-{
-    return (size_t)at[0] << 8 | at[1];
 }
 
 /* Return: the sum of the pseudo header. */

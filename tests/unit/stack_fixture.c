@@ -10,6 +10,7 @@
 #include "datagram_fixture.h"
 #include "stack/ip/interface.h"
 #include "stack/wire/wire.h"
+#include "stack/bytes.h"
 
 #define FRAMES_MAX 8192
 #define ETHERNET_SIZE 14
@@ -287,28 +288,6 @@ static uint32_t ip_sum(const uint8_t *ip, uint8_t protocol, const uint8_t *paylo
     uint32_t sum = add_sum(add_sum(0, ip + (is_v6 ? 8 : 12), is_v6 ? 32 : 8), pseudo, 4);
 
     return whole ? add_sum(sum, payload, size) : sum;
-}
-
-static void write_16(uint8_t *at, uint32_t value)
-{
-    at[0] = (uint8_t)(value >> 8);
-    at[1] = (uint8_t)value;
-}
-
-static void write_32(uint8_t *at, uint32_t value)
-{
-    write_16(at, value >> 16);
-    write_16(at + 2, value);
-}
-
-static uint32_t read_16(const uint8_t *at)
-{
-    return (uint32_t)at[0] << 8 | at[1];
-}
-
-static uint32_t read_32(const uint8_t *at)
-{
-    return read_16(at) << 16 | read_16(at + 2);
 }
 
 /* Write the headers below TCP. Return: where the payload begins. */

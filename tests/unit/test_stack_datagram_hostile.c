@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "datagram_fixture.h"
+#include "stack/bytes.h"
 
 #define FRAME_MAX 2048
 #define ETHERNET_SIZE 14
@@ -24,12 +25,6 @@ static unsigned draw(unsigned below)
 {
     random_state = random_state * 6364136223846793005ull + 1442695040888963407ull;
     return (unsigned)(random_state >> 33) % below;
-}
-
-static void write_16(uint8_t *at, size_t value)
-{
-    at[0] = (uint8_t)(value >> 8);
-    at[1] = (uint8_t)value;
 }
 
 static uint32_t add_sum(uint32_t sum, const uint8_t *bytes, size_t size)

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "datagram_fixture.h"
+#include "stack/bytes.h"
 
 #define LITE_SIZE 8
 #define SIZE_MAX_HERE 128
@@ -52,17 +53,6 @@ static uint64_t malformed(void)
 
     stack_get_counters(&counters);
     return counters.datagrams_malformed;
-}
-
-static void write_16(uint8_t *at, size_t value)
-{
-    at[0] = (uint8_t)(value >> 8);
-    at[1] = (uint8_t)value;
-}
-
-static size_t read_16(const uint8_t *at)
-{
-    return (size_t)at[0] << 8 | at[1];
 }
 
 /* The checksum of a packet's first bytes, its own field being 0: what lies beyond them counts as 0. */
