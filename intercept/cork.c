@@ -10,11 +10,16 @@
  *  - DESCRIPTOR_CORKED: each write is marked. The first makes it ...
  *  - DESCRIPTOR_HELD: the service may hold something back. Bytes that can't be marked (sendfile(), splice()) release it, and the
  *    descriptor is CORKED again; else uncorking does, and asks the service for it.
+ *  - DESCRIPTOR_TOLD: the service has the cork. Writes go as they are, and uncorking asks the service for it.
  *  - DESCRIPTOR_DATA: we don't know, or the socket has another number in this process. The service is told of each step.
  *
  * A write of HELD_MAX bytes is still one message for the kernel, which bears the mark. Of one byte, the service can't tell whether the mark is on
  * it or on those before, because it leaves one behind as the stale byte (service/pair.c). So what is shorter or longer has the service corked
  * before, and one byte that is not marked releases nothing.
+ *
+ * A request and the bytes that are written after it go different ways, and the service may read the bytes first: it is busy with the socket
+ * already, or takes the request from a connection that is new. So corking waits for the reply. Uncorking does not: bytes that overtake it
+ * are sent with those that it releases, no later. (What is corked again at once may be released, too, in a segment of its own.)
  * DIFFERS: the end of what sendfile() and its like write, if that is less, is not held back (docs/differences.md).
  */
 #include "cork.h"
@@ -32,35 +37,47 @@
 #define HELD_MIN 2
 #define HELD_MAX 16384
 
-static void tell(int fd, int value)
+/* Have the service cork the socket, before this returns. */
+static void tell(int fd)
 {
     struct protocol_message message;
+    const int on = 1;
 
     control_prepare(&message, PROTOCOL_SETSOCKOPT);
     message.args[0] = IPPROTO_TCP;
     message.args[1] = TCP_CORK;
-    message.option_length = sizeof value;
-    memcpy(message.option, &value, sizeof value);
-    (void)control_send(&message, fd);
+    message.option_length = sizeof on;
+    memcpy(message.option, &on, sizeof on);
+    (void)control_request(&message, fd, NULL);
+}
+
+/* If only this process knows of the cork, tell the service; the descriptor is of kind `to` from now on. */
+static void tell_once(int fd, enum descriptor_kind to)
+{
+    if (descriptor_change(fd, DESCRIPTOR_CORKED, to) || descriptor_change(fd, DESCRIPTOR_HELD, to))
+        tell(fd);
 }
 
 bool cork_set(int fd, bool on)
 {
+    enum descriptor_kind kind;
+
+    if (on && descriptor_change(fd, DESCRIPTOR_UNCORKED, DESCRIPTOR_CORKED))
+        return true;
+    kind = descriptor_kind(fd);
     if (on)
-        return descriptor_change(fd, DESCRIPTOR_UNCORKED, DESCRIPTOR_CORKED) ||
-               descriptor_kind(fd) == DESCRIPTOR_CORKED || descriptor_kind(fd) == DESCRIPTOR_HELD;
-    if (descriptor_change(fd, DESCRIPTOR_HELD, DESCRIPTOR_UNCORKED))
+        return kind == DESCRIPTOR_CORKED || kind == DESCRIPTOR_HELD || kind == DESCRIPTOR_TOLD;
+    if (descriptor_change(fd, DESCRIPTOR_HELD, DESCRIPTOR_UNCORKED) ||
+        descriptor_change(fd, DESCRIPTOR_TOLD, DESCRIPTOR_UNCORKED))
         return false;
     return descriptor_change(fd, DESCRIPTOR_CORKED, DESCRIPTOR_UNCORKED) || descriptor_kind(fd) == DESCRIPTOR_UNCORKED;
 }
 
 void cork_tell(int fd)
 {
-    if (descriptor_change(fd, DESCRIPTOR_CORKED, DESCRIPTOR_DATA) ||
-        descriptor_change(fd, DESCRIPTOR_HELD, DESCRIPTOR_DATA))
-        tell(fd, 1);
-    else
-        (void)descriptor_change(fd, DESCRIPTOR_UNCORKED, DESCRIPTOR_DATA);
+    tell_once(fd, DESCRIPTOR_DATA);
+    if (!descriptor_change(fd, DESCRIPTOR_UNCORKED, DESCRIPTOR_DATA))
+        (void)descriptor_change(fd, DESCRIPTOR_TOLD, DESCRIPTOR_DATA);
 }
 
 /* Return: how many bytes the pieces hold; 0 when they can't be read. */
@@ -94,14 +111,14 @@ ssize_t cork_send(int fd, const struct iovec *iov, size_t count, int flags)
         message.msg_control = NULL;
         message.msg_controllen = 0;
     }
-    cork_tell(fd);
+    tell_once(fd, DESCRIPTOR_TOLD);
     return libc_sendmsg(fd, &message, flags);
 }
 
 void cork_pass(int fd, size_t length)
 {
     if (length > HELD_MAX)
-        cork_tell(fd);
+        tell_once(fd, DESCRIPTOR_TOLD);
 }
 
 void cork_passed(int fd, size_t length)

@@ -12,7 +12,8 @@ enum descriptor_kind {
     DESCRIPTOR_UNKNOWN = 0, /* not seen yet */
     DESCRIPTOR_FOREIGN,     /* not ours: libc does what is asked */
     DESCRIPTOR_DATA,       /* ours, was connected or accepted: reading and writing are the pair's business */
-    DESCRIPTOR_UNCORKED,   /* the same; these three are cork.c's */
+    DESCRIPTOR_TOLD,       /* the same; these four are cork.c's */
+    DESCRIPTOR_UNCORKED,
     DESCRIPTOR_CORKED,
     DESCRIPTOR_HELD,
     DESCRIPTOR_CONNECTING, /* ours, has begun to connect: a write has to wait until the pair is writable */

@@ -110,15 +110,19 @@ static bool names_no_descriptor(int level, int name, const void *value, socklen_
 }
 
 /*
- * Can setting this go wrong, or matter to anything but the connection's own segments? What programs set on each connection, or twice for each
- * answer (TCP_CORK: nginx with tcp_nopush), is worth sparing the wait for a reply.
+ * Can setting this neither go wrong nor matter to anything but the connection's own segments? What programs set on each connection, or for each
+ * answer (TCP_CORK: nginx with tcp_nopush), is worth sparing the wait for a reply. But bytes that are written after it may overtake it: what
+ * holds them back (TCP_CORK, Nagle's algorithm) has to be there before them; what lets them go may be late.
  */
-static bool cannot_fail(int fd, int level, int name, socklen_t length)
+static bool need_not_wait(int fd, int level, int name, const struct protocol_message *message)
 {
-    if (!descriptor_kind_is_data(descriptor_kind(fd)) || length < sizeof(int))
+    int on;
+
+    if (!descriptor_kind_is_data(descriptor_kind(fd)) || message->option_length < sizeof on)
         return false;
-    return (level == IPPROTO_TCP && (name == TCP_NODELAY || name == TCP_CORK || name == TCP_QUICKACK)) ||
-           (level == SOL_SOCKET && name == SO_KEEPALIVE);
+    memcpy(&on, message->option, sizeof on);
+    return (level == IPPROTO_TCP && name == TCP_NODELAY && on) || (level == IPPROTO_TCP && name == TCP_CORK && !on) ||
+           (level == IPPROTO_TCP && name == TCP_QUICKACK) || (level == SOL_SOCKET && name == SO_KEEPALIVE);
 }
 
 /* An option that the pair has. A socket that may come to listen has its children inherit it: accept() learns so from the service. */
@@ -132,7 +136,8 @@ static int set_of_pair(int fd, int level, int name, const void *value, socklen_t
     control_prepare(&message, PROTOCOL_SETSOCKOPT);
     message.args[0] = level;
     message.args[1] = name;
-    (void)control_send(&message, fd); /* without a service nothing is accepted */
+    /* Without a service nothing is accepted. While it listens, the next connection may come before a request that nobody waits for. */
+    (void)(descriptor_kind(fd) == DESCRIPTOR_LISTENING ? control_request(&message, fd, NULL) : control_send(&message, fd));
     return 0;
 }
 
@@ -166,7 +171,7 @@ int socket_setsockopt(int fd, int level, int name, const void *value, socklen_t 
         if (cork_set(fd, on != 0))
             return 0;
     }
-    if (cannot_fail(fd, level, name, length))
+    if (need_not_wait(fd, level, name, &message))
         return control_send(&message, fd);
     return control_request(&message, fd, NULL);
 }

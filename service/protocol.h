@@ -71,7 +71,7 @@ enum protocol_operation {
     PROTOCOL_GETPEERNAME,
 
     /* getsockopt(2), setsockopt(2), for every option that the pair itself does not hold. With PROTOCOL_FLAG_ONE_WAY the program sets what
-     * can't fail, and goes on without a reply; so it tells that it has set an option of the pair (SO_RCVTIMEO and its like), which accept() passes on.
+     * can't fail, and goes on without a reply: what it writes next may be read before. So it tells that it has set an option of the pair (SO_RCVTIMEO and its like), which accept() passes on.
      * in: descriptor, args[0] level, args[1] name, option_length; for set the value too.
      * Reply: for get the value and its length, cut to the length asked for as Linux cuts it. */
     PROTOCOL_GETSOCKOPT,

@@ -20,7 +20,6 @@
 #include "service/sockopt/sockopt.h"
 
 #include <errno.h>
-#include <netinet/tcp.h>
 #include <stdbool.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -341,20 +340,7 @@ static int wait_for_linger(const struct protocol_message *request, struct reques
     return 0;
 }
 
-/* Does the program cork a connection, without waiting for us? Then what it wrote since may lie in the pair already, and is to be held back;
- * so may be what it wrote just before, for the time of a cork (200 ms at most). */
-static bool is_cork(const struct protocol_message *request)
-{
-    int value = 0;
-
-    if (!(request->flags & PROTOCOL_FLAG_ONE_WAY) || request->args[0] != IPPROTO_TCP || request->args[1] != TCP_CORK ||
-        request->option_length < sizeof value)
-        return false;
-    memcpy(&value, request->option, sizeof value);
-    return value != 0;
-}
-
-/* What the program wrote before it asks belongs before what it asks for (TCP_NODELAY, uncorking). */
+/* What the program wrote before it asks belongs before what it asks for (TCP_NODELAY, TCP_CORK). */
 static void bring_up_to_date(struct socket *socket)
 {
     if (socket->state != PROTOCOL_STATE_CONNECTED || socket->pair_fd < 0)
@@ -403,8 +389,7 @@ static int execute_stream(struct socket *socket, const struct protocol_message *
     case PROTOCOL_GETSOCKOPT:
         return sockopt_get(socket, request, reply);
     case PROTOCOL_SETSOCKOPT:
-        if (!is_cork(request))
-            bring_up_to_date(socket);
+        bring_up_to_date(socket);
         return sockopt_set(socket, request, is_privileged(context->uid));
     case PROTOCOL_STATUS:
         return get_status(socket, reply);

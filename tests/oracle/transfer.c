@@ -269,6 +269,11 @@ static void run_cork_ends(void)
     say_unsent(fd, 11);
     set_cork(other, 0);
     peer_do("recv 2 11");
+    set_cork(other, 1);
+    CALL(write(fd, "four", 4));
+    say_unsent(other, 4);
+    set_cork(fd, 0);
+    peer_do("recv 2 4");
 
     fd = oracle_accept_peer();
     set_cork(fd, 1);
