@@ -198,7 +198,7 @@ static bool answer(int fd, int serial)
         close(came);
     if (port == FAKE_HANG_UP)
         return false;
-    if (port != FAKE_SILENT)
+    if (port != FAKE_SILENT && !(message.flags & PROTOCOL_FLAG_ONE_WAY))
         send_with(fd, &message, length, passed, passed_count);
     return true;
 }
