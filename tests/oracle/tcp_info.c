@@ -51,7 +51,7 @@ static void print_sizes(const struct tcp_info *info)
 
 static void print_times(const struct tcp_info *info)
 {
-    oracle_say("rto %s, ato %s, rtt %s, min_rtt %s", range(info->tcpi_rto, 200000, 400000), range(info->tcpi_ato, 40000, 50000),
+    oracle_say("rto %s, ato %s, rtt %s, min_rtt %s", range(info->tcpi_rto, 200000, 400000), range(info->tcpi_ato, 0, 50000),
                range(info->tcpi_rtt, 1, 200000), range(info->tcpi_min_rtt, 1, 200000));
     oracle_say("last data sent %s, received %s, last ack %s ms ago", range(info->tcpi_last_data_sent, 0, 5000),
                range(info->tcpi_last_data_recv, 0, 5000), range(info->tcpi_last_ack_recv, 0, 5000));

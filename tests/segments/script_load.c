@@ -78,9 +78,10 @@ static size_t load_file(const char *file, struct script_case **cases, size_t cou
     char **lines;
     int line_count = read_lines(file, &lines);
     size_t before = count;
+    char *name = require(strdup(file)); /* as the lines, kept for all cases */
 
     for (int i = 0; i < line_count; i++) {
-        struct script_case it = {.file = require(strdup(file)), .lines = lines, .family = AF_INET, .peer_isn = PEER_ISN};
+        struct script_case it = {.file = name, .lines = lines, .family = AF_INET, .peer_isn = PEER_ISN};
         bool both = false;
 
         if (strncmp(lines[i], "case ", 5) != 0)
