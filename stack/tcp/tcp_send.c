@@ -213,6 +213,7 @@ void tcp_send_start(struct stack_tcp *tcp)
     /* lwIP makes segments of half the largest window, and with timestamps it gets lost when that is none at all. */
     pcb->snd_wnd_max = LWIP_MAX(pcb->snd_wnd_max, 2 * MSS_MIN);
     pcb->snd_buf = TCP_SND_BUF;
+    tcp->send.small_end = pcb->lastack;
     tcp_window_start(tcp);
     tcp_sender_start(tcp);
     tcp_acknowledge_start(tcp);
@@ -244,6 +245,29 @@ static size_t send_allowance(const struct stack_tcp *tcp, size_t segment)
         allowed -= LWIP_MIN(odd, allowed);
     }
     return LWIP_MIN(allowed, left);
+}
+
+/* Minshall's variant of Nagle's algorithm, as in Linux: is no short segment on its way? */
+static bool send_may_be_short(const struct stack_tcp *tcp)
+{
+    uint32_t end = tcp->send.small_end;
+
+    return !(TCP_SEQ_GT(end, tcp->pcb->lastack) && TCP_SEQ_LEQ(end, tcp->pcb->snd_nxt));
+}
+
+/* Have lwIP send what may be sent. It knows Nagle's algorithm only, which makes a short segment wait for all before it. */
+static void send_output(struct stack_tcp *tcp)
+{
+    struct tcp_pcb *pcb = tcp->pcb;
+    bool relax = !tcp_nagle_disabled(pcb) && send_may_be_short(tcp);
+
+    if (relax)
+        tcp_nagle_disable(pcb);
+    tcp_output(pcb);
+    if (relax)
+        tcp_nagle_enable(pcb);
+    if (pcb->unsent == NULL && tcp->send.segment_fill > 0)
+        tcp->send.small_end = pcb->snd_lbb;
 }
 
 /* FIN, when the owner wants it and all data has been handed over. */
@@ -307,7 +331,7 @@ void tcp_send_push(struct stack_tcp *tcp, bool more)
     tcp_send_finish(tcp);
     if (tcp->pcb == NULL)
         return;
-    tcp_output(tcp->pcb);
+    send_output(tcp);
     tcp_sender_settle(tcp);
 }
 

@@ -39,6 +39,7 @@ struct send_queue {
     size_t unhanded;            /* of these, not handed to lwIP */
     size_t memory;
     uint32_t segment_fill;      /* bytes in lwIP's last segment while it is unsent */
+    uint32_t small_end;         /* where the last short segment that was sent ends */
 };
 
 struct receive_queue {
