@@ -90,9 +90,14 @@ static bool exchange(int fd, unsigned char first)
     return memcmp(out, in, sizeof in) == 0;
 }
 
+/* Not to be cancelled: close() is a cancellation point, also the kernel's; who is cancelled on the way in leaves it open. */
 static void close_it(void *fd)
 {
+    int state;
+
+    pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
     close(*(int *)fd);
+    pthread_setcancelstate(state, &state);
 }
 
 /* One connection, from socket() to close(). A cancelled thread closes it as well. */

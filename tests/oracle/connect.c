@@ -335,6 +335,31 @@ static void run_bound(void)
     oracle_say("the peer sees the bound port: %s", peer_ask("port 0") == own ? "yes" : "no");
 }
 
+/* Twice between the same two ports: what is left of the first connection, in TIME-WAIT here, makes way. */
+static void run_bound_again(void)
+{
+    int port = oracle_peer_listen(5), own = 0, on = 1;
+
+    for (int i = 0; i < 2; i++) {
+        int fd = oracle_socket();
+
+        CALL(setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on));
+        CALL(oracle_bind(fd, oracle_subject_address(own)));
+        own = oracle_local_port(fd);
+        oracle_name_port(own, "bound");
+        CALL(oracle_connect(fd, oracle_peer_address(port)));
+        peer_do("accept %d", i);
+        oracle_print_names(fd);
+        CALL(send(fd, "hello", 5, 0));
+        peer_do("recv %d 5", i);
+        CALL(shutdown(fd, SHUT_WR));
+        peer_do("drain %d", i);
+        peer_do("close %d", i);
+        oracle_recv(fd, 1, 0);
+        CALL(close(fd));
+    }
+}
+
 static void run_listening(void)
 {
     int fd = oracle_listen(1), port = oracle_peer_listen(5);
@@ -435,6 +460,7 @@ const struct oracle_case oracle_cases[] = {
     {"broadcast_and_multicast", run_broadcast_and_multicast},
     {"unspec", run_unspec},
     {"bound", run_bound},
+    {"bound_again", run_bound_again},
     {"listening", run_listening},
     {"interrupted", run_interrupted},
     {"to_oneself", run_to_oneself},
