@@ -24,6 +24,15 @@ int service_path_complete(struct service_path *path)
     return path->text[0] != '\0' ? 0 : control_path_from_environment(path->text, sizeof path->text);
 }
 
+int service_path_settle(struct service_path *path, const char *command, int error)
+{
+    if (error == 0)
+        error = service_path_complete(path);
+    if (error < 0)
+        fprintf(stderr, "%s: can't tell where the service is: %s\n", command, strerror(-error));
+    return error;
+}
+
 /* Receive the reply. Return: 0 or -errno. */
 static int receive_reply(int control, struct protocol_message *message, int *fd)
 {

@@ -124,12 +124,8 @@ int sidestack_kill(int argc, char **argv)
         default: return SIDESTACK_EXIT_USAGE; /* getopt_long() said why */
         }
     }
-    if (error == 0)
-        error = service_path_complete(&path);
-    if (error < 0) {
-        fprintf(stderr, COMMAND ": can't tell where the service is: %s\n", strerror(-error));
+    if (service_path_settle(&path, COMMAND, error) < 0)
         return SIDESTACK_EXIT_USAGE;
-    }
     if (optind == argc) {
         fputs(COMMAND ": which ones? (sidestack kill --help)\n", stderr);
         return SIDESTACK_EXIT_USAGE;

@@ -348,12 +348,8 @@ int sidestack_metrics(int argc, char **argv)
         default: return SIDESTACK_EXIT_USAGE; /* getopt_long() said why */
         }
     }
-    if (error == 0)
-        error = service_path_complete(&service);
-    if (error < 0) {
-        fprintf(stderr, COMMAND ": can't tell where the service is: %s\n", strerror(-error));
+    if (service_path_settle(&service, COMMAND, error) < 0)
         return SIDESTACK_EXIT_USAGE;
-    }
     if (optind < argc) {
         fprintf(stderr, COMMAND ": '%s'? (sidestack metrics --help)\n", argv[optind]);
         return SIDESTACK_EXIT_USAGE;

@@ -139,12 +139,8 @@ int sidestack_netif(int argc, char **argv)
         default: return SIDESTACK_EXIT_USAGE; /* getopt_long() said why */
         }
     }
-    if (error == 0)
-        error = service_path_complete(&path);
-    if (error < 0) {
-        fprintf(stderr, COMMAND ": can't tell where the service is: %s\n", strerror(-error));
+    if (service_path_settle(&path, COMMAND, error) < 0)
         return SIDESTACK_EXIT_USAGE;
-    }
     object = ask_for_object(COMMAND, &path, PROTOCOL_QUERY_NETWORK);
     if (object == NULL)
         return EXIT_FAILURE;

@@ -248,12 +248,8 @@ int sidestack_stats(int argc, char **argv)
         default: return SIDESTACK_EXIT_USAGE; /* getopt_long() said why */
         }
     }
-    if (error == 0)
-        error = service_path_complete(&request.path);
-    if (error < 0) {
-        fprintf(stderr, COMMAND ": can't tell where the service is: %s\n", strerror(-error));
+    if (service_path_settle(&request.path, COMMAND, error) < 0)
         return SIDESTACK_EXIT_USAGE;
-    }
     if (optind < argc)
         request.seconds = strtod(argv[optind], &end);
     if (optind < argc && (*end != '\0' || !(request.seconds >= 0.01 && request.seconds <= 1e6))) {

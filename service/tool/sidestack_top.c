@@ -342,12 +342,8 @@ int sidestack_top(int argc, char **argv)
         return EXIT_SUCCESS;
     if (error == -EINVAL)
         return SIDESTACK_EXIT_USAGE;
-    if (error == 0)
-        error = service_path_complete(&top.path);
-    if (error < 0) {
-        fprintf(stderr, COMMAND ": can't tell where the service is: %s\n", strerror(-error));
+    if (service_path_settle(&top.path, COMMAND, error) < 0)
         return SIDESTACK_EXIT_USAGE;
-    }
     if (read_filter(&top, argc - optind, argv + optind) < 0)
         return SIDESTACK_EXIT_USAGE;
     if (!top.batch && (!isatty(STDOUT_FILENO) || !isatty(STDIN_FILENO))) {
