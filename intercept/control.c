@@ -464,6 +464,8 @@ static int do_request(struct protocol_message *message, const struct exchange *e
      * descriptor that came with the reply, and the next connection would have no number either. */
     request_end(&request, error == 0 || error == -EMFILE);
     pthread_setcancelstate(state, &state);
+    if (error == 0 && message->result == -ENOTSOCK && exchange->fd >= 0)
+        return -ENETDOWN; /* the service was started anew and does not know it: the network that it was on is gone */
     return error < 0 ? error : message->result;
 }
 

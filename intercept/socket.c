@@ -9,6 +9,7 @@
 #include "host.h"
 #include "libc.h"
 #include "linger.h"
+#include "on_death.h"
 #include "replace.h"
 #include "state.h"
 
@@ -64,20 +65,37 @@ static bool has_capability(unsigned capability)
            (data[capability / 32].effective & 1u << capability % 32) != 0;
 }
 
-int socket_create(int domain, int type, int protocol)
+/* Ask for a socket; without a service do as it is wished. Return: 0 and *fd, -PROTOCOL_ON_HOST, or -errno. */
+static int ask_for_socket(int domain, int type, int protocol, int *fd)
 {
     struct protocol_message message;
+    enum protocol_on_death policy = PROTOCOL_ON_DEATH_WAIT;
+    int error = -ENETDOWN;
+
+    for (unsigned attempt = 0; policy == PROTOCOL_ON_DEATH_WAIT; attempt++) {
+        control_prepare(&message, PROTOCOL_SOCKET);
+        message.args[0] = domain;
+        message.args[1] = type & TYPE_MASK;
+        message.args[2] = protocol;
+        message.args[3] = (type & TYPE_MASK) == SOCK_RAW && !has_capability(CAP_NET_RAW);
+        error = control_request(&message, -1, fd);
+        if (error == 0)
+            on_death_note(message.args[0]);
+        if (error != -ENETDOWN)
+            return error;
+        policy = on_death_decide(attempt);
+    }
+    return policy == PROTOCOL_ON_DEATH_HOST ? -PROTOCOL_ON_HOST : error;
+}
+
+int socket_create(int domain, int type, int protocol)
+{
     int error = check_type(domain, type, protocol);
     int fd;
 
     if (error < 0)
         return error;
-    control_prepare(&message, PROTOCOL_SOCKET);
-    message.args[0] = domain;
-    message.args[1] = type & TYPE_MASK;
-    message.args[2] = protocol;
-    message.args[3] = (type & TYPE_MASK) == SOCK_RAW && !has_capability(CAP_NET_RAW);
-    error = control_request(&message, -1, &fd);
+    error = ask_for_socket(domain, type, protocol, &fd);
     if (error == -PROTOCOL_ON_HOST) {
         fd = STATE_RESULT(libc_socket(domain, type, protocol));
         if (fd >= 0)
@@ -219,13 +237,13 @@ static int receive_connection(int fd, struct protocol_accepted *accepted, int fl
     ssize_t length = libc_recvmsg(fd, &message, flags & SOCK_CLOEXEC ? MSG_CMSG_CLOEXEC : 0);
     int new_fd;
 
-    if (length < 0 && errno == ECONNRESET) {
+    if (length == 0 || (length < 0 && errno == ECONNRESET)) { /* a pair tells the reset once */
         struct protocol_message status;
 
         return control_status(fd, &status) == -ENETDOWN ? -ENETDOWN : -EINVAL; /* shut down: it does not listen now */
     }
-    if (length <= 0)
-        return length < 0 ? -errno : -EINVAL;
+    if (length < 0)
+        return -errno;
     new_fd = accepted_descriptor(&message);
     if (length == sizeof *accepted && accepted->magic == PROTOCOL_MAGIC && accepted->version == PROTOCOL_VERSION &&
         accepted->peer.length <= sizeof accepted->peer.bytes && new_fd >= 0)

@@ -6,6 +6,7 @@
 #include "control.h"
 #include "descriptor.h"
 #include "libc.h"
+#include "on_death.h"
 #include "trace.h"
 
 #include <errno.h>
@@ -17,6 +18,7 @@ static __attribute__((constructor)) void start(void)
     libc_load();
     trace_start();
     control_start();
+    on_death_start();
     descriptor_start();
     errno = saved_errno;
 }

@@ -3,6 +3,7 @@
 #define SIDESTACK_OPTIONS_H
 
 #include "log_output.h"
+#include "protocol.h"
 #include "service/resolver/resolver_config.h"
 #include "stack/stack.h"
 #include "service/rules.h"
@@ -55,6 +56,7 @@ struct options {
     unsigned busy_poll_us;
     struct impairments impairments; /* of the wire, from the start */
     size_t sockets_max;             /* 0: what the limit on open files allows */
+    enum protocol_on_death on_death;
     struct rules_set *rules;        /* owned; NULL: none */
     char *capture_path;             /* owned; NULL: none */
     enum log_level log_level;

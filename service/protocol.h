@@ -44,7 +44,7 @@
 enum protocol_operation {
     /* Make a socket. in: args[0] domain, args[1] type without SOCK_NONBLOCK and SOCK_CLOEXEC, args[2] protocol, args[3] 1: the program has
      * given up CAP_NET_RAW.
-     * Reply: one descriptor, blocking, the program's from then on. Not writable until connected. */
+     * Reply: one descriptor, blocking, the program's from then on. Not writable until connected. args[0] enum protocol_on_death. */
     PROTOCOL_SOCKET = 1,
 
     /* bind(2). in: descriptor, address. */
@@ -146,6 +146,13 @@ enum protocol_operation {
     PROTOCOL_CAPTURE,
 
     PROTOCOL_OPERATION_COUNT
+};
+
+/* What a program is to do when it wants a socket and the service is gone. */
+enum protocol_on_death {
+    PROTOCOL_ON_DEATH_FAIL = 0, /* ENETDOWN */
+    PROTOCOL_ON_DEATH_WAIT,     /* until it is back */
+    PROTOCOL_ON_DEATH_HOST,     /* a socket of the kernel's */
 };
 
 /* PROTOCOL_QUERY. docs/tools.md has the fields. */

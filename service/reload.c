@@ -10,6 +10,7 @@
 #include "log.h"
 #include "loop_wait.h"
 #include "notify.h"
+#include "request.h"
 #include "service/resolver/resolver_config.h"
 #include "rules.h"
 #include "settings.h"
@@ -80,6 +81,12 @@ static int apply_busy_poll(const struct options *options)
     return 0;
 }
 
+static int apply_on_death(const struct options *options)
+{
+    request_on_death = options->on_death;
+    return 0;
+}
+
 static int apply_max_sockets(const struct options *options)
 {
     socket_limit(options->sockets_max);
@@ -100,6 +107,7 @@ static const struct applier {
     {"gateway", apply_routes},     {"route", apply_routes}, {"dns", apply_dns},
     {"search", apply_search},      {"impair", apply_impair}, {"max-sockets", apply_max_sockets},
     {"rule", apply_rules},
+    {"on-death", apply_on_death},
     {"busy-poll", apply_busy_poll},
     {"log-level", apply_log},      {"log-format", apply_log}, {"log-to", apply_log},
 };

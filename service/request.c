@@ -26,6 +26,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+enum protocol_on_death request_on_death;
+
 /* Is the request about the socket whose descriptor rides with it? */
 static bool wants_descriptor(const struct protocol_message *request)
 {
@@ -128,7 +130,7 @@ static bool may_use_raw(const struct protocol_message *request, uid_t uid)
     return is_privileged(uid) && (uid != 0 || request->args[3] == 0);
 }
 
-static int make_socket(const struct protocol_message *request, struct request_context *context)
+static int make_socket(const struct protocol_message *request, struct protocol_message *reply, struct request_context *context)
 {
     const int domain = request->args[0], type = request->args[1], protocol = request->args[2];
     struct socket_rules rules = {.who = NULL};
@@ -164,6 +166,7 @@ static int make_socket(const struct protocol_message *request, struct request_co
         datagram_option_changed(socket, -1);
     context->reply_fd = socket->program_fd;
     socket->program_fd = -1;
+    reply->args[0] = (int32_t)request_on_death;
     return 0;
 }
 
@@ -423,7 +426,7 @@ int request_execute(const struct protocol_message *request, struct protocol_mess
     int error;
 
     if (request->operation == PROTOCOL_SOCKET)
-        return make_socket(request, context);
+        return make_socket(request, reply, context);
     if (request->operation == PROTOCOL_IMPAIR)
         return impair_wire(request, reply, context->uid);
     if (request->operation == PROTOCOL_LINGER && context->fd < 0)

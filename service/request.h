@@ -15,6 +15,9 @@ struct request_context {
     struct socket *wait_for; /* no reply now: the client waits for this socket */
 };
 
+/* The setting on-death, which every program that makes a socket is told. */
+extern enum protocol_on_death request_on_death;
+
 /* What may follow a request in its packet: the queries of PROTOCOL_RESOLVE, the filter of PROTOCOL_CAPTURE. */
 #define REQUEST_TAIL_MAX (2 * PROTOCOL_QUERY_MAX)
 

@@ -234,6 +234,19 @@ static bool set_tcp_ecn(struct options *options, const char *value)
     return false;
 }
 
+static bool set_on_death(struct options *options, const char *value)
+{
+    static const char *const names[] = {[PROTOCOL_ON_DEATH_FAIL] = "fail", [PROTOCOL_ON_DEATH_WAIT] = "wait", [PROTOCOL_ON_DEATH_HOST] = "host"};
+
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
+        if (strcmp(names[i], value) == 0) {
+            options->on_death = (enum protocol_on_death)i;
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool set_busy_poll(struct options *options, const char *value)
 {
     long poll_us;
@@ -350,6 +363,10 @@ const struct setting settings[] = {
      "repeated; to change it later: sidestack impair", SETTING_REPEATS | SETTING_RELOADS, NULL},
     {"max-sockets", set_max_sockets, "N", "1 to 16777216", "sockets of all programs at most (default: what the limit on\n"
      "open files allows)", SETTING_RELOADS, NULL},
+    {"on-death", set_on_death, "WHAT", "fail, wait or host",
+     "what programs do that want a socket while the service is\n"
+     "gone: fail with ENETDOWN, wait for it, or take one of the\n"
+     "host's (default: fail)", SETTING_RELOADS, "fail"},
     {"rule", set_rule, "RULE", "a rule as in 'host program=ssh address=192.0.2.0/24 port=22'",
      "ACTION CONDITION...: which sockets are on the stack, on the\n"
      "host's network, rejected or swallowed; may be repeated, the\n"

@@ -12,6 +12,7 @@
 #include "options.h"
 #include "pair.h"
 #include "reload.h"
+#include "request.h"
 #include "service/query/frames.h"
 #include "service/query/query.h"
 #include "service/resolver/resolver.h"
@@ -215,6 +216,7 @@ static int serve(struct options *options)
         goto out_loop;
     }
     socket_limit(options->sockets_max);
+    request_on_death = options->on_death;
     query_setup(&(struct query_service){options->name, options->socket_path});
     resolver_set_servers(options->dns, options->dns_count);
     resolver_set_domains(&options->search);

@@ -11,6 +11,8 @@ def name(error):
 address, port = sys.argv[1], int(sys.argv[2])
 connection = socket.create_connection((address, port))
 listener = socket.create_server(("0.0.0.0", 0))
+datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+datagrams.bind(("0.0.0.0", 0))
 connection.sendall(b"hello")
 print("connected", connection.recv(5).decode(), flush=True)
 try:
@@ -34,6 +36,13 @@ for _ in range(2):
         print("socket", name(error), flush=True)
 print("waiting", flush=True)
 sys.stdin.readline()
+# The service that is there now knows nothing of what there was before.
+for what, call in (("recv", lambda: connection.recv(1)), ("accept", listener.accept), ("recvfrom", lambda: datagrams.recvfrom(1)),
+                   ("sendto", lambda: datagrams.sendto(b"x", (address, port))), ("name", connection.getsockname)):
+    try:
+        print("old", what, call())
+    except OSError as error:
+        print("old", what, name(error))
 again = socket.create_connection((address, port))
 again.sendall(b"again")
 print("connected", again.recv(5).decode(), flush=True)

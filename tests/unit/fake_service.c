@@ -149,6 +149,7 @@ static bool answer(int fd, int serial)
     switch (message.operation) {
     case PROTOCOL_SOCKET:
         passed = make_pair(PROTOCOL_NAME_KIND_SOCKET);
+        message.args[0] = PROTOCOL_ON_DEATH_FAIL;
         break;
     case PROTOCOL_GETSOCKNAME:
         put_address(&message.address, serial);
