@@ -181,8 +181,8 @@ static uint32_t rtt_threshold(uint32_t rtt_us)
     return threshold < RTT_THRESH_MIN_US ? RTT_THRESH_MIN_US : threshold > RTT_THRESH_MAX_US ? RTT_THRESH_MAX_US : threshold;
 }
 
-/* Did acknowledgements come without a gap for half a round trip? */
-static bool is_long_train(struct congestion *congestion, uint64_t now_us)
+/* Did acknowledgements come without a gap for half a round trip? For a whole one, where the pace alone makes it half of one. */
+static bool is_long_train(struct congestion *congestion, uint64_t now_us, bool paced)
 {
     uint32_t gap_us = congestion->least_rtt_us / TRAIN_GAP_DIVISOR;
 
@@ -191,7 +191,7 @@ static bool is_long_train(struct congestion *congestion, uint64_t now_us)
         congestion->train_begin_us = now_us;
     congestion->train_end_us = now_us;
     return congestion->window >= TRAIN_WINDOW_MIN * congestion->mss && congestion->least_rtt_us > 0 &&
-           now_us - congestion->train_begin_us >= congestion->least_rtt_us / 2;
+           now_us - congestion->train_begin_us >= congestion->least_rtt_us / (paced ? 1 : 2);
 }
 
 /* RFC 9406 4.2: has slow start gone far enough? Return: by what to divide its growth. */
@@ -223,7 +223,7 @@ static unsigned slow_start_divisor(struct congestion *congestion, const struct c
             congestion->css_rounds = 1;
         }
     }
-    if (is_long_train(congestion, ack->now_us) && !congestion->train_was_long) {
+    if (is_long_train(congestion, ack->now_us, ack->paced) && !congestion->train_was_long) {
         congestion->train_was_long = true;
         congestion->css_rounds = congestion->css_rounds > 0 ? congestion->css_rounds : 1;
     }

@@ -23,6 +23,7 @@ struct congestion_ack {
     uint32_t acknowledged; /* all below this sequence number */
     uint32_t next;         /* to be sent */
     bool limited;          /* the window was what held the sender back */
+    bool paced;            /* it does not send all of it at once */
 };
 
 struct congestion {

@@ -89,7 +89,7 @@ void stack_tcp_get_more_info(const struct stack_tcp *tcp, struct stack_tcp_more_
     const struct tcp_pcb *pcb = tcp->pcb;
 
     *more = (struct stack_tcp_more_info){
-        .pacing_rate = UINT64_MAX, /* there is no pacing */
+        .pacing_rate = sender->started && tcp_pace_is_on(tcp) ? tcp_pace_rate(tcp) : UINT64_MAX,
         .max_pacing_rate = UINT64_MAX,
         .bytes_acked = sender->bytes_acked,
         .bytes_received = tcp->acknowledger.bytes + tcp->received_fin, /* Linux counts the sequence numbers */

@@ -389,6 +389,7 @@ void tcp_recovery_on_ack(struct stack_tcp *tcp, const struct sender_event *event
             .next = pcb->snd_nxt,
             .limited = sender->limited || (congestion->window < congestion->threshold &&
                                            congestion->window < 2 * sender->max_pipe),
+            .paced = tcp_pace_is_on(tcp),
         };
 
         congestion_acked(congestion, &ack);

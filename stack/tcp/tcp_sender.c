@@ -53,6 +53,7 @@ void tcp_sender_start(struct stack_tcp *tcp)
     tcp_sender_release(tcp);
     *sender = (struct tcp_sender){.started = true, .reorder_steps = 1, .undo_resent = -1, .advertised = sender->advertised};
     sender->clock.run = on_clock;
+    tcp_pace_start(tcp);
     sender->min_rtt_us = tcp->rtt_us; /* of the handshake */
     sender->min_rtt_at_us = port_now_us;
     sender->sent_us = port_now_us;
@@ -68,6 +69,7 @@ void tcp_sender_release(struct stack_tcp *tcp)
         event.tcp = NULL;
     scoreboard_release(&sender->board);
     tcp_clock_remove(&sender->clock);
+    tcp_pace_release(tcp);
     sender->timer = SENDER_TIMER_NONE;
     sender->started = false;
 }
@@ -213,6 +215,7 @@ bool tcp_sender_on_segment(struct stack_tcp *tcp, const struct tcp_hdr *header, 
     tcp_statistics.data_segments_out++;
     tcp_statistics.bytes_out += length;
     sender->sent_us = port_now_us;
+    tcp_pace_on_sent(tcp, length);
     sender->bytes_sent += length - has_fin(header);
     if (sender->resending || pcb->unsent == NULL || pcb->unsent->tcphdr != header)
         return false;
@@ -247,7 +250,7 @@ void tcp_sender_apply_window(struct stack_tcp *tcp)
 
     if (sender->board.lost_bytes > sender->board.resent_bytes && !sender->new_data_first)
         window = 0; /* what is lost goes first */
-    pcb->cwnd = pcb->snd_nxt - pcb->lastack + (window > pipe ? window - pipe : 0);
+    pcb->cwnd = pcb->snd_nxt - pcb->lastack + (window > pipe ? LWIP_MIN(window - pipe, tcp_pace_allowance(tcp)) : 0);
 }
 
 bool tcp_sender_has_new_data(const struct stack_tcp *tcp)
@@ -259,18 +262,23 @@ void tcp_sender_settle(struct stack_tcp *tcp)
 {
     struct tcp_sender *sender = &tcp->sender;
     struct tcp_pcb *pcb = tcp->pcb;
+    bool has_lost, has_new, has_room;
     uint32_t pipe;
 
-    if (pcb == NULL || !sender->started || sender->board.count == 0)
+    if (pcb == NULL || !sender->started)
         return;
     pipe = tcp_recovery_pipe(tcp);
+    has_lost = sender->board.lost_bytes > sender->board.resent_bytes;
+    has_new = tcp_sender_has_new_data(tcp);
+    has_room = pcb->snd_nxt - pcb->lastack + pcb->mss <= pcb->snd_wnd;
+    tcp_pace_set_clock(tcp, (has_lost || has_new) && pipe < sender->congestion.window);
+    if (sender->board.count == 0)
+        return;
     if (TCP_SEQ_GEQ(pcb->lastack, sender->max_pipe_end) || pipe > sender->max_pipe) {
         sender->max_pipe = pipe;
         sender->max_pipe_end = pcb->snd_nxt;
     }
-    if (pipe + pcb->mss > sender->congestion.window &&
-        (tcp_sender_has_new_data(tcp) || sender->board.lost_bytes > sender->board.resent_bytes) &&
-        pcb->snd_nxt - pcb->lastack + pcb->mss <= pcb->snd_wnd) {
+    if (pipe + pcb->mss > sender->congestion.window && (has_new || has_lost) && has_room) {
         sender->limited = true;
         sender->limited_end = pcb->snd_nxt;
     } else if (sender->limited && TCP_SEQ_GEQ(pcb->lastack, sender->limited_end)) {
@@ -337,6 +345,8 @@ static void resend_lost(struct stack_tcp *tcp)
         sender->resend_from = sent->sequence;
         if (tcp_recovery_pipe(tcp) + (sent->end - sent->sequence) > sender->congestion.window &&
             tcp_recovery_pipe(tcp) > 0)
+            return;
+        if (tcp_pace_allowance(tcp) == 0)
             return;
         if (!tcp_sender_resend(tcp, sent))
             return;

@@ -5,6 +5,7 @@
 #include "stack/lwip_api.h"
 #include "tcp_clock.h"
 #include "tcp_congestion.h"
+#include "tcp_pace.h"
 #include "tcp_scoreboard.h"
 
 #define SACK_BLOCKS_MAX 4
@@ -20,6 +21,7 @@ enum sender_timer {
 struct tcp_sender {
     struct scoreboard board;
     struct congestion congestion;
+    struct tcp_pace pace;
     struct tcp_clock clock;
     enum sender_timer timer;
     bool started;   /* the connection is established: the sender, not lwIP, decides what is sent when */

@@ -27,6 +27,11 @@ def resent_ratio(rows):
     return ours / theirs if theirs > 0 else float("inf")
 
 
+def rounds_text(report):
+    counts = sorted({len(row["rounds"]["sidestack"]) for row in report["rows"]})
+    return f"{counts[0]} rounds" if len(counts) == 1 else f"{counts[0]} to {counts[-1]} rounds"
+
+
 def summary(report):
     ratios = [ratio(row) for row in report["rows"]]
     ways = {kind: [row for row in report["rows"] if row["point"][3] == kind] for kind in ("upload", "download")}
@@ -122,7 +127,7 @@ def publish(report):
     with open(path) as file:
         text = file.read()
     body = (f"{report['processors']} processors, Linux {report['kernel']}, {report['time'][:10]}; a link of {report['rate']} with a "
-            f"queue of 500 frames, {report['rounds']} rounds.\n\n![the same as a picture](bench-wan.svg)\n\n" + grid_table(report))
+            f"queue of 500 frames, {rounds_text(report)}.\n\n![the same as a picture](bench-wan.svg)\n\n" + grid_table(report))
     if "fairness" in report:
         body += "\n### Fairness\n\n" + fairness_text(report["fairness"])
     if "outages" in report:

@@ -1,6 +1,7 @@
 /* sender_fixture.c - a connection whose sender is looked at. */
 #include "datagram_fixture.h"
 #include "sender_fixture.h"
+#include "stack/tcp/tcp_pace.h"
 
 #include <arpa/inet.h>
 #include <stdlib.h>
@@ -39,6 +40,7 @@ void sender_connect(const struct sender_options *options)
                              .options = {2, 4, 1460 >> 8, 1460 & 255, 1, 3, 3, 7, 4, 2, 1, 1},
                              .option_size = options->no_sack ? 8 : 12};
 
+    tcp_pace_wanted = options->paced;
     memset(&sender_told, 0, sizeof sender_told);
     memset(came, 0, came_end);
     came_next = came_end = 0;

@@ -23,6 +23,7 @@ struct sender_options {
     int family;  /* AF_INET6; 0: IPv4 */
     bool no_sack;
     bool stamped; /* timestamps, which take 12 bytes of each segment */
+    bool paced;   /* else all that the window allows leaves at once */
     uint8_t flags; /* beside SYN and ACK */
     struct segment *syn; /* what ours said; NULL: never mind */
 };
