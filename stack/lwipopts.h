@@ -19,8 +19,11 @@
 #define MEM_STATS 0
 #define MEMP_STATS 0
 
-/* Memory comes from the C library: what bounds it is the queue of each socket, not a pool. */
-#define MEM_LIBC_MALLOC 1
+/* Memory comes from the C library, small objects by way of small.c: what bounds it is the queue of each socket, not a pool. */
+#define MEM_CUSTOM_ALLOCATOR 1
+#define MEM_CUSTOM_MALLOC small_malloc
+#define MEM_CUSTOM_CALLOC small_calloc
+#define MEM_CUSTOM_FREE small_free
 #define MEMP_MEM_MALLOC 1
 #define MEM_ALIGNMENT 8
 #define LWIP_SUPPORT_CUSTOM_PBUF 1

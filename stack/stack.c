@@ -18,6 +18,7 @@
 #include "stack/wire/loop_netif.h"
 #include "stack/ip/path_mtu.h"
 #include "port.h"
+#include "small.h"
 #include "stack/tcp/tcp_socket.h"
 #include "stack/tcp/tcp_timer.h"
 #include "stack/wire/wire.h"
@@ -97,6 +98,7 @@ void stack_close(void)
     wire->operations->close(wire);
     wire = NULL;
     block_close();
+    small_close();
 }
 
 void stack_wire_is_back(void)

@@ -6,6 +6,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 
+#include "stack/small.h"
+
 #define LWIP_ERRNO_STDINCLUDE 1
 
 /* The C library's htons and htonl are macros of the same meaning; lwIP's would clash with them. */
