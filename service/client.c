@@ -23,6 +23,9 @@
 /* More than one to see that there are too many. */
 #define CLIENT_FDS_MAX 8
 
+/* The user of a message that was sent before SO_PASSCRED was set (the kernel's default overflowuid). */
+#define UNKNOWN_USER 65534
+
 /* Requests without reply that one client has done in a turn. */
 #define ONE_WAY_MAX 16
 
@@ -147,7 +150,8 @@ static int send_reply(const struct client *client, const struct protocol_message
 
 /*
  * For the rules: who sent the request? A process may have become another user since it connected (servers open connections before they do), so the kernel is
- * asked to say it with each request. A request that was under way before has no number of a process: then who connected.
+ * asked to say it with each request. A request that was under way before has neither a process nor a user: then who connected. One from another
+ * namespace of processes has the user alone.
  * Return: NULL when there are no rules.
  */
 static struct rules_who *find_who(struct client *client, struct ucred sender)
@@ -159,8 +163,11 @@ static struct rules_who *find_who(struct client *client, struct ucred sender)
 
         client->says_who = setsockopt(client->fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof on) == 0;
     }
-    if (sender.pid == 0)
-        sender = (struct ucred){.pid = client->program->pid, .uid = client->program->uid};
+    if (sender.pid == 0) {
+        sender.pid = client->program->pid;
+        if (sender.uid == UNKNOWN_USER)
+            sender.uid = client->program->uid;
+    }
     if (client->who == NULL || client->who_pid != sender.pid || client->who_uid != sender.uid) {
         rules_who_release(client->who);
         client->who = rules_who_of_process(sender.pid, sender.uid);
@@ -171,7 +178,7 @@ static struct rules_who *find_who(struct client *client, struct ucred sender)
 }
 
 /* Receive one request. *fd is the descriptor that rode along, the caller's to close, or -1; *tail_length is how many bytes followed it in the packet.
- * *sender: who sent it; its pid is 0 unless client->says_who.
+ * *sender: who sent it; nobody unless client->says_who.
  * Return: 1, 0 when there is none, -errno when the connection must end (-EPIPE: the program closed it). */
 static int receive_request(const struct client *client, struct protocol_message *request, int *fd,
                            uint8_t tail[REQUEST_TAIL_MAX], size_t *tail_length, struct ucred *sender)
@@ -190,7 +197,7 @@ static int receive_request(const struct client *client, struct protocol_message 
 
     *fd = -1;
     *tail_length = 0;
-    sender->pid = 0;
+    *sender = (struct ucred){.uid = UNKNOWN_USER};
     if (length < 0)
         return errno == EAGAIN || errno == EINTR ? 0 : -errno;
     for (struct cmsghdr *part = CMSG_FIRSTHDR(&message); part != NULL; part = CMSG_NXTHDR(&message, part)) {

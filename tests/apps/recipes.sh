@@ -136,7 +136,7 @@ check_equal "two suites at once" "$(cd /run/suite && setpriv --reuid=65534 --reg
     env PATH="/run/suite:$PATH" TMPDIR=/tmp HOME=/ MAKEFLAGS= bash -c "$(cat "$(block './with-stack make test &')")" 2>&1 | grep -v '^make' | xargs)" "passed passed"
 rm /run/suite/up.*
 sed -i 's|vde:slirp:// --dhcp|vde:null://|; s/make test/"$@"/' /run/suite/with-stack
-check_equal "a suite without a way out" "$(cd /run/suite && PATH=/run/suite:$PATH ./with-stack curl -sS http://10.1.0.1/ 2>&1 | cut -d ' ' -f 1-8 || true)" \
+check_equal "a suite without a way out" "$(env -C /run/suite PATH="/run/suite:$PATH" ./with-stack curl -sS http://10.1.0.1/ 2>&1 | cut -d ' ' -f 1-8 || true)" \
     "curl: (7) Failed to connect to 10.1.0.1 port"
 
 # ---- overlays, between two machines: namespaces with a /run of their own on one wire ----
