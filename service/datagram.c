@@ -231,6 +231,14 @@ static int set_option(struct socket *socket, const struct protocol_message *requ
     return error;
 }
 
+void datagram_abort(struct socket *socket, int error)
+{
+    const union stack_address nobody = {.sa.sa_family = AF_UNSPEC};
+
+    datagram_relay_put_error(socket, error);
+    (void)stack_datagram_connect(socket->datagram->stack, &nobody); /* which cannot fail */
+}
+
 int datagram_execute(struct socket *socket, const struct protocol_message *request, struct protocol_message *reply,
                      struct request_context *context)
 {

@@ -57,8 +57,7 @@ _Static_assert(sizeof(struct sock_extended_err) == sizeof((struct protocol_queue
 
 /* ---- errors ---- */
 
-/* Have the program's next call fail with error, once. */
-static void put_pending_error(struct socket *socket, int error)
+void datagram_relay_put_error(struct socket *socket, int error)
 {
     struct protocol_datagram header = {.magic = PROTOCOL_MAGIC,
                                        .version = PROTOCOL_VERSION,
@@ -87,7 +86,7 @@ bool datagram_relay_take_error(struct socket *socket, struct queued_error **take
         struct sock_extended_err extended;
 
         memcpy(&extended, next->wire.extended, sizeof extended);
-        put_pending_error(socket, (int)extended.ee_errno);
+        datagram_relay_put_error(socket, (int)extended.ee_errno);
     }
     if (taken != NULL)
         *taken = error;
@@ -128,7 +127,7 @@ static void failed(void *owner, const struct stack_datagram_error *error)
     if (stack_datagram_get_option(datagram->stack, STACK_DATAGRAM_RECEIVE_ERRORS) != 0)
         queue_error(datagram, error);
     if (error->hard) /* one that the call returned already is for MSG_ERRQUEUE alone */
-        put_pending_error(socket, (int)error->extended.ee_errno);
+        datagram_relay_put_error(socket, (int)error->extended.ee_errno);
 }
 
 const struct stack_datagram_events datagram_relay_events = {.received = datagram_deliver, .failed = failed};
@@ -255,7 +254,7 @@ static void handle_message(struct socket *socket, char *bytes, size_t length)
     if (header.number != 0)
         note_result(socket->datagram, header.number, error);
     else if (error < 0)
-        put_pending_error(socket, -error);
+        datagram_relay_put_error(socket, -error);
 }
 
 /* May what this message begins be a train? The program asks for nothing but that it be sent, and the socket for nothing special. */

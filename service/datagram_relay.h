@@ -13,6 +13,9 @@ void datagram_relay_catch_up(struct socket *socket);
 /* Send the datagram that was being put together, if there is one. Return: 0 or -errno. */
 int datagram_relay_uncork(struct socket *socket);
 
+/* Have the program's next call fail with error (positive errno), once. */
+void datagram_relay_put_error(struct socket *socket, int error);
+
 /* Take the oldest of the queued errors; *taken is the caller's to free, NULL: drop it. Return: was there one? */
 bool datagram_relay_take_error(struct socket *socket, struct queued_error **taken);
 

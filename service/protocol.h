@@ -134,9 +134,9 @@ enum protocol_operation {
      * program. Reply: args[0] action, -1: that depends, args[1] index of the rule, -1: none, args[2] errno. */
     PROTOCOL_RULES,
 
-    /* End connections (sidestack kill): RST to the peer, ECONNABORTED to the program; a listening socket listens no more. in: option: the numbers of
+    /* End sockets (sidestack kill): RST to the peer, ECONNABORTED to the program; a listening socket listens no more, one of datagrams has no peer. in: option: the numbers of
      * up to PROTOCOL_KILL_MAX sockets, uint64_t each, as PROTOCOL_QUERY_SOCKETS tells them. Reply: args[0] how many ended; result the first error:
-     * -EPERM (another user's), -ENOENT (it is no more), -EOPNOTSUPP (not one of TCP). */
+     * -EPERM (another user's), -ENOENT (it is no more), -EOPNOTSUPP (a ping's). */
     PROTOCOL_KILL,
 
     /* Frames of the wire (sidestack capture). For root and the user that the service runs as. in: args[0] bytes of each that are wanted, 0: all;

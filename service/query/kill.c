@@ -1,6 +1,7 @@
-/* kill.c - PROTOCOL_KILL: end connections from outside. */
+/* kill.c - PROTOCOL_KILL: end connections and other sockets from outside. */
 #include "kill.h"
 
+#include "service/datagram.h"
 #include "service/listener.h"
 #include "service/log.h"
 #include "service/program.h"
@@ -35,6 +36,17 @@ static int kill_tcp(uint64_t id, uid_t uid)
     return stack_tcp_kill(tcp, ECONNABORTED);
 }
 
+/* As Linux: not those of pings. Return: 0 or -errno. */
+static int kill_datagram(struct socket *socket, uid_t uid)
+{
+    if (!may_kill(uid, socket->program != NULL ? socket->program->uid : 0))
+        return -EPERM;
+    if (socket->datagram->kind == STACK_DATAGRAM_PING)
+        return -EOPNOTSUPP;
+    datagram_abort(socket, ECONNABORTED);
+    return 0;
+}
+
 int kill_sockets(const struct protocol_message *request, struct protocol_message *reply, uid_t uid)
 {
     const size_t count = request->option_length / sizeof(uint64_t);
@@ -44,7 +56,7 @@ int kill_sockets(const struct protocol_message *request, struct protocol_message
         request->args[0] != 0 || request->args[1] != 0 || request->args[2] != 0 || request->args[3] != 0)
         return -EINVAL;
     for (size_t i = 0; i < count; i++) {
-        const struct socket *socket;
+        struct socket *socket;
         uint64_t id;
         int error;
 
@@ -52,7 +64,7 @@ int kill_sockets(const struct protocol_message *request, struct protocol_message
         error = kill_tcp(id, uid);
         socket = error == -ENOENT ? socket_find_id(id) : NULL;
         if (socket != NULL && socket->datagram != NULL)
-            error = may_kill(uid, socket->program != NULL ? socket->program->uid : 0) ? -EOPNOTSUPP : -EPERM;
+            error = kill_datagram(socket, uid);
         if (error == 0)
             log_info("socket %llu: ended by user %u", (unsigned long long)id, (unsigned)uid);
         reply->args[0] += error == 0;

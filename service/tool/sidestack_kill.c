@@ -1,4 +1,4 @@
-/* sidestack_kill.c - ends connections that a filter names, as ss -K does. */
+/* sidestack_kill.c - ends sockets that a filter names, as ss -K does. */
 #include "ask.h"
 #include "filter.h"
 #include "sidestack.h"
@@ -16,10 +16,12 @@ enum { OPTION_HELP = 0x100 };
 
 static const char usage[] =
     "usage: sidestack kill [OPTION...] FILTER\n"
-    "Ends TCP connections of a running sidestackd: the peer gets a reset, the program ECONNABORTED. Only your own; root and\n"
+    "Ends connections of a running sidestackd: the program gets ECONNABORTED, and TCP's peer a reset. Only your own; root and\n"
     "the service's user may end all. FILTER is that of sidestack ss (sidestack ss --help); \"state all\" ends every one.\n"
-    "Listening sockets only go when FILTER names their state.\n"
+    "Sockets that listen or have no peer only go when FILTER names their state (listening, unconnected).\n"
     "\n"
+    "  -t, --tcp       only those of TCP\n"
+    "  -u, --udp       only those of UDP\n"
     "  -n, --dry-run   only say which\n"
     "  -q, --quiet     don't say which\n"
     ASK_HELP
@@ -52,23 +54,23 @@ static void say(const struct row *row)
     ss_format_port(row, &row->local, true, local_port, sizeof local_port);
     ss_format_address(row, &row->peer, false, peer, sizeof peer);
     ss_format_port(row, &row->peer, true, peer_port, sizeof peer_port);
-    printf("%s %s:%s %s:%s\n", row_state_shown(row->state), local, local_port, peer, peer_port);
+    printf("%s %s %s:%s %s:%s\n", row->netid, row_state_shown(row->state), local, local_port, peer, peer_port);
 }
 
-/* Find the sockets. Return: 0 or -errno, said. */
-static int find(const struct service_path *path, const struct filter *filter, bool quiet, struct victims *victims)
+/* Find the sockets; sorts: PROTOCOL_QUERY_*. Return: 0 or -errno, said. */
+static int find(const struct service_path *path, const struct filter *filter, unsigned sorts, bool quiet, struct victims *victims)
 {
     const unsigned states = filter->states != 0 ? filter->states : filter_states_connected() | 1u << TCP_SYN_RECV;
     struct answer answer;
     json_t *object;
-    int error = answer_open(&answer, COMMAND, path, PROTOCOL_QUERY_SOCKETS, PROTOCOL_QUERY_TCP, states);
+    int error = answer_open(&answer, COMMAND, path, PROTOCOL_QUERY_SOCKETS, sorts, states);
 
     if (error < 0)
         return error;
     while (error == 0 && (object = answer_next(&answer)) != NULL) {
         struct row row;
 
-        if (row_read(&row, object) && row.id != 0 && row.state != TCP_CLOSE && filter_matches(filter, &row)) {
+        if (row_read(&row, object) && row.id != 0 && (row.state != TCP_CLOSE || !row_is_tcp(&row)) && filter_matches(filter, &row)) {
             error = add(victims, row.id);
             if (!quiet)
                 say(&row);
@@ -106,18 +108,22 @@ static int end(const struct service_path *path, const struct victims *victims)
 int sidestack_kill(int argc, char **argv)
 {
     static const struct option options[] = {{"dry-run", no_argument, NULL, 'n'}, {"quiet", no_argument, NULL, 'q'},
+                                            {"tcp", no_argument, NULL, 't'}, {"udp", no_argument, NULL, 'u'},
                                             {"help", no_argument, NULL, OPTION_HELP}, ASK_OPTIONS, {NULL, 0, NULL, 0}};
     struct service_path path = {""};
     struct victims victims = {NULL, 0};
     struct filter filter;
+    unsigned sorts = 0;
     bool dry_run = false, quiet = false;
     char message[512];
     int option, error = 0;
 
-    while (error == 0 && (option = getopt_long(argc, argv, "nq", options, NULL)) != -1) {
+    while (error == 0 && (option = getopt_long(argc, argv, "nqtu", options, NULL)) != -1) {
         switch (option) {
         case 'n': dry_run = true; break;
         case 'q': quiet = true; break;
+        case 't': sorts |= PROTOCOL_QUERY_TCP; break;
+        case 'u': sorts |= PROTOCOL_QUERY_UDP; break;
         case OPTION_HELP: fputs(usage, stdout); return EXIT_SUCCESS;
         case ASK_OPTION_NAME:
         case ASK_OPTION_SOCKET: error = service_path_set(&path, option, optarg); break;
@@ -134,7 +140,7 @@ int sidestack_kill(int argc, char **argv)
         fprintf(stderr, COMMAND ": %s\n", message);
         return SIDESTACK_EXIT_USAGE;
     }
-    error = find(&path, &filter, quiet, &victims);
+    error = find(&path, &filter, sorts != 0 ? sorts : PROTOCOL_QUERY_TCP | PROTOCOL_QUERY_UDP | PROTOCOL_QUERY_RAW, quiet, &victims);
     if (error == 0 && !dry_run)
         error = end(&path, &victims);
     if (error == 0 && victims.count == 0 && !quiet)

@@ -22,10 +22,23 @@ if sys.argv[1] == "stack":
     dual.listen(7)
     listener = socket.create_server(("10.77.0.2", 9000))
     connections = [socket.create_connection(("10.77.0.1", 7777)) for _ in range(5)]
+    aborted = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(2)]
+    for one in aborted:
+        one.connect(("10.77.0.1", 4444))
     connections[1].setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
     accepted, _ = listener.accept()
     connections[0].recv(1, socket.MSG_PEEK)
     say("ready")
+    for one in aborted:  # a call that waits, and one that comes later
+        try:
+            one.recv(1)
+        except OSError as error:
+            try:
+                peer = one.getpeername()
+            except OSError as nobody:
+                peer = nobody.errno
+            one.sendto(b"again", ("10.77.0.1", 4444))
+            say(f"{error}, peer {peer}")
     for connection in connections[1:]:
         try:
             connection.recv(1)
@@ -69,7 +82,7 @@ check_equal "bytes that wait, as the kernel would count them" \
     "$("$sidestack" ss -Htn dport = :7777 | awk '$2 != 0 { print $2 }')" 5
 "$sidestack" ss -tnm >"$WORK/memory"
 grep -q 'skmem:(r[1-9][0-9]*,w0)' "$WORK/memory" || fail "no memory: $(cat "$WORK/memory")"
-check_equal "UDP" "$("$sidestack" ss -Huan | xargs)" "UNCONN 0 0 0.0.0.0:5353 0.0.0.0:*"
+check_equal "UDP" "$("$sidestack" ss -Huan sport = :5353 | xargs)" "UNCONN 0 0 0.0.0.0:5353 0.0.0.0:*"
 check_equal "the holder" "$("$sidestack" ss -Htlnp sport = :9999 | grep -o '"python3",pid=[0-9]*')" \
     "\"python3\",pid=${PID_OF[stack]}"
 check_equal "a keep-alive timer" "$("$sidestack" ss -Htno | grep -c 'timer:(keepalive,[0-9a-z]*,0)')" 1
@@ -127,7 +140,7 @@ for family in text_string_to_metric_families(open(sys.argv[1]).read()):
 assert values["sidestack_up", ()] == 1
 assert values["sidestack_tcp_active_opens_total", ()] == 5, values
 assert values["sidestack_tcp_connections", (("state", "established"),)] == 6
-assert values["sidestack_control_requests_total", (("operation", "connect"),)] == 5
+assert values["sidestack_control_requests_total", (("operation", "connect"),)] == 7
 assert values["sidestack_info", (("name", "default"), ("version", sys.argv[2]))] == 1
 ' "$WORK/metrics" "$("$sidestack" --version | cut -d ' ' -f 2)"
 note "ok: the metrics"
@@ -155,6 +168,11 @@ check_equal "nothing was ended" "$("$sidestack" ss -Htn dport = :7777 | wc -l)" 
 
 # The end of one, and of all.
 check_equal "a dry run" "$("$sidestack" kill -n dst $WORLD:7777 | wc -l)" 5
+background sink socat -u "UDP4-RECV:4444,bind=$WORLD" -
+wait_for_udp $WORLD 4444
+check_equal "UDP" "$("$sidestack" kill -u dst $WORLD:4444 | cut -d ' ' -f 1,2,4 | xargs)" "udp ESTAB $WORLD:4444 udp ESTAB $WORLD:4444"
+wait_for_line stack 'abort, peer 107'
+wait_for_line sink againagain
 "$sidestack" kill -q dst $WORLD:7777
 wait_for_line stack 'Software caused connection abort'
 check_equal "what is left" "$("$sidestack" ss -Htn state established dst $WORLD:7777 | wc -l)" 0
