@@ -22,7 +22,7 @@ struct stack_cursor *inspect_cursors;
 
 void stack_cursor_open(struct stack_cursor *cursor)
 {
-    *cursor = (struct stack_cursor){.tcp = tcp_sockets, .datagram = datagram_sockets, .next = inspect_cursors};
+    *cursor = (struct stack_cursor){.tcp = tcp_sockets, .wait = time_wait_oldest, .datagram = datagram_sockets, .next = inspect_cursors};
     inspect_cursors = cursor;
 }
 
@@ -41,6 +41,13 @@ void inspect_move_on_from_tcp(const struct stack_tcp *tcp)
     for (struct stack_cursor *cursor = inspect_cursors; cursor != NULL; cursor = cursor->next)
         if (cursor->tcp == tcp)
             cursor->tcp = tcp->all_next;
+}
+
+void inspect_move_on_from_time_wait(const struct time_wait *wait)
+{
+    for (struct stack_cursor *cursor = inspect_cursors; cursor != NULL; cursor = cursor->next)
+        if (cursor->wait == wait)
+            cursor->wait = wait->newer;
 }
 
 void inspect_move_on_from_datagram(const struct stack_datagram *datagram)
@@ -100,9 +107,7 @@ static void describe_timer(const struct stack_tcp *tcp, struct stack_view *view)
 {
     const struct tcp_pcb *pcb = tcp->pcb;
 
-    if (pcb->state == TIME_WAIT) {
-        set_timer(view, STACK_TIMER_TIME_WAIT, left_ms(TIME_WAIT_MS, tcp->time_wait_ticks), 0);
-    } else if (pcb->state == FIN_WAIT_2 && (pcb->flags & TF_RXCLOSED) != 0) {
+    if (pcb->state == FIN_WAIT_2 && (pcb->flags & TF_RXCLOSED) != 0) {
         uint64_t linger_us = (uint64_t)LWIP_MAX(tcp->options[STACK_TCP_LINGER2], 0) * 1000000;
 
         set_timer(view, STACK_TIMER_TIME_WAIT,
@@ -149,11 +154,24 @@ static void describe_tcp(const struct stack_tcp *tcp, struct stack_view *view)
         return;
     }
     stack_tcp_get_info(tcp, &info);
-    view->state = tcp->pcb->state == TIME_WAIT ? TCP_TIME_WAIT : info.tcpi_state;
+    view->state = info.tcpi_state;
     if (tcp->pcb->state == LISTEN)
         return;
     sockaddr_write(&tcp->peer, tcp->peer_port, tcp->family, &view->peer);
     describe_timer(tcp, view);
+}
+
+static void describe_time_wait(const struct time_wait *wait, struct stack_view *view)
+{
+    *view = (struct stack_view){.label = wait->label,
+                                .family = wait->family,
+                                .protocol = IPPROTO_TCP,
+                                .state = TCP_TIME_WAIT,
+                                .interface = wait->interface,
+                                .v6only = (wait->flags & TIME_WAIT_V6ONLY) != 0};
+    sockaddr_write(&wait->local, wait->local_port, wait->family, &view->local);
+    sockaddr_write(&wait->peer, wait->peer_port, wait->family, &view->peer);
+    set_timer(view, STACK_TIMER_TIME_WAIT, until_ms(wait->since_us + TIME_WAIT_MS * 1000ull), 0);
 }
 
 static void describe_datagram(const struct stack_datagram *datagram, struct stack_view *view)
@@ -180,6 +198,13 @@ bool stack_cursor_next(struct stack_cursor *cursor, struct stack_view *view)
         describe_tcp(tcp, view);
         return true;
     }
+    if (cursor->wait != NULL) {
+        const struct time_wait *wait = cursor->wait;
+
+        cursor->wait = wait->newer;
+        describe_time_wait(wait, view);
+        return true;
+    }
     if (cursor->datagram != NULL) {
         const struct stack_datagram *datagram = cursor->datagram;
 
@@ -197,10 +222,7 @@ int stack_tcp_kill(struct stack_tcp *tcp, int error)
     if (tcp->pcb->state == LISTEN)
         return -EOPNOTSUPP;
     tcp_statistics.killed++;
-    if (tcp->pcb->state == TIME_WAIT)
-        tcp_time_wait_abort(tcp->pcb);
-    else
-        tcp_socket_fail(tcp, error, true);
+    tcp_socket_fail(tcp, error, true);
     return 0;
 }
 
@@ -213,4 +235,21 @@ struct stack_tcp *stack_tcp_find(uint64_t id, struct stack_label *label)
     if (tcp != NULL)
         *label = tcp->label;
     return tcp;
+}
+
+struct time_wait *stack_time_wait_find(uint64_t id, struct stack_label *label)
+{
+    struct time_wait *wait = time_wait_oldest;
+
+    while (wait != NULL && wait->label.id != id)
+        wait = wait->newer;
+    if (wait != NULL)
+        *label = wait->label;
+    return wait;
+}
+
+void stack_time_wait_kill(struct time_wait *wait)
+{
+    tcp_statistics.killed++;
+    tcp_time_wait_remove(wait);
 }

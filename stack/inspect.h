@@ -14,6 +14,7 @@
 #include "stack.h"
 
 struct stack_datagram;
+struct time_wait;
 
 /* What a socket's owner calls it; a connection keeps it when the owner has let go. A connection that was not accepted yet has the user
  * and program of its listening socket, and id 0. */
@@ -26,6 +27,7 @@ void stack_tcp_set_label(struct stack_tcp *tcp, const struct stack_label *label)
 
 struct stack_cursor {
     struct stack_tcp *tcp; /* the next; NULL: none */
+    struct time_wait *wait;
     struct stack_datagram *datagram;
     struct stack_cursor *next; /* the list of all cursors */
 };
@@ -44,7 +46,7 @@ enum stack_timer {
 
 /* One socket. */
 struct stack_view {
-    const struct stack_tcp *tcp; /* valid until the next call; NULL: a datagram socket */
+    const struct stack_tcp *tcp; /* valid until the next call; NULL: a datagram socket, or one in TIME-WAIT */
     const struct stack_datagram *datagram;
     void *owner; /* NULL: it has let go, or there was none yet */
     struct stack_label label; /* TCP */
@@ -70,6 +72,10 @@ bool stack_cursor_next(struct stack_cursor *cursor, struct stack_view *view);
 /* End a connection at once: RST to the peer, the owner hears of error (positive errno) as of any failure. Return: 0, -EOPNOTSUPP (a
  * listening socket), -ENOTCONN. */
 int stack_tcp_kill(struct stack_tcp *tcp, int error);
+
+/* Find a connection in TIME-WAIT by its label, as stack_tcp_find() does; and end it. */
+struct time_wait *stack_time_wait_find(uint64_t id, struct stack_label *label);
+void stack_time_wait_kill(struct time_wait *wait);
 
 /* Does test say yes of any socket with this local port? owner: NULL when it has let go. Of very many that share it the first count. */
 typedef bool stack_port_test(void *context, const struct stack_label *label, void *owner);

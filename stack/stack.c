@@ -46,6 +46,8 @@ int stack_open(const struct stack_config *config)
     if (error < 0)
         goto out_wire;
     error = isn_open();
+    if (error == 0)
+        error = tcp_lookup_open();
     if (error < 0)
         goto out_wire;
     if (!initialised)
@@ -114,6 +116,8 @@ int stack_wire_fd(void)
 void stack_set_clock(uint64_t now_us)
 {
     port_now_us = now_us;
+    if (wire != NULL)
+        tcp_timer_set_ticks();
 }
 
 int stack_receive(unsigned max_frames)
@@ -211,6 +215,8 @@ void stack_flush(void)
 void stack_get_counters(struct stack_counters *counters)
 {
     *counters = tcp_counters;
+    counters->sockets += time_wait_count;
+    counters->time_waits = time_wait_count;
     counters->sockets_unfinished = tcp_socket_count_unfinished();
     counters->frames_in = wire_netif_counters.frames;
     counters->bytes_in = wire_netif_counters.bytes;

@@ -67,7 +67,8 @@ struct stack_counters {
     size_t datagram_sockets;
     size_t transmit_bytes; /* memory that holds data not yet acknowledged, all sockets */
     size_t receive_bytes;  /* memory that holds data not yet consumed, all sockets */
-    size_t sockets;        /* struct stack_tcp that exist, those on their way out included */
+    size_t sockets;        /* of TCP that exist, those on their way out included */
+    size_t time_waits;     /* of these, in TIME-WAIT */
     size_t sockets_unfinished; /* of these, all that still have something to send or to hear: not those in TIME-WAIT */
 };
 

@@ -75,7 +75,8 @@ static void add_tcp(struct list *list)
     add(list, "TcpExtTCPAbortOnTimeout", tcp->aborted_on_timeout);
     add(list, "TcpAborted", tcp->aborted_otherwise);
     add(list, "TcpKilled", tcp->killed);
-    add(list, "Sockets", tcp_counters.sockets);
+    add(list, "Sockets", tcp_counters.sockets + time_wait_count);
+    add(list, "TimeWaits", time_wait_count);
     add(list, "SendMemory", tcp_counters.transmit_bytes);
     add(list, "ReceiveMemory", tcp_counters.receive_bytes);
 }

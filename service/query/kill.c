@@ -17,6 +17,20 @@ static bool may_kill(uid_t uid, uid_t owner)
     return uid == 0 || uid == geteuid() || uid == owner;
 }
 
+/* One that is in TIME-WAIT. Return: 0 or -errno. */
+static int kill_time_wait(uint64_t id, uid_t uid)
+{
+    struct stack_label label;
+    struct time_wait *wait = id != 0 ? stack_time_wait_find(id, &label) : NULL;
+
+    if (wait == NULL)
+        return -ENOENT;
+    if (!may_kill(uid, label.user))
+        return -EPERM;
+    stack_time_wait_kill(wait);
+    return 0;
+}
+
 /* One of TCP, known to a program or not any more. Return: 0 or -errno. */
 static int kill_tcp(uint64_t id, uid_t uid)
 {
@@ -25,7 +39,7 @@ static int kill_tcp(uint64_t id, uid_t uid)
     struct socket *socket;
 
     if (tcp == NULL)
-        return -ENOENT;
+        return kill_time_wait(id, uid);
     if (!may_kill(uid, label.user))
         return -EPERM;
     socket = socket_find_id(id);

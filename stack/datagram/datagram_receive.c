@@ -18,6 +18,7 @@
 #include "datagram_packet.h"
 #include "stack/ip/interface.h"
 #include "stack/ip/router_advert.h"
+#include "stack/tcp/tcp_lookup.h"
 
 #define IOV_MAX_RECEIVED 128 /* pieces; a packet of more is copied into one */
 
@@ -228,6 +229,8 @@ raw_input_state_t raw_input(struct pbuf *p, struct netif *input)
     }
     protocol = current_protocol(p);
     heard = datagram_raw_input(p, offset, protocol, input);
+    if (protocol == IP_PROTO_TCP)
+        tcp_lookup_place(p, offset);
     if (protocol == IP_PROTO_UDP && udp_input_packet(p, offset, STACK_DATAGRAM_UDP, input))
         return RAW_INPUT_EATEN;
     if (protocol == IP_PROTO_UDPLITE && udp_input_packet(p, offset, STACK_DATAGRAM_UDP_LITE, input))

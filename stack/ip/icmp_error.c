@@ -51,15 +51,12 @@ static int error_of(uint8_t type, uint8_t code)
 static struct stack_tcp *find_quoted(const ip_addr_t *source, const ip_addr_t *destination, const uint8_t *tcp_header)
 {
     uint32_t sequence = (uint32_t)read_16(tcp_header + 4) << 16 | read_16(tcp_header + 6);
+    struct tcp_ends ends = {source, destination, (uint16_t)read_16(tcp_header), (uint16_t)read_16(tcp_header + 2)};
+    struct stack_tcp *tcp = tcp_lookup_find(&ends);
 
-    for (struct stack_tcp *tcp = tcp_sockets; tcp != NULL; tcp = tcp->all_next) {
-        if (tcp->pcb == NULL || (tcp->role != TCP_ROLE_CONNECTING && tcp->role != TCP_ROLE_CONNECTED) ||
-            tcp->local_port != read_16(tcp_header) || tcp->peer_port != read_16(tcp_header + 2) ||
-            !ip_addr_eq(&tcp->local, source) || !ip_addr_eq(&tcp->peer, destination))
-            continue;
-        return TCP_SEQ_BETWEEN(sequence, tcp->pcb->lastack, tcp->pcb->snd_nxt) ? tcp : NULL;
-    }
-    return NULL;
+    if (tcp == NULL || (tcp->role != TCP_ROLE_CONNECTING && tcp->role != TCP_ROLE_CONNECTED))
+        return NULL;
+    return TCP_SEQ_BETWEEN(sequence, tcp->pcb->lastack, tcp->pcb->snd_nxt) ? tcp : NULL;
 }
 
 /* A segment from source to destination met with error. */

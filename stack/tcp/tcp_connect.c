@@ -8,6 +8,7 @@
 #include "stack/ip/route.h"
 #include "stack/ip/route6.h"
 #include "stack/sockaddr.h"
+#include "isn.h"
 #include "tcp_socket.h"
 #include "stack/wire/wire_netif.h"
 
@@ -136,8 +137,9 @@ static int tcp_connect_undo(struct stack_tcp *tcp, int error)
 int stack_tcp_connect(struct stack_tcp *tcp, const union stack_address *address)
 {
     ip_addr_t peer, local;
-    uint16_t port;
+    struct tcp_ends ends;
     struct tcp_pcb *pcb;
+    err_t result;
     int error;
 
     if (tcp->role != TCP_ROLE_NEW && tcp->role != TCP_ROLE_FAILED)
@@ -148,12 +150,16 @@ int stack_tcp_connect(struct stack_tcp *tcp, const union stack_address *address)
     error = tcp_connect_choose_local(tcp, &peer, &local);
     if (error < 0)
         return error;
-    port = tcp->bound ? tcp->local_port : tcp_bind_choose_port(tcp);
-    if (port == 0)
-        return -EADDRNOTAVAIL;
+    ends = (struct tcp_ends){&local, &peer, tcp->local_port, sockaddr_port(address)};
+    if (!tcp->bound)
+        ends.local_port = tcp_bind_choose_connect_port(tcp, &ends);
+    if (ends.local_port == 0 || tcp_lookup_find(&ends) != NULL || !tcp_time_wait_make_way(&ends, tcp->bound))
+        return -EADDRNOTAVAIL; /* no port is left, or the same pair of addresses and ports exists */
     pcb = tcp_new_ip_type(IP_GET_TYPE(&peer));
-    if (pcb == NULL)
+    if (pcb == NULL) {
+        isn_forget();
         return -ENOMEM;
+    }
     tcp_send_release(tcp);
     tcp_receive_release(tcp);
     tcp->shut = tcp->fin_handed = tcp->received_fin = tcp->finished = tcp->crossed = false;
@@ -162,38 +168,35 @@ int stack_tcp_connect(struct stack_tcp *tcp, const union stack_address *address)
     tcp_ecn_active_open(&tcp->ecn);
     tcp->unresolved_us = tcp->retransmitting_us = tcp->window_closed_us = tcp->fin_wait_us = tcp->cork_us = 0;
     tcp->retransmitted = tcp->rtt_us = tcp->rttvar_us = 0;
-    tcp_bind_enter(tcp, &local, port);
-    tcp->peer = peer;
-    tcp->peer_port = sockaddr_port(address);
     tcp->role = TCP_ROLE_CONNECTING;
+    tcp_bind_enter(tcp, &local, ends.local_port);
+    tcp->peer = peer;
+    tcp->peer_port = ends.peer_port;
     tcp->pcb = pcb;
     tcp_option_apply_all(tcp);
     tcp->pcb = NULL;
-    ip_set_option(pcb, SOF_REUSEADDR); /* tcp_bind.c has checked */
-    if (tcp_bind(pcb, &local, port) != ERR_OK) {
+    tcp_lookup_clear();
+    ip_set_option(pcb, SOF_REUSEADDR); /* don't look at those in TIME-WAIT: that was done */
+    if (tcp_bind(pcb, &local, ends.local_port) != ERR_OK) {
+        isn_forget();
         tcp_close(pcb);
         return tcp_connect_undo(tcp, -EADDRINUSE);
     }
-    if (!tcp->bound)
-        ip_reset_option(pcb, SOF_REUSEADDR); /* the port is nobody else's: spare lwIP the search for the same pair */
+    ip_reset_option(pcb, SOF_REUSEADDR);
     if (tcp->options[STACK_TCP_BLACKHOLE])
         tcp_bind_netif(pcb, blackhole_netif());
     tcp_socket_attach(tcp, pcb);
     tcp_socket_set_callbacks(tcp);
-    switch (tcp_time_wait_connect(pcb, &peer, tcp->peer_port, tcp_connect_on_connected)) {
-    case ERR_OK:
+    result = tcp_connect(pcb, &peer, tcp->peer_port, tcp_connect_on_connected);
+    isn_forget(); /* if it did not get that far */
+    tcp_lookup_clear();
+    if (result == ERR_OK) {
+        tcp_lookup_add(tcp);
+        tcp_timer_start(tcp);
         tcp_statistics.active_opens++;
         return 0;
-    case ERR_USE:
-        error = -EADDRNOTAVAIL; /* the same pair of addresses and ports exists */
-        break;
-    case ERR_RTE:
-        error = -ENETUNREACH;
-        break;
-    default:
-        error = -ENOMEM;
-        break;
     }
+    error = result == ERR_RTE ? -ENETUNREACH : -ENOMEM;
     tcp_socket_detach(tcp);
     tcp_err(pcb, NULL);
     tcp_close(pcb);

@@ -23,26 +23,28 @@ static struct {
     struct netif *netif;
 } replay;
 
-/* The segment is for a new connection with the same ports: the old one goes, and the packet is input again. */
-static void recycle_time_wait(struct tcp_pcb *pcb, struct tcp_hdr *header, struct pbuf *p)
+/* The segment is for a new connection with the same ports, and the old one is gone: the packet is to be input again. */
+static void replay_later(struct tcp_hdr *header, struct pbuf *p)
 {
     u8_t *ip = (u8_t *)(ip_current_is_v6() ? (uintptr_t)ip6_current_header() : (uintptr_t)ip4_current_header());
     u16_t back = (u16_t)((u8_t *)p->payload - ip);
 
-    if (replay.p != NULL || p->next != NULL)
+    if (replay.p != NULL || p->next != NULL) {
+        isn_forget(); /* its SYN comes again */
         return;
+    }
     header->src = lwip_htons(header->src);
     header->dest = lwip_htons(header->dest);
     header->seqno = lwip_htonl(header->seqno);
     header->ackno = lwip_htonl(header->ackno);
     header->wnd = lwip_htons(header->wnd);
-    if (pbuf_add_header_force(p, back) != 0)
+    if (pbuf_add_header_force(p, back) != 0) {
+        isn_forget();
         return;
+    }
     pbuf_ref(p);
     replay.p = p;
     replay.netif = ip_current_input_netif();
-    isn_follow(pcb->snd_nxt);
-    tcp_abort(pcb); /* sends nothing in this state */
 }
 
 void tcp_filter_replay(void)
@@ -52,7 +54,7 @@ void tcp_filter_replay(void)
     if (p == NULL)
         return;
     replay.p = NULL;
-    tcp_time_wait_input(p, replay.netif);
+    tcp_lookup_input(p, replay.netif);
     isn_forget(); /* nobody listens any more, or has room */
 }
 
@@ -131,7 +133,7 @@ static err_t filter_handshake(const struct stack_tcp *tcp, const struct tcp_pcb 
             return ERR_VAL;
         if (tcp->incoming >= INCOMING_MAX)
             return drop_for_listener();
-        listener = tcp_listen_choose((struct stack_tcp *)(uintptr_t)tcp, ip_current_src_addr(), header->src);
+        listener = tcp;
     }
     if (listener != NULL && listener->may_accept != NULL && !listener->may_accept(listener->owner))
         return drop_for_listener();
@@ -166,17 +168,18 @@ err_t tcp_filter_segment(struct tcp_pcb *pcb, struct tcp_hdr *header, u16_t opti
         return ERR_VAL; /* our blocks hold any header whole */
     if (option_size > 0 && (segment.flags & TCP_SYN) == 0)
         blank_mss_option((u8_t *)(header + 1), option_size);
+    if (pcb->state == TIME_WAIT) {
+        if (tcp_time_wait_decide(&segment, header))
+            replay_later(header, p);
+        return ERR_ABRT;
+    }
     if (tcp == NULL)
         return ERR_OK;
     if (came_too_far(tcp))
         return ERR_VAL;
     if (pcb->state == LISTEN)
         return filter_listen(tcp, pcb, header);
-    if (pcb->state == TIME_WAIT) {
-        if (tcp_time_wait_decide(pcb, &segment, header))
-            recycle_time_wait(pcb, header, p);
-        return ERR_ABRT;
-    }
+    tcp_timer_wake(tcp);
     if (pcb->state == SYN_SENT) {
         error = tcp_validate_syn_sent(tcp, &segment, header);
         if (error == ERR_OK && (segment.flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK))

@@ -6,14 +6,6 @@
 #include "stack/sockaddr.h"
 #include "tcp_socket.h"
 
-/* Who gets the connection from this peer, of those that share the port of the one that lwIP found? */
-struct stack_tcp *tcp_listen_choose(struct stack_tcp *found, const ip_addr_t *peer, uint16_t peer_port)
-{
-    uint32_t hash = (sockaddr_fold(peer) ^ peer_port) * 2654435761u;
-
-    return tcp_bind_choose_listener(found, hash ^ hash >> 15);
-}
-
 static uint16_t offered_mss;
 
 void tcp_listen_note_mss(uint16_t mss)
@@ -24,8 +16,7 @@ void tcp_listen_note_mss(uint16_t mss)
 /* lwIP got a SYN and has made a control block. */
 err_t tcp_listen_passive_open(u8_t id, struct tcp_pcb_listen *listener, struct tcp_pcb *pcb)
 {
-    struct stack_tcp *parent = tcp_listen_choose(tcp_ext_arg_get((struct tcp_pcb *)listener, id),
-                                                 &pcb->remote_ip, pcb->remote_port);
+    struct stack_tcp *parent = tcp_ext_arg_get((struct tcp_pcb *)listener, id);
     struct stack_tcp *tcp = tcp_socket_new();
 
     if (tcp == NULL)
@@ -36,6 +27,11 @@ err_t tcp_listen_passive_open(u8_t id, struct tcp_pcb_listen *listener, struct t
     tcp->role = TCP_ROLE_INCOMING;
     tcp->label = (struct stack_label){.user = parent->label.user, .program = parent->label.program};
     tcp->listener = parent;
+    tcp->incoming_next = parent->incoming_first;
+    tcp->incoming_link = &parent->incoming_first;
+    if (parent->incoming_first != NULL)
+        parent->incoming_first->incoming_link = &tcp->incoming_next;
+    parent->incoming_first = tcp;
     parent->incoming++;
     tcp->peer = pcb->remote_ip;
     tcp->peer_port = pcb->remote_port;
@@ -44,6 +40,8 @@ err_t tcp_listen_passive_open(u8_t id, struct tcp_pcb_listen *listener, struct t
     tcp->bound_address = pcb->local_ip;
     tcp_bind_enter(tcp, &pcb->local_ip, pcb->local_port);
     tcp_socket_attach(tcp, pcb);
+    tcp_lookup_add(tcp);
+    tcp_timer_start(tcp);
     pcb->mss = tcp_eff_send_mss(offered_mss, &pcb->local_ip, &pcb->remote_ip); /* lwIP has one default for both families */
     tcp_option_apply_all(tcp);
     tcp_window_start(tcp);
@@ -54,13 +52,19 @@ err_t tcp_listen_passive_open(u8_t id, struct tcp_pcb_listen *listener, struct t
 void tcp_listen_forget(struct stack_tcp *tcp)
 {
     if (tcp->listener != NULL) {
+        *tcp->incoming_link = tcp->incoming_next;
+        if (tcp->incoming_next != NULL)
+            tcp->incoming_next->incoming_link = tcp->incoming_link;
         tcp->listener->incoming--;
         tcp->listener = NULL;
     }
-    if (tcp->incoming > 0)
-        for (struct stack_tcp *other = tcp_sockets; other != NULL; other = other->all_next)
-            if (other->listener == tcp)
-                other->listener = NULL;
+    while (tcp->incoming_first != NULL) {
+        struct stack_tcp *child = tcp->incoming_first;
+
+        tcp->incoming_first = child->incoming_next;
+        child->listener = NULL;
+        child->pcb->listener = NULL; /* which lwIP would find by walking its lists */
+    }
     tcp->incoming = 0;
 }
 
@@ -78,6 +82,7 @@ static err_t tcp_listen_on_accept(void *arg, struct tcp_pcb *pcb, err_t error)
     if (parent == NULL)
         return ERR_VAL; /* it closed meanwhile, and another has the port */
     tcp_listen_forget(tcp);
+    pcb->listener = NULL; /* it may close before this connection does */
     tcp->role = TCP_ROLE_CONNECTED;
     tcp_statistics.passive_opens++;
     if (tcp->retransmitted == 0)
@@ -114,9 +119,9 @@ int stack_tcp_listen(struct stack_tcp *tcp, stack_tcp_may_accept *may_accept)
 
         if (port == 0)
             return -EADDRINUSE;
+        tcp->bound = true;
         tcp_bind_enter(tcp, &any, port);
         tcp->bound_address = any;
-        tcp->bound = true;
     } else {
         /* A failed connect may have left the address that it came from. */
         tcp_bind_enter(tcp, &tcp->bound_address, tcp->local_port);
@@ -129,15 +134,16 @@ int stack_tcp_listen(struct stack_tcp *tcp, stack_tcp_may_accept *may_accept)
     tcp->pcb = pcb;
     tcp_option_apply_all(tcp);
     tcp->pcb = NULL;
-    ip_set_option(pcb, SOF_REUSEADDR);
+    tcp_lookup_clear();
+    ip_set_option(pcb, SOF_REUSEADDR); /* don't look at those in TIME-WAIT: tcp_bind.c has */
     error = tcp_bind(pcb, &tcp->local, tcp->local_port);
-    ip_reset_option(pcb, SOF_REUSEADDR); /* else lwIP refuses a second listener, which SO_REUSEPORT allows */
+    ip_reset_option(pcb, SOF_REUSEADDR);
     listening = error == ERR_OK ? tcp_listen_with_backlog_and_err(pcb, 0, &error) : NULL;
+    tcp_lookup_clear();
     if (listening == NULL) {
         tcp_close(pcb);
         return error == ERR_MEM ? -ENOMEM : -EADDRINUSE;
     }
-    ip_set_option(listening, SOF_REUSEADDR); /* its children inherit it */
     tcp_socket_attach(tcp, listening);
     tcp_arg(listening, tcp);
     tcp_accept(listening, tcp_listen_on_accept);

@@ -88,7 +88,7 @@ int stack_tcp_set_option(struct stack_tcp *tcp, enum stack_tcp_option option, in
     if (tcp->pcb == NULL)
         return 0;
     tcp_option_apply(tcp, option);
-    tcp_timer_wake();
+    tcp_timer_wake(tcp);
     if (option == STACK_TCP_RECEIVE_WINDOW)
         tcp_window_change(tcp);
     /* What was held back may go now. */

@@ -92,7 +92,6 @@ err_t tcp_receive_on_data(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t 
         return ERR_OK;
     }
     tcp_socket_enter(tcp);
-    tcp_timer_wake();
     if (p == NULL)
         tcp->received_fin = true;
     else

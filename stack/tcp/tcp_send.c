@@ -297,7 +297,7 @@ void tcp_send_push(struct stack_tcp *tcp, bool more)
     if (pcb == NULL || tcp->role != TCP_ROLE_CONNECTED || tcp->fin_handed ||
         (pcb->state != ESTABLISHED && pcb->state != CLOSE_WAIT))
         return;
-    tcp_timer_wake();
+    tcp_timer_wake(tcp);
     tcp_acknowledge_forget();
     if (tcp->send.unhanded > 0)
         tcp_acknowledge_sending(tcp);

@@ -41,8 +41,10 @@ static void on_clock(struct tcp_clock *clock)
 {
     struct stack_tcp *tcp = (struct stack_tcp *)((char *)clock - offsetof(struct stack_tcp, sender.clock));
 
-    if (tcp->pcb != NULL && tcp->sender.started)
-        tcp_recovery_on_clock(tcp);
+    if (tcp->pcb == NULL || !tcp->sender.started)
+        return;
+    tcp_timer_wake(tcp);
+    tcp_recovery_on_clock(tcp);
 }
 
 void tcp_sender_start(struct stack_tcp *tcp)

@@ -4,8 +4,8 @@
  * Theory of operation. A struct stack_tcp has two holders: its owner (the service) and, while there is one, lwIP's
  * control block, which points back through its ext arg. It is freed when both have let go:
  *   - stack_tcp_close() and stack_tcp_abort() end the owner's part. After a close the control block lives on until what
- *     is queued was acknowledged and both FINs were exchanged, and TIME-WAIT after that;
- *   - lwIP frees a control block at many places, in TIME-WAIT without a word but for the ext arg's destroy callback.
+ *     is queued was acknowledged and both FINs were exchanged; TIME-WAIT needs neither of the two (tcp_time_wait.c);
+ *   - lwIP frees a control block at many places, at some without a word but for the ext arg's destroy callback.
  *     That is the one place where the socket learns that its control block is gone, and releases what it queued for
  *     sending.
  *
@@ -38,8 +38,9 @@ static void tcp_socket_on_destroy(u8_t id, void *data)
     (void)id;
     if (tcp == NULL)
         return;
+    tcp_lookup_remove(tcp);
+    tcp_clock_remove(&tcp->timer);
     tcp->pcb = NULL;
-    tcp_time_wait_remove(tcp);
     if (!tcp->bound)
         tcp_bind_remove(tcp);
     tcp_send_release(tcp);
@@ -75,13 +76,14 @@ void tcp_socket_close_all(void)
                 tcp_close(pcb);
             } else {
                 tcp_err(pcb, NULL);
-                tcp_time_wait_abort(pcb);
+                tcp_socket_abort(pcb);
             }
         }
         tcp->owned = false;
         tcp->depth = 0;
         tcp_socket_release(tcp);
     }
+    tcp_time_wait_remove_all();
 }
 
 size_t tcp_socket_count_unfinished(void)
@@ -89,7 +91,7 @@ size_t tcp_socket_count_unfinished(void)
     size_t count = 0;
 
     for (const struct stack_tcp *tcp = tcp_sockets; tcp != NULL; tcp = tcp->all_next)
-        if (tcp->owned || (tcp->pcb != NULL && tcp->pcb->state != TIME_WAIT))
+        if (tcp->owned || tcp->pcb != NULL)
             count++;
     return count;
 }
@@ -100,6 +102,7 @@ struct stack_tcp *tcp_socket_new(void)
 
     if (tcp == NULL)
         return NULL;
+    tcp->timer.due_us = TCP_CLOCK_NEVER;
     tcp->all_next = tcp_sockets;
     if (tcp_sockets != NULL)
         tcp_sockets->all_prev = tcp;
@@ -139,10 +142,20 @@ void tcp_socket_attach(struct stack_tcp *tcp, struct tcp_pcb *pcb)
 void tcp_socket_detach(struct stack_tcp *tcp)
 {
     tcp_ext_arg_set(tcp->pcb, ext_arg_id, NULL);
+    tcp_lookup_remove(tcp);
+    tcp_clock_remove(&tcp->timer);
     tcp->pcb = NULL;
-    tcp_time_wait_remove(tcp);
     tcp_send_release(tcp);
     tcp_listen_forget(tcp);
+}
+
+void tcp_socket_abort(struct tcp_pcb *pcb)
+{
+    /* A peer whose window is closed takes a reset at the window's edge only; lwIP would send it behind what it probed
+     * the window with (Linux: tcp_acceptable_seq()). */
+    if (TCP_SEQ_GT(pcb->snd_nxt, pcb->lastack + pcb->snd_wnd))
+        pcb->snd_nxt = pcb->lastack + pcb->snd_wnd;
+    tcp_abort(pcb);
 }
 
 void tcp_socket_enter(struct stack_tcp *tcp)
@@ -160,12 +173,13 @@ static void tcp_socket_end(struct stack_tcp *tcp)
         return;
     }
     if (tcp->receive.queued > 0) {
-        tcp_time_wait_abort(pcb);
+        tcp_socket_abort(pcb);
         return;
     }
     tcp_set_flags(pcb, TF_RXCLOSED); /* what comes from now on is answered with a reset */
     pcb->tmr = tcp_ticks;
     tcp->shut = true;
+    tcp_timer_wake(tcp);
     tcp_send_push(tcp, false);
 }
 
@@ -177,7 +191,7 @@ err_t tcp_socket_leave(struct stack_tcp *tcp)
     if (--tcp->depth > 0)
         return ERR_OK;
     if (tcp->abort_pending && tcp->pcb != NULL) {
-        tcp_time_wait_abort(tcp->pcb); /* frees the socket */
+        tcp_socket_abort(tcp->pcb); /* frees the socket */
         return ERR_ABRT;
     }
     if (tcp->close_pending && tcp->pcb != NULL) {
@@ -315,7 +329,7 @@ void stack_tcp_abort(struct stack_tcp *tcp)
     else if (tcp->pcb->state == LISTEN)
         tcp_close(tcp->pcb);
     else
-        tcp_time_wait_abort(tcp->pcb);
+        tcp_socket_abort(tcp->pcb);
 }
 
 void stack_tcp_disconnect(struct stack_tcp *tcp)
@@ -328,7 +342,7 @@ void stack_tcp_disconnect(struct stack_tcp *tcp)
     } else if (pcb != NULL) {
         tcp_err(pcb, NULL);
         tcp_socket_detach(tcp);
-        tcp_time_wait_abort(pcb);
+        tcp_socket_abort(pcb);
     }
     tcp_receive_release(tcp);
     tcp->role = TCP_ROLE_NEW;

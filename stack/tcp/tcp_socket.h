@@ -7,8 +7,10 @@
 #include "receive_block.h"
 #include "tcp_acknowledge.h"
 #include "tcp_ecn.h"
+#include "tcp_lookup.h"
 #include "tcp_sender.h"
 #include "tcp_statistics.h"
+#include "tcp_time_wait.h"
 
 /* What the socket is to its owner; lwIP's state is in the control block. */
 enum tcp_role {
@@ -83,12 +85,15 @@ struct stack_tcp {
     ip_addr_t bound_address; /* what stack_tcp_bind() said, for the next try; unspecified: nothing */
     struct stack_tcp *port_next; /* in the port table (tcp_bind.c) */
     struct stack_tcp **port_link; /* what points to this one there; NULL: it is not in the table */
-    bool in_time_wait;            /* in the queue of tcp_time_wait.c */
-    uint32_t time_wait_ticks;     /* since when */
-    struct stack_tcp *time_wait_prev, *time_wait_next;
+    struct stack_tcp *lookup_next; /* in the table of connections (tcp_lookup.c) */
+    struct stack_tcp **lookup_link; /* what points to this one there; NULL: it is not in the table */
+    struct tcp_clock timer;         /* when lwIP's timers are to look at it (tcp_timer.c) */
+    uint32_t timer_ticks;           /* when they did last */
 
     struct stack_tcp *listener; /* of an incoming one: who will be told; NULL: it closed */
     unsigned incoming;          /* of a listening one: handshakes that are not complete */
+    struct stack_tcp *incoming_first; /* these, linked by incoming_next, the latest first */
+    struct stack_tcp *incoming_next, **incoming_link;
     stack_tcp_may_accept *may_accept;
 
     struct send_queue send;
@@ -136,20 +141,24 @@ void tcp_socket_release(struct stack_tcp *tcp);
 
 /* tcp_bind.c: which ports are taken. */
 bool tcp_bind_conflicts(const struct stack_tcp *tcp, const ip_addr_t *address, uint16_t port);
-struct stack_tcp *tcp_bind_choose_listener(struct stack_tcp *found, uint32_t hash);
+/* Which listening socket is a connection for? NULL: none. */
+struct stack_tcp *tcp_bind_find_listener(const struct tcp_ends *ends);
 /* By which interface does a socket that is bound to one reach the address, or is reached by it? Our own are the wire's, as on Linux. */
 unsigned tcp_bind_interface_of(const ip_addr_t *address);
 uint16_t tcp_bind_choose_port(const struct stack_tcp *tcp);
+/* Return: a port for a connection with these ends, whose local_port does not count; 0: there is none. */
+uint16_t tcp_bind_choose_connect_port(const struct stack_tcp *tcp, const struct tcp_ends *destination);
+void tcp_bind_enter_wait(struct time_wait *wait);
+void tcp_bind_remove_wait(struct time_wait *wait);
 void tcp_bind_enter(struct stack_tcp *tcp, const ip_addr_t *address, uint16_t port);
 /* The unspecified address as a socket of this family and with these options means it. */
 ip_addr_t tcp_bind_any(const struct stack_tcp *tcp);
 void tcp_bind_remove(struct stack_tcp *tcp);
-/* Those that have this port, and others, linked by port_next. */
+/* Those that have this port, linked by port_next; the ones that listen come first. */
 const struct stack_tcp *tcp_bind_first(uint16_t port);
 bool tcp_bind_is_ours(const ip_addr_t *address);
 
 /* tcp_listen.c */
-struct stack_tcp *tcp_listen_choose(struct stack_tcp *found, const ip_addr_t *peer, uint16_t peer_port);
 err_t tcp_listen_passive_open(u8_t id, struct tcp_pcb_listen *listener, struct tcp_pcb *pcb);
 /* What the SYN that lwIP is about to get says of the MSS, or stands for when it says nothing. */
 void tcp_listen_note_mss(uint16_t mss);
@@ -157,21 +166,6 @@ void tcp_listen_forget(struct stack_tcp *tcp);
 
 /* tcp_filter.c: a segment came for a connection in TIME-WAIT that made way for a new one: input it again. */
 void tcp_filter_replay(void);
-
-/* tcp_time_wait.c */
-/* Have lwIP process an IP packet. Takes p. */
-void tcp_time_wait_input(struct pbuf *p, struct netif *netif);
-/* A segment for a connection in TIME-WAIT: answer it. Return: true when it begins a new connection in its place. */
-struct segment_facts;
-bool tcp_time_wait_decide(struct tcp_pcb *pcb, const struct segment_facts *segment, const struct tcp_hdr *header);
-/* tcp_connect(), tcp_abort(), with the list in place that lwIP looks at. */
-err_t tcp_time_wait_connect(struct tcp_pcb *pcb, const ip_addr_t *peer, u16_t port, tcp_connected_fn connected);
-void tcp_time_wait_abort(struct tcp_pcb *pcb);
-/* The connection's control block is gone. */
-void tcp_time_wait_remove(struct stack_tcp *tcp);
-/* End those whose time is over; is there any left? */
-void tcp_time_wait_run(void);
-bool tcp_time_wait_pending(void);
 
 /* tcp_send.c */
 void tcp_send_push(struct stack_tcp *tcp, bool more);
@@ -213,7 +207,12 @@ void tcp_path_mtu_on_delivery(struct stack_tcp *tcp, uint32_t length);
 /* Smaller ones than before may reach this host (NULL: any). */
 void tcp_path_mtu_changed(const ip_addr_t *peer);
 
-/* tcp_timer.c */
-void tcp_timer_wake(void);
+/* tcp_timer.c: something happens on the connection: its timers may be needed. */
+void tcp_timer_wake(struct stack_tcp *tcp);
+/* The connection's timers begin with what its control block says. */
+void tcp_timer_start(struct stack_tcp *tcp);
+
+/* tcp_socket.c: tcp_abort(), so that a peer with a closed window takes the reset. */
+void tcp_socket_abort(struct tcp_pcb *pcb);
 
 #endif

@@ -1,264 +1,280 @@
 /*
  * tcp_time_wait.c - connections in TIME-WAIT.
  *
- * lwIP keeps them in one list, which it walks for each segment that belongs to no live connection, so for each SYN:
- * with the 60 000 that a busy server has after a minute of 1000 connections a second, that is most of its time. But
- * the list is a plain global. So here is one such list for each bucket of a hash of both ends, and while a segment is
- * processed the list of its bucket is in place of lwIP's; outside of that lwIP's is empty.
+ * Of a connection that has come to TIME-WAIT nothing is left but its ends, its sequence numbers and its last timestamp: a block of our own,
+ * a tenth of what a connection takes. lwIP's control block is freed then, and the socket with it if its owner has let go. The blocks are in the hash
+ * table of tcp_lookup.c, in the port table (tcp_bind.c), and in a queue in the order in which their time began, from whose front
+ * they leave: all in constant time.
  *
- * A connection enters TIME-WAIT nowhere but in the processing of one of its segments, and at the head of the list:
- * that is where tcp_time_wait_input() finds the new ones. They are also queued in the order in which they came, and
- * leave from its front (tcp_time_wait_run), because lwIP's timer no longer sees them.
+ * When a segment comes for one, lwIP finds a control block that is made for that occasion (tcp_time_wait_place()), and what is to be done is decided
+ * here, as Linux does (tcp_timewait_state_process()): a reset in order ends it, a SYN from beyond what there was, by number or by
+ * timestamp, begins a new connection (RFC 1122 4.2.2.13, RFC 6191), and all else is acknowledged, twice a second at most.
  *
- * What comes for them is decided here, as Linux does (tcp_timewait_state_process()): a reset in order ends it, a SYN from
- * beyond what there was, by number or by timestamp, begins a new connection (RFC 1122 4.2.2.13, RFC 6191), and all else is
- * acknowledged, twice a second at most. A program that connects from a port which it has bound begins a new one as well (an FTP
- * server's data connections: all from port 20, to ports of the client's that come again).
+ * A new connection of our own takes the place of one whose timestamps tell late segments from the new one's: at once where the program has
+ * bound the port (an FTP server's data connections: all from port 20, to ports of the client's that come again), and after a
+ * second otherwise (Linux: tcp_twsk_unique()).
+ * DIFFERS: Linux does the latter on the loopback only, unless net.ipv4.tcp_tw_reuse is 1; here programs have one address, and run out sooner.
  *
  * Measured: 100 000 connections one after another, closed by the stack first: 22 000 a second from the first to the
  * last; with lwIP's list 1 600 after 35 000.
  */
+#include "tcp_time_wait.h"
+
+#include <stdlib.h>
 #include <string.h>
 
 #include "stack/bytes.h"
+#include "stack/inspect_cursors.h"
 #include "stack/port.h"
-#include "stack/sockaddr.h"
 #include "isn.h"
+#include "tcp_clock.h"
 #include "tcp_socket.h"
 #include "tcp_validate.h"
 
-#define BUCKETS 65536u
-#define TIME_WAIT_TICKS (2 * TCP_MSL / TCP_SLOW_INTERVAL)
+#define TIME_WAIT_US (2 * TCP_MSL * 1000ull)
+#define ROUND_UP_US 1000000u       /* they end together with those of the next second */
+#define REUSE_AFTER_US 1000000u    /* Linux: tcp_twsk_unique(); what a timestamp must have moved on by */
+#define ANSWER_INTERVAL_US 500000u /* Linux: tcp_invalid_ratelimit */
 
-static struct tcp_pcb *buckets[BUCKETS]; /* lists as lwIP makes them */
-static struct tcp_pcb **in_place;        /* the bucket whose list lwIP has now; NULL: none */
-static struct stack_tcp *oldest, *newest;
+struct time_wait *time_wait_oldest;
+size_t time_wait_count;
 
-/* Addresses: as sockaddr_fold() gives them. */
-static struct tcp_pcb **bucket_of(uint32_t local, uint32_t peer, uint16_t local_port, uint16_t peer_port)
+static struct time_wait *newest;
+static struct time_wait *placed;   /* what lwIP's control block stands for at this moment; NULL: nothing */
+static struct tcp_pcb placed_pcb;
+
+static struct time_wait *find(const struct tcp_ends *ends)
 {
-    uint64_t mixed = (((uint64_t)local << 32 | peer) ^ ((uint64_t)local_port << 48 | (uint64_t)peer_port << 16)) *
-                     0x9e3779b97f4a7c15ull; /* 2^64 by the golden ratio */
+    struct time_wait *wait = tcp_lookup_bucket(ends)->waits;
 
-    return &buckets[(mixed >> 40) % BUCKETS];
+    while (wait != NULL && (wait->local_port != ends->local_port || wait->peer_port != ends->peer_port ||
+                            !ip_addr_eq(&wait->local, ends->local) || !ip_addr_eq(&wait->peer, ends->peer)))
+        wait = wait->next;
+    return wait;
 }
 
-static struct tcp_pcb **bucket_of_pcb(const struct tcp_pcb *pcb)
+static void queue_append(struct time_wait *wait)
 {
-    return bucket_of(sockaddr_fold(&pcb->local_ip), sockaddr_fold(&pcb->remote_ip), pcb->local_port, pcb->remote_port);
+    wait->since_us = port_now_us;
+    wait->older = newest;
+    wait->newer = NULL;
+    *(newest != NULL ? &newest->newer : &time_wait_oldest) = wait;
+    newest = wait;
 }
 
-/* Return: the bucket of a TCP packet's connection; NULL for others, for fragments, whose ports are not all there, and for
- * IPv6 packets with extension headers. */
-static struct tcp_pcb **bucket_of_packet(const struct pbuf *p)
+static void queue_remove(const struct time_wait *wait)
 {
-    const uint8_t *ip = p->payload;
-    bool is_v6 = p->len >= IP6_HLEN && ip[0] >> 4 == 6;
-    size_t header_size = is_v6 ? IP6_HLEN : (size_t)(ip[0] & 15) * 4;
-    const uint8_t *tcp = ip + header_size;
-    uint32_t source, destination;
+    *(wait->older != NULL ? &wait->older->newer : &time_wait_oldest) = wait->newer;
+    *(wait->newer != NULL ? &wait->newer->older : &newest) = wait->older;
+}
 
-    if (p->len < IP_HLEN || p->len < header_size + TCP_HLEN)
+/* The time begins anew. */
+static void restart(struct time_wait *wait)
+{
+    queue_remove(wait);
+    queue_append(wait);
+}
+
+void tcp_time_wait_remove(struct time_wait *wait)
+{
+    inspect_forget_time_wait(wait);
+    queue_remove(wait);
+    tcp_bind_remove_wait(wait);
+    *wait->link = wait->next;
+    if (wait->next != NULL)
+        wait->next->link = wait->link;
+    if (placed == wait)
+        placed = NULL;
+    time_wait_count--;
+    free(wait);
+}
+
+void tcp_time_wait_remove_all(void)
+{
+    while (time_wait_oldest != NULL)
+        tcp_time_wait_remove(time_wait_oldest);
+}
+
+/* Note what the segments of the connection are answered by. */
+static void fill(struct time_wait *wait, const struct tcp_pcb *pcb, const struct stack_tcp *tcp)
+{
+    *wait = (struct time_wait){.local = pcb->local_ip,
+                               .peer = pcb->remote_ip,
+                               .local_port = pcb->local_port,
+                               .peer_port = pcb->remote_port,
+                               .sent = pcb->snd_nxt,
+                               .received = pcb->rcv_nxt,
+                               .window = pcb->rcv_ann_wnd,
+                               .stamp = pcb->ts_recent,
+                               .answered_us = tcp->answered_us,
+                               .received_us = tcp->received_us,
+                               .label = tcp->label,
+                               .family = (uint8_t)tcp->family,
+                               .ttl = pcb->ttl,
+                               .tos = pcb->tos,
+                               .scale = pcb->rcv_scale,
+                               .interface = (uint8_t)tcp->options[STACK_IP_BIND_INTERFACE]};
+    if ((pcb->flags & TF_TIMESTAMP) != 0)
+        wait->flags |= TIME_WAIT_HAS_STAMPS;
+    if ((pcb->flags & TF_WND_SCALE) != 0)
+        wait->flags |= TIME_WAIT_HAS_SCALE;
+    if (tcp->options[STACK_TCP_REUSEADDR])
+        wait->flags |= TIME_WAIT_REUSE_ADDRESS;
+    if (tcp->options[STACK_TCP_REUSEPORT])
+        wait->flags |= TIME_WAIT_REUSE_PORT;
+    if (tcp->options[STACK_IPV6_V6ONLY])
+        wait->flags |= TIME_WAIT_V6ONLY;
+}
+
+void tcp_time_wait_take(struct tcp_pcb *pcb)
+{
+    struct stack_tcp *tcp = tcp_ext_arg_get(pcb, 0);
+    struct time_wait *wait;
+
+    if (pcb == &placed_pcb) {
+        placed = NULL;
+        return;
+    }
+    wait = malloc(sizeof *wait);
+    if (wait != NULL) {
+        struct tcp_bucket *bucket;
+
+        fill(wait, pcb, tcp);
+        bucket = tcp_lookup_bucket(&(struct tcp_ends){&wait->local, &wait->peer, wait->local_port, wait->peer_port});
+        wait->next = bucket->waits;
+        if (bucket->waits != NULL)
+            bucket->waits->link = &wait->next;
+        bucket->waits = wait;
+        wait->link = &bucket->waits;
+        tcp_bind_enter_wait(wait);
+        queue_append(wait);
+        time_wait_count++;
+        tcp_statistics.time_waits++;
+    } /* else late segments will be reset: better than to end something else */
+    tcp->finished = true;
+    tcp_err(pcb, NULL);
+    tcp_abort(pcb); /* sends nothing in this state */
+}
+
+struct tcp_pcb *tcp_time_wait_place(const struct tcp_ends *ends)
+{
+    struct time_wait *wait = find(ends);
+    struct tcp_pcb *pcb = &placed_pcb;
+
+    placed = wait;
+    if (wait == NULL)
         return NULL;
-    if (is_v6) {
-        if (ip[6] != IP6_NEXTH_TCP)
-            return NULL;
-        source = sockaddr_fold_bytes(ip + 8);
-        destination = sockaddr_fold_bytes(ip + 24);
-    } else {
-        if (ip[9] != IP_PROTO_TCP || (ip[6] & 0x3f) != 0 || ip[7] != 0)
-            return NULL;
-        memcpy(&source, ip + 12, 4);
-        memcpy(&destination, ip + 16, 4);
-    }
-    return bucket_of(destination, source, (uint16_t)(tcp[2] << 8 | tcp[3]), (uint16_t)(tcp[0] << 8 | tcp[1]));
-}
-
-/* Append the connection to the queue. */
-static void queue_append(struct stack_tcp *tcp)
-{
-    tcp->time_wait_prev = newest;
-    tcp->time_wait_next = NULL;
-    if (newest != NULL)
-        newest->time_wait_next = tcp;
-    else
-        oldest = tcp;
-    newest = tcp;
-    tcp_statistics.time_waits++;
-    tcp->in_time_wait = true;
-    tcp->time_wait_ticks = tcp->pcb->tmr;
-}
-
-void tcp_time_wait_remove(struct stack_tcp *tcp)
-{
-    if (!tcp->in_time_wait)
-        return;
-    if (tcp->time_wait_prev != NULL)
-        tcp->time_wait_prev->time_wait_next = tcp->time_wait_next;
-    else
-        oldest = tcp->time_wait_next;
-    if (tcp->time_wait_next != NULL)
-        tcp->time_wait_next->time_wait_prev = tcp->time_wait_prev;
-    else
-        newest = tcp->time_wait_prev;
-    tcp->in_time_wait = false;
-}
-
-/* Give lwIP the list of a bucket (NULL: none). */
-static void put_in_place(struct tcp_pcb **bucket)
-{
-    in_place = bucket;
-    tcp_tw_pcbs = bucket != NULL ? *bucket : NULL;
-}
-
-/* Take lwIP's list back, with what has come to it. */
-static void take_back(void)
-{
-    struct tcp_pcb *list = tcp_tw_pcbs;
-
-    tcp_tw_pcbs = NULL;
-    for (struct tcp_pcb *pcb = list; pcb != NULL; pcb = pcb->next) {
-        struct stack_tcp *tcp = tcp_ext_arg_get(pcb, 0);
-
-        if (tcp->in_time_wait)
-            break; /* and so are all behind it */
-        pcb->tmr = tcp_ticks; /* lwIP counts from the last segment before the close */
-        queue_append(tcp);
-    }
-    if (in_place != NULL) {
-        *in_place = list;
-        in_place = NULL;
-        return;
-    }
-    while (list != NULL) { /* out of fragments */
-        struct tcp_pcb *pcb = list;
-        struct tcp_pcb **bucket = bucket_of_pcb(pcb);
-
-        list = pcb->next;
-        pcb->next = *bucket;
-        *bucket = pcb;
-    }
+    memset(pcb, 0, sizeof *pcb);
+    pcb->state = TIME_WAIT;
+    pcb->local_ip = wait->local;
+    pcb->remote_ip = wait->peer;
+    pcb->local_port = wait->local_port;
+    pcb->remote_port = wait->peer_port;
+    pcb->ttl = wait->ttl;
+    pcb->tos = wait->tos;
+    pcb->snd_nxt = pcb->lastack = pcb->snd_lbb = wait->sent;
+    pcb->rcv_nxt = wait->received;
+    pcb->rcv_wnd = pcb->rcv_ann_wnd = wait->window;
+    pcb->rcv_ann_right_edge = wait->received + wait->window;
+    pcb->ts_recent = wait->stamp;
+    pcb->rcv_scale = wait->scale;
+    pcb->rtime = -1;
+    pcb->mss = TCP_MSS;
+    pcb->flags = ((wait->flags & TIME_WAIT_HAS_STAMPS) != 0 ? TF_TIMESTAMP : 0) |
+                 ((wait->flags & TIME_WAIT_HAS_SCALE) != 0 ? TF_WND_SCALE : 0);
+    return pcb;
 }
 
 /* Is the segment's timestamp older than the last one (RFC 7323 5.2)? A reset's may be, after a minute (Linux: tcp_paws_reject()). */
-static bool is_outdated(const struct stack_tcp *tcp, const u8_t *stamp, bool is_reset)
+static bool is_outdated(const struct time_wait *wait, const u8_t *stamp, bool is_reset)
 {
-    if (stamp == NULL || (tcp->pcb->flags & TF_TIMESTAMP) == 0)
+    if (stamp == NULL || (wait->flags & TIME_WAIT_HAS_STAMPS) == 0)
         return false;
-    return (int32_t)(tcp->pcb->ts_recent - read_32(stamp + 2)) > 0 &&
-           !(is_reset && port_now_us - tcp->received_us >= (uint64_t)2 * TCP_MSL * 1000);
+    return (int32_t)(wait->stamp - read_32(stamp + 2)) > 0 && !(is_reset && port_now_us - wait->received_us >= TIME_WAIT_US);
 }
 
-bool tcp_time_wait_decide(struct tcp_pcb *pcb, const struct segment_facts *segment, const struct tcp_hdr *header)
+/* Acknowledge a segment that needs no answer, unless that was done just before. */
+static void answer(struct time_wait *wait)
 {
-    struct stack_tcp *tcp = tcp_ext_arg_get(pcb, 0);
-    const u8_t *stamp = tcp_validate_find_option(header, LWIP_TCP_OPT_TS, LWIP_TCP_OPT_LEN_TS);
-    bool is_reset = (segment->flags & TCP_RST) != 0, outdated = is_outdated(tcp, stamp, is_reset);
+    if (wait->answered_us != 0 && port_now_us - wait->answered_us < ANSWER_INTERVAL_US)
+        return;
+    wait->answered_us = port_now_us;
+    tcp_send_empty_ack(&placed_pcb);
+}
 
-    if (!outdated && segment->sequence == pcb->rcv_nxt && (is_reset || segment->end == segment->sequence)) {
+/* The next connection takes the place of this one, and its numbers begin behind. */
+static void make_way(struct time_wait *wait)
+{
+    isn_follow(wait->sent);
+    tcp_time_wait_remove(wait);
+}
+
+bool tcp_time_wait_decide(const struct segment_facts *segment, const struct tcp_hdr *header)
+{
+    struct time_wait *wait = placed;
+    const u8_t *stamp = tcp_validate_find_option(header, LWIP_TCP_OPT_TS, LWIP_TCP_OPT_LEN_TS);
+    bool is_reset = (segment->flags & TCP_RST) != 0, outdated;
+
+    if (wait == NULL)
+        return false;
+    outdated = is_outdated(wait, stamp, is_reset);
+    if (!outdated && segment->sequence == wait->received && (is_reset || segment->end == segment->sequence)) {
         if (is_reset)
-            tcp_abort(pcb); /* RFC 1337 would not; Linux does by default */
+            tcp_time_wait_remove(wait); /* RFC 1337 would not; Linux does by default */
         else
-            pcb->tmr = tcp_ticks;
+            restart(wait);
         return false;
     }
     if ((segment->flags & (TCP_SYN | TCP_RST | TCP_ACK)) == TCP_SYN && !outdated &&
-        (TCP_SEQ_GT(segment->sequence, pcb->rcv_nxt) ||
-         (stamp != NULL && (pcb->flags & TF_TIMESTAMP) != 0 && (int32_t)(pcb->ts_recent - read_32(stamp + 2)) < 0)))
+        (TCP_SEQ_GT(segment->sequence, wait->received) ||
+         (stamp != NULL && (wait->flags & TIME_WAIT_HAS_STAMPS) != 0 && (int32_t)(wait->stamp - read_32(stamp + 2)) < 0))) {
+        make_way(wait);
         return true;
+    }
     if (is_reset)
         return false;
     if (outdated || (segment->flags & TCP_ACK) != 0)
-        pcb->tmr = tcp_ticks;
-    tcp_validate_answer(tcp);
+        restart(wait);
+    answer(wait);
     return false;
 }
 
-void tcp_time_wait_input(struct pbuf *p, struct netif *netif)
+/* May this one make way for a connection of ours? */
+static bool makes_way(const struct time_wait *wait, bool bound)
 {
-    put_in_place(bucket_of_packet(p));
-    if (netif->input(p, netif) != ERR_OK)
-        pbuf_free(p);
-    take_back();
-    tcp_sender_after_input();
+    return (wait->flags & TIME_WAIT_HAS_STAMPS) != 0 && (bound || port_now_us - wait->since_us >= REUSE_AFTER_US);
 }
 
-/*
- * A new connection that the program wants between the same ends takes the place of one in lwIP's list that has timestamps, which
- * tell its late segments from the new one's. Linux: tcp_twsk_unique() where the program has bound the port; a port that we choose is free.
- */
-static void make_way(const struct tcp_pcb *pcb, const ip_addr_t *peer, u16_t port)
+bool tcp_time_wait_would_make_way(const struct tcp_ends *ends, bool bound)
 {
-    struct tcp_pcb *old = tcp_tw_pcbs;
+    const struct time_wait *wait = find(ends);
 
-    while (old != NULL && (old->local_port != pcb->local_port || old->remote_port != port ||
-                           !ip_addr_eq(&old->local_ip, &pcb->local_ip) || !ip_addr_eq(&old->remote_ip, peer)))
-        old = old->next;
-    if (old == NULL || (old->flags & TF_TIMESTAMP) == 0)
-        return;
-    isn_follow(old->snd_nxt);
-    tcp_abort(old); /* sends nothing in this state */
+    return wait == NULL || makes_way(wait, bound);
 }
 
-err_t tcp_time_wait_connect(struct tcp_pcb *pcb, const ip_addr_t *peer, u16_t port, tcp_connected_fn connected)
+bool tcp_time_wait_make_way(const struct tcp_ends *ends, bool bound)
 {
-    struct tcp_pcb **before = in_place;
-    struct tcp_pcb *list = tcp_tw_pcbs;
-    struct tcp_pcb **bucket = bucket_of(sockaddr_fold(&pcb->local_ip), sockaddr_fold(peer), pcb->local_port, port);
-    err_t error;
+    struct time_wait *wait = find(ends);
 
-    if (bucket != before) /* else it is in place already */
-        tcp_tw_pcbs = *bucket;
-    if (ip_get_option(pcb, SOF_REUSEADDR)) /* lwIP will look for the same pair */
-        make_way(pcb, peer, port);
-    error = tcp_connect(pcb, peer, port, connected);
-    isn_forget(); /* if it did not get that far */
-    if (bucket != before) {
-        *bucket = tcp_tw_pcbs;
-        tcp_tw_pcbs = list;
-    }
-    return error;
+    if (wait == NULL)
+        return true;
+    if (!makes_way(wait, bound))
+        return false;
+    make_way(wait);
+    return true;
 }
 
-void tcp_time_wait_abort(struct tcp_pcb *pcb)
+uint64_t tcp_time_wait_due_us(void)
 {
-    struct tcp_pcb **bucket = bucket_of_pcb(pcb);
-    struct tcp_pcb *list = tcp_tw_pcbs;
-    struct tcp_pcb *other = list;
-
-    /* A peer whose window is closed takes a reset at the window's edge only; lwIP would send it behind what it probed
-     * the window with (Linux: tcp_acceptable_seq()). */
-    if (TCP_SEQ_GT(pcb->snd_nxt, pcb->lastack + pcb->snd_wnd))
-        pcb->snd_nxt = pcb->lastack + pcb->snd_wnd;
-    while (other != NULL && other != pcb)
-        other = other->next;
-    if (pcb->state != TIME_WAIT || other == pcb) { /* lwIP will find it */
-        tcp_abort(pcb);
-        return;
-    }
-    tcp_tw_pcbs = *bucket;
-    tcp_abort(pcb); /* sends nothing in this state */
-    *bucket = tcp_tw_pcbs;
-    tcp_tw_pcbs = list;
-}
-
-bool tcp_time_wait_pending(void)
-{
-    return oldest != NULL;
+    if (time_wait_oldest == NULL)
+        return TCP_CLOCK_NEVER;
+    return (time_wait_oldest->since_us + TIME_WAIT_US + ROUND_UP_US - 1) / ROUND_UP_US * ROUND_UP_US;
 }
 
 void tcp_time_wait_run(void)
 {
-    while (oldest != NULL) {
-        struct stack_tcp *tcp = oldest;
-
-        if ((u32_t)(tcp_ticks - tcp->time_wait_ticks) <= TIME_WAIT_TICKS)
-            return;
-        if (tcp->time_wait_ticks != tcp->pcb->tmr) { /* the peer's FIN came again: the time began anew */
-            tcp_time_wait_remove(tcp);
-            queue_append(tcp);
-        } else {
-            tcp_time_wait_abort(tcp->pcb);
-        }
-    }
+    if (tcp_time_wait_due_us() > port_now_us)
+        return;
+    while (time_wait_oldest != NULL && time_wait_oldest->since_us + TIME_WAIT_US <= port_now_us)
+        tcp_time_wait_remove(time_wait_oldest);
 }

@@ -4,11 +4,11 @@
 
 #include <stdint.h>
 
-/* Start with no timer running. */
+/* The stack opens: no timer is running. */
 void tcp_timer_open(void);
 
-/* Something happened on a connection: its timers may be needed. */
-void tcp_timer_wake(void);
+/* The time has moved on. */
+void tcp_timer_set_ticks(void);
 
 /* Microseconds until tcp_timer_run() has something to do; -1: never. */
 int64_t tcp_timer_us(void);

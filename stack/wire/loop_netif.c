@@ -153,7 +153,7 @@ static void deliver4(struct pbuf *p)
     ip4_addr_copy(destination, ((const struct ip_hdr *)p->payload)->dest);
     if (!ip4_addr_ismulticast(&destination))
         ip4_addr_copy(*ip_2_ip4(&loop.ip_addr), destination);
-    tcp_time_wait_input(p, &loop);
+    tcp_lookup_input(p, &loop);
     tcp_filter_replay();
     IP4_ADDR(ip_2_ip4(&loop.ip_addr), 127, 0, 0, 1);
 }
@@ -169,7 +169,7 @@ static void deliver6(struct pbuf *p)
     }
     if (!ip6_addr_ismulticast(&destination))
         ip6_addr_copy(*ip_2_ip6(&loop.ip6_addr[0]), destination);
-    tcp_time_wait_input(p, &loop);
+    tcp_lookup_input(p, &loop);
     tcp_filter_replay();
     ip6_addr_set_loopback(ip_2_ip6(&loop.ip6_addr[0]));
 }

@@ -282,7 +282,7 @@ static void process_ip(struct pbuf *p, const struct own_address *own, const ip4_
         assume(&broadcast->address, broadcast->mask.addr);
     else
         assume_own(own);
-    tcp_time_wait_input(p, &netif);
+    tcp_lookup_input(p, &netif);
     tcp_filter_replay();
     assume_own(NULL);
 }
@@ -294,7 +294,7 @@ void wire_netif_input_looped(struct pbuf *p)
     NETIF_SET_CHECKSUM_CTRL(&netif, wire_netif_checksum_flags(true) & ~(NETIF_CHECKSUM_CHECK_IP | NETIF_CHECKSUM_CHECK_ICMP |
                                                                        NETIF_CHECKSUM_CHECK_ICMP6));
     if (IP_HDR_GET_VERSION(p->payload) == 6) {
-        tcp_time_wait_input(p, &netif);
+        tcp_lookup_input(p, &netif);
         tcp_filter_replay();
         return;
     }

@@ -92,7 +92,7 @@ err_t wire_netif6_output(struct netif *to, struct pbuf *p, const ip6_addr_t *des
 
 static void input(struct pbuf *p)
 {
-    tcp_time_wait_input(p, wire_netif_get());
+    tcp_lookup_input(p, wire_netif_get());
     tcp_filter_replay();
 }
 

@@ -1,0 +1,217 @@
+/* Ports, ends and timers when there are many connections. */
+#include <check.h>
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "stack_fixture.h"
+
+#define PORT 40000
+
+static struct told told[3];
+
+static struct stack_tcp *open_for(struct told *who)
+{
+    *who = (struct told){.tcp = stack_tcp_open(AF_INET, &told_events, who)};
+    ck_assert_ptr_nonnull(who->tcp);
+    return who->tcp;
+}
+
+static int bind_to(struct stack_tcp *tcp, const char *ip, uint16_t port)
+{
+    union stack_address address = address_of(ip, port);
+
+    return stack_tcp_bind(tcp, &address);
+}
+
+static int connect_to(struct stack_tcp *tcp, const char *ip, uint16_t port)
+{
+    union stack_address address = address_of(ip, port);
+    int error = stack_tcp_connect(tcp, &address);
+
+    stack_turn();
+    return error;
+}
+
+static size_t sockets_now(void)
+{
+    struct stack_counters counters;
+
+    stack_get_counters(&counters);
+    return counters.sockets;
+}
+
+static struct stack_tcp *open_with_one_port(struct told *who)
+{
+    (void)open_for(who);
+    stack_tcp_set_option(who->tcp, STACK_IP_LOCAL_PORT_RANGE, (int)(PORT << 16 | PORT));
+    return who->tcp;
+}
+
+START_TEST(one_port_serves_many_destinations)
+{
+    peer_resolve();
+    ck_assert_int_eq(connect_to(open_with_one_port(&told[0]), PEER_IP, 80), 0);
+    ck_assert_uint_eq(peer_take().source_port, PORT);
+    ck_assert_int_eq(connect_to(open_with_one_port(&told[1]), PEER_IP, 81), 0);
+    ck_assert_uint_eq(peer_take().source_port, PORT);
+    ck_assert_int_eq(connect_to(open_with_one_port(&told[2]), PEER_IP, 80), -EADDRNOTAVAIL);
+    for (int i = 0; i < 3; i++)
+        stack_tcp_abort(told[i].tcp);
+}
+END_TEST
+
+START_TEST(connect_leaves_ports_alone_that_bind_asked_for)
+{
+    peer_resolve();
+    open_with_one_port(&told[0]);
+    ck_assert_int_eq(bind_to(told[0].tcp, "0.0.0.0", 0), 0);
+    ck_assert_int_eq(connect_to(open_with_one_port(&told[1]), PEER_IP, 80), -EADDRNOTAVAIL);
+    stack_tcp_close(told[0].tcp);
+    stack_tcp_close(told[1].tcp);
+}
+END_TEST
+
+START_TEST(bind_and_connect_begin_with_ports_of_different_parity)
+{
+    union stack_address address;
+
+    peer_resolve();
+    for (int i = 0; i < 2; i++)
+        (void)open_for(&told[i]);
+    ck_assert_int_eq(bind_to(told[0].tcp, "0.0.0.0", 0), 0);
+    ck_assert_int_eq(stack_tcp_local_address(told[0].tcp, &address), 0);
+    ck_assert_uint_eq(ntohs(address.in.sin_port) % 2, 1);
+    ck_assert_int_eq(connect_to(told[1].tcp, PEER_IP, 80), 0);
+    ck_assert_uint_eq(peer_take().source_port % 2, 0);
+    stack_tcp_close(told[0].tcp);
+    stack_tcp_abort(told[1].tcp);
+}
+END_TEST
+
+/* Complete the handshake of the last connection and end it, so that it is in TIME-WAIT. Return: our SYN. */
+static struct segment end_in_time_wait(struct told *who, bool stamps)
+{
+    struct segment syn = peer_take();
+    struct segment answer = {.source_port = syn.port, .port = syn.source_port, .sequence = 1000, .acknowledgement = syn.sequence + 1,
+                             .flags = TH_SYN | TH_ACK, .window = 0xffff, .option_size = stamps ? 16 : 4,
+                             .options = {2, 4, 1460 >> 8, 1460 & 255, 1, 1, 8, 10, 0, 0, 0, 1}};
+
+    peer_send(&answer);
+    stack_tcp_close(who->tcp);
+    stack_turn();
+    wire_drop_all();
+    answer.sequence++;
+    answer.acknowledgement++;
+    answer.flags = TH_FIN | TH_ACK;
+    memcpy(answer.options, (uint8_t[]){1, 1, 8, 10, 0, 0, 0, 2, 0, 0, 0, 0}, 12);
+    answer.option_size = stamps ? 12 : 0;
+    peer_send(&answer);
+    ck_assert_uint_eq(peer_take().flags, TH_ACK);
+    return syn;
+}
+
+START_TEST(port_in_time_wait_serves_again_after_a_second)
+{
+    struct segment first;
+
+    peer_resolve();
+    ck_assert_int_eq(connect_to(open_with_one_port(&told[0]), PEER_IP, 80), 0);
+    first = end_in_time_wait(&told[0], true);
+    ck_assert_int_eq(connect_to(open_with_one_port(&told[1]), PEER_IP, 80), -EADDRNOTAVAIL);
+    stack_advance(1000);
+    ck_assert_int_eq(connect_to(told[1].tcp, PEER_IP, 80), 0);
+    ck_assert_uint_eq(peer_take().sequence, first.sequence + 2 + 65536); /* a window beyond its SYN and FIN */
+    ck_assert_uint_eq(sockets_now(), 1);
+    stack_tcp_abort(told[1].tcp);
+}
+END_TEST
+
+START_TEST(port_in_time_wait_without_timestamps_does_not)
+{
+    peer_resolve();
+    ck_assert_int_eq(connect_to(open_with_one_port(&told[0]), PEER_IP, 80), 0);
+    (void)end_in_time_wait(&told[0], false);
+    stack_advance(58000);
+    ck_assert_int_eq(connect_to(open_with_one_port(&told[1]), PEER_IP, 80), -EADDRNOTAVAIL);
+    stack_advance(3000);
+    ck_assert_int_eq(connect_to(told[1].tcp, PEER_IP, 80), 0);
+    stack_tcp_abort(told[1].tcp);
+}
+END_TEST
+
+START_TEST(time_wait_wakes_nobody_before_it_ends)
+{
+    peer_resolve();
+    ck_assert_int_eq(connect_to(open_with_one_port(&told[0]), PEER_IP, 80), 0);
+    (void)end_in_time_wait(&told[0], true);
+    stack_advance(3000);
+    ck_assert_int_gt(stack_timer_ms(), 50000);
+    stack_advance(60000);
+    ck_assert_uint_eq(sockets_now(), 0);
+    ck_assert_int_eq(stack_timer_ms(), -1);
+}
+END_TEST
+
+/* A SYN-ACK is sent again after a second, whatever else happens; nothing looks at the connection in between. */
+START_TEST(timers_run_when_they_are_due)
+{
+    peer_resolve();
+    (void)open_for(&told[0]);
+    ck_assert_int_eq(connect_to(told[0].tcp, PEER_IP, 80), 0);
+    (void)peer_take();
+    stack_advance(200);
+    ck_assert_int_gt(stack_timer_ms(), 600);
+    stack_advance(700);
+    ck_assert_uint_eq(wire_count(), 0);
+    stack_advance(200);
+    ck_assert_uint_eq(peer_take().flags, TH_SYN);
+    stack_advance(1700);
+    ck_assert_uint_eq(wire_count(), 0);
+    stack_advance(300);
+    ck_assert_uint_eq(peer_take().flags, TH_SYN);
+    stack_tcp_abort(told[0].tcp);
+}
+END_TEST
+
+START_TEST(listener_may_go_before_a_handshake_is_complete)
+{
+    struct segment answer;
+
+    peer_resolve();
+    (void)open_for(&told[0]);
+    ck_assert_int_eq(bind_to(told[0].tcp, "0.0.0.0", 7), 0);
+    ck_assert_int_eq(stack_tcp_listen(told[0].tcp, NULL), 0);
+    peer_send(&(struct segment){.source_port = 1234, .port = 7, .sequence = 500, .flags = TH_SYN, .window = 1000});
+    answer = peer_take();
+    ck_assert_uint_eq(answer.flags, TH_SYN | TH_ACK);
+    stack_tcp_close(told[0].tcp);
+    peer_send(&(struct segment){.source_port = 1234, .port = 7, .sequence = 501, .acknowledgement = answer.sequence + 1,
+                                .flags = TH_ACK, .window = 1000});
+    ck_assert_uint_ne(peer_take().flags & TH_RST, 0);
+    ck_assert_uint_eq(sockets_now(), 0);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("stack many");
+    TCase *tcase = tcase_create("many");
+    SRunner *runner = srunner_create(suite);
+    int failed;
+
+    tcase_add_checked_fixture(tcase, stack_setup_offload, stack_teardown);
+    tcase_add_test(tcase, one_port_serves_many_destinations);
+    tcase_add_test(tcase, connect_leaves_ports_alone_that_bind_asked_for);
+    tcase_add_test(tcase, bind_and_connect_begin_with_ports_of_different_parity);
+    tcase_add_test(tcase, port_in_time_wait_serves_again_after_a_second);
+    tcase_add_test(tcase, port_in_time_wait_without_timestamps_does_not);
+    tcase_add_test(tcase, time_wait_wakes_nobody_before_it_ends);
+    tcase_add_test(tcase, timers_run_when_they_are_due);
+    tcase_add_test(tcase, listener_may_go_before_a_handshake_is_complete);
+    suite_add_tcase(suite, tcase);
+    srunner_run_all(runner, CK_NORMAL);
+    failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
