@@ -71,12 +71,16 @@ static void add_tcp(struct list *list)
     add(list, "TcpExtTCPSACKReorder", tcp->reorderings);
     add(list, "TcpExtPAWSEstab", tcp->paws_dropped);
     add(list, "TcpExtListenDrops", tcp->listen_dropped);
+    add(list, "TcpExtSyncookiesSent", tcp->cookies_sent);
+    add(list, "TcpExtSyncookiesRecv", tcp->cookies_received);
+    add(list, "TcpExtSyncookiesFailed", tcp->cookies_failed);
     add(list, "TcpExtTW", tcp->time_waits);
     add(list, "TcpExtTCPAbortOnTimeout", tcp->aborted_on_timeout);
     add(list, "TcpAborted", tcp->aborted_otherwise);
     add(list, "TcpKilled", tcp->killed);
     add(list, "Sockets", tcp_counters.sockets + time_wait_count);
     add(list, "TimeWaits", time_wait_count);
+    add(list, "HalfOpen", tcp_listen_half_open);
     add(list, "SendMemory", tcp_counters.transmit_bytes);
     add(list, "ReceiveMemory", tcp_counters.receive_bytes);
 }

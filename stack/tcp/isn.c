@@ -7,8 +7,8 @@
 #include "stack/port.h"
 
 static uint64_t key[2]; /* the secret, new for each stack_open() */
-static bool follows;    /* the next connection takes the place of one in TIME-WAIT ... */
-static uint32_t followed; /* ... which came as far as this */
+static bool follows;    /* the next connection takes the place of one in TIME-WAIT, or was answered before ... */
+static uint32_t followed; /* ... and begins with this number */
 
 int isn_open(void)
 {
@@ -57,7 +57,12 @@ static uint64_t sip_hash(const uint64_t *words, int count)
 
 void isn_follow(uint32_t sequence)
 {
-    followed = sequence;
+    isn_set(sequence + 65535 + 2); /* Linux: tcp_timewait_state_process() */
+}
+
+void isn_set(uint32_t number)
+{
+    followed = number;
     follows = true;
 }
 
@@ -69,13 +74,18 @@ void isn_forget(void)
 /* Return: the first sequence number of a connection; it moves on by one every 4 microseconds (RFC 9293 3.4.1). */
 u32_t isn_choose(const ip_addr_t *local, u16_t local_port, const ip_addr_t *peer, u16_t peer_port)
 {
-    uint64_t words[5] = {(uint64_t)local_port << 16 | peer_port};
+    if (follows) {
+        follows = false;
+        return followed;
+    }
+    return isn_hash(local, local_port, peer, peer_port, 0) + (u32_t)(port_now_us / 4);
+}
+
+uint32_t isn_hash(const ip_addr_t *local, u16_t local_port, const ip_addr_t *peer, u16_t peer_port, uint32_t more)
+{
+    uint64_t words[5] = {(uint64_t)more << 32 | (uint64_t)local_port << 16 | peer_port};
     int count;
 
-    if (follows) { /* Linux: tcp_timewait_state_process() */
-        follows = false;
-        return followed + 65535 + 2;
-    }
     if (IP_IS_V6(local)) {
         memcpy(&words[1], ip_2_ip6(local)->addr, 16);
         memcpy(&words[3], ip_2_ip6(peer)->addr, 16);
@@ -84,5 +94,5 @@ u32_t isn_choose(const ip_addr_t *local, u16_t local_port, const ip_addr_t *peer
         words[1] = (uint64_t)ip4_addr_get_u32(ip_2_ip4(local)) << 32 | ip4_addr_get_u32(ip_2_ip4(peer));
         count = 2;
     }
-    return (u32_t)sip_hash(words, count) + (u32_t)(port_now_us / 4);
+    return (uint32_t)sip_hash(words, count);
 }

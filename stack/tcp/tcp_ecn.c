@@ -51,6 +51,11 @@ void tcp_ecn_look_at_syn(const struct tcp_hdr *header)
     syn_asks = tcp_ecn_mode != STACK_ECN_OFF && flags_of(header) == (TCP_ECE | TCP_CWR) && tcp_ecn_of_packet() == 0;
 }
 
+void tcp_ecn_forget_syn(void)
+{
+    syn_asks = false;
+}
+
 void tcp_ecn_passive_open(struct tcp_ecn *ecn)
 {
     *ecn = (struct tcp_ecn){.asked = syn_asks, .on = syn_asks};

@@ -21,6 +21,7 @@ extern enum stack_ecn tcp_ecn_mode;
 
 /* A SYN came for a listening socket; its connection begins. */
 void tcp_ecn_look_at_syn(const struct tcp_hdr *header);
+void tcp_ecn_forget_syn(void); /* whatever it says */
 void tcp_ecn_passive_open(struct tcp_ecn *ecn);
 
 /* We connect; the SYN-ACK came. */

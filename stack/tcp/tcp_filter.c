@@ -13,13 +13,17 @@
 #include <string.h>
 
 #include "isn.h"
+#include "tcp_cookie.h"
 #include "tcp_socket.h"
 #include "tcp_validate.h"
 
-#define INCOMING_MAX 1024 /* handshakes under way, per listening socket */
+#define INCOMING_MAX 1024  /* handshakes under way that are remembered, per listening socket ... */
+#define HALF_OPEN_MAX 4096 /* ... and of all */
 
 static struct {
-    struct pbuf *p; /* owned; NULL: none */
+    struct pbuf *p;   /* owned; NULL: none */
+    struct pbuf *syn; /* owned: that is to be input before it; NULL: none */
+    uint32_t number;  /* which we answered that with */
     struct netif *netif;
 } replay;
 
@@ -49,12 +53,17 @@ static void replay_later(struct tcp_hdr *header, struct pbuf *p)
 
 void tcp_filter_replay(void)
 {
-    struct pbuf *p = replay.p;
+    struct pbuf *p = replay.p, *syn = replay.syn;
 
     if (p == NULL)
         return;
-    replay.p = NULL;
+    replay.p = replay.syn = NULL;
+    if (syn != NULL) {
+        tcp_cookie_begin(replay.number);
+        tcp_lookup_input(syn, replay.netif);
+    }
     tcp_lookup_input(p, replay.netif);
+    tcp_cookie_end();
     isn_forget(); /* nobody listens any more, or has room */
 }
 
@@ -116,11 +125,35 @@ static u16_t trim_waiting(const struct tcp_pcb *pcb, struct segment_facts *segme
     return 0;
 }
 
+/* A segment brings a SYN cookie back: it is to be input again, behind the SYN that began its handshake. Return: was it one? */
+static bool restore_cookie(struct tcp_hdr *header, struct pbuf *p)
+{
+    uint32_t number = header->ackno - 1;
+    struct pbuf *syn = replay.p == NULL ? tcp_cookie_restore(header) : NULL;
+
+    if (syn == NULL)
+        return false;
+    replay_later(header, p);
+    if (replay.p == NULL) { /* it comes again */
+        pbuf_free(syn);
+        return true;
+    }
+    replay.syn = syn;
+    replay.number = number;
+    return true;
+}
+
 /* There is no room for one more connection; the peer tries again. Return: ERR_MEM. */
 static err_t drop_for_listener(void)
 {
     tcp_statistics.listen_dropped++;
     return ERR_MEM;
+}
+
+/* Does the owner of a listening socket take one more connection? */
+static bool filter_may_accept(const struct stack_tcp *listener)
+{
+    return listener->may_accept == NULL || listener->may_accept(listener->owner);
 }
 
 /* A SYN or the last segment of a handshake: is there room for one more connection? Return: ERR_OK, or not: it is dropped. */
@@ -131,27 +164,36 @@ static err_t filter_handshake(const struct stack_tcp *tcp, const struct tcp_pcb 
     if (pcb->state == LISTEN) {
         if (is_for_other_interface(tcp, pcb, header))
             return ERR_VAL;
-        if (tcp->incoming >= INCOMING_MAX)
-            return drop_for_listener();
         listener = tcp;
     }
-    if (listener != NULL && listener->may_accept != NULL && !listener->may_accept(listener->owner))
+    if (listener != NULL && !filter_may_accept(listener))
         return drop_for_listener();
     return ERR_OK;
 }
 
 /* A segment for a listening socket (Linux: tcp_rcv_state_process()). */
-static err_t filter_listen(const struct stack_tcp *tcp, struct tcp_pcb *pcb, const struct tcp_hdr *header)
+static err_t filter_listen(const struct stack_tcp *tcp, struct tcp_pcb *pcb, struct tcp_hdr *header, struct pbuf *p)
 {
+    uint16_t mss;
+    err_t error;
+
     switch (TCPH_FLAGS(header) & (TCP_SYN | TCP_ACK | TCP_RST | TCP_FIN)) {
     case TCP_SYN:
-        tcp_listen_note_mss(tcp_validate_mss(header));
+        mss = tcp_validate_mss(header);
+        tcp_listen_note_mss(mss);
         tcp_ecn_look_at_syn(header);
-        return filter_handshake(tcp, pcb, header);
+        error = filter_handshake(tcp, pcb, header);
+        if (error == ERR_OK && !tcp_cookie_is_restoring() &&
+            (tcp->incoming >= INCOMING_MAX || tcp_listen_half_open >= HALF_OPEN_MAX))
+            tcp_cookie_answer(header, mss);
+        return error;
     case TCP_SYN | TCP_FIN:
         return ERR_VAL;
+    case TCP_ACK:
+    case TCP_ACK | TCP_FIN:
+        return filter_may_accept(tcp) && restore_cookie(header, p) ? ERR_VAL : ERR_OK; /* lwIP resets it */
     default:
-        return ERR_OK; /* lwIP resets what has ACK, and drops the rest */
+        return ERR_OK; /* lwIP drops it, or resets what has ACK */
     }
 }
 
@@ -178,7 +220,7 @@ err_t tcp_filter_segment(struct tcp_pcb *pcb, struct tcp_hdr *header, u16_t opti
     if (came_too_far(tcp))
         return ERR_VAL;
     if (pcb->state == LISTEN)
-        return filter_listen(tcp, pcb, header);
+        return filter_listen(tcp, pcb, header, p);
     tcp_timer_wake(tcp);
     if (pcb->state == SYN_SENT) {
         error = tcp_validate_syn_sent(tcp, &segment, header);

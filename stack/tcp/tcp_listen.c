@@ -4,7 +4,10 @@
 
 #include "stack/port.h"
 #include "stack/sockaddr.h"
+#include "tcp_cookie.h"
 #include "tcp_socket.h"
+
+unsigned tcp_listen_half_open;
 
 static uint16_t offered_mss;
 
@@ -33,6 +36,7 @@ err_t tcp_listen_passive_open(u8_t id, struct tcp_pcb_listen *listener, struct t
         parent->incoming_first->incoming_link = &tcp->incoming_next;
     parent->incoming_first = tcp;
     parent->incoming++;
+    tcp_listen_half_open++;
     tcp->peer = pcb->remote_ip;
     tcp->peer_port = pcb->remote_port;
     tcp->connect_us = port_now_us;
@@ -42,6 +46,7 @@ err_t tcp_listen_passive_open(u8_t id, struct tcp_pcb_listen *listener, struct t
     tcp_socket_attach(tcp, pcb);
     tcp_lookup_add(tcp);
     tcp_timer_start(tcp);
+    tcp_cookie_on_open(tcp);
     pcb->mss = tcp_eff_send_mss(offered_mss, &pcb->local_ip, &pcb->remote_ip); /* lwIP has one default for both families */
     tcp_option_apply_all(tcp);
     tcp_window_start(tcp);
@@ -56,11 +61,13 @@ void tcp_listen_forget(struct stack_tcp *tcp)
         if (tcp->incoming_next != NULL)
             tcp->incoming_next->incoming_link = tcp->incoming_link;
         tcp->listener->incoming--;
+        tcp_listen_half_open--;
         tcp->listener = NULL;
     }
     while (tcp->incoming_first != NULL) {
         struct stack_tcp *child = tcp->incoming_first;
 
+        tcp_listen_half_open--;
         tcp->incoming_first = child->incoming_next;
         child->listener = NULL;
         child->pcb->listener = NULL; /* which lwIP would find by walking its lists */
@@ -85,7 +92,7 @@ static err_t tcp_listen_on_accept(void *arg, struct tcp_pcb *pcb, err_t error)
     pcb->listener = NULL; /* it may close before this connection does */
     tcp->role = TCP_ROLE_CONNECTED;
     tcp_statistics.passive_opens++;
-    if (tcp->retransmitted == 0)
+    if (tcp->retransmitted == 0 && !tcp->restored)
         tcp_recovery_add_rtt(tcp, port_now_us - tcp->connect_us);
     tcp_socket_set_callbacks(tcp);
     tcp_send_start(tcp);

@@ -25,6 +25,7 @@
 #include "stack/bytes.h"
 #include "stack/port.h"
 #include "stack/sockaddr.h"
+#include "tcp_cookie.h"
 #include "tcp_socket.h"
 #include "tcp_time_wait.h"
 
@@ -152,6 +153,7 @@ void tcp_lookup_input(struct pbuf *p, struct netif *netif)
     if (netif->input(p, netif) != ERR_OK)
         pbuf_free(p);
     tcp_sender_after_input();
+    tcp_cookie_after_input();
     if (tcp_tw_pcbs != NULL)
         tcp_time_wait_take(tcp_tw_pcbs);
     clear_lists();

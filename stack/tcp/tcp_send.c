@@ -16,6 +16,7 @@
 
 #include "stack/wire/gather.h"
 #include "stack/port.h"
+#include "tcp_cookie.h"
 #include "tcp_socket.h"
 #include "tcp_validate.h"
 
@@ -420,6 +421,7 @@ u32_t *tcp_socket_on_segment(struct pbuf *p, struct tcp_hdr *header, const struc
         u8_t *option = (u8_t *)(header + 1);
 
         again = pcb->nrtx > 0;
+        tcp_cookie_write(tcp, header);
         header->wnd = lwip_htons(tcp_window_of_syn(tcp, lwip_ntohs(header->wnd)));
         if (maximum > 0 && option[0] == LWIP_TCP_OPT_MSS && (option[2] << 8 | option[3]) > maximum) {
             option[2] = (u8_t)(maximum >> 8);

@@ -23,6 +23,7 @@
 #include "stack/wire/gather.h"
 #include "stack/inspect_cursors.h"
 #include "stack/sockaddr.h"
+#include "tcp_cookie.h"
 
 struct stack_tcp *tcp_sockets;
 struct stack_counters tcp_counters;
@@ -39,6 +40,7 @@ static void tcp_socket_on_destroy(u8_t id, void *data)
     if (tcp == NULL)
         return;
     tcp_lookup_remove(tcp);
+    tcp_cookie_forget(tcp);
     tcp_clock_remove(&tcp->timer);
     tcp->pcb = NULL;
     if (!tcp->bound)

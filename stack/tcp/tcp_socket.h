@@ -75,6 +75,7 @@ struct stack_tcp {
     bool fin_handed;     /* ... and was given to lwIP */
     bool received_fin;
     bool crossed;        /* the peer's SYN crossed ours */
+    bool restored;       /* from a SYN cookie */
     bool finished;       /* both directions ended in order */
 
     int family;          /* AF_INET or AF_INET6 */
@@ -163,8 +164,9 @@ err_t tcp_listen_passive_open(u8_t id, struct tcp_pcb_listen *listener, struct t
 /* What the SYN that lwIP is about to get says of the MSS, or stands for when it says nothing. */
 void tcp_listen_note_mss(uint16_t mss);
 void tcp_listen_forget(struct stack_tcp *tcp);
+extern unsigned tcp_listen_half_open; /* handshakes under way that we remember, of all listening sockets */
 
-/* tcp_filter.c: a segment came for a connection in TIME-WAIT that made way for a new one: input it again. */
+/* tcp_filter.c: a segment came for a connection in TIME-WAIT that made way for a new one, or with a SYN cookie: input it again. */
 void tcp_filter_replay(void);
 
 /* tcp_send.c */

@@ -16,6 +16,7 @@ struct tcp_statistics {
     uint64_t dsacks_in, reorderings;
     uint64_t paws_dropped, listen_dropped; /* listen_dropped: SYNs and last ACKs of handshakes for which there was no room */
     uint64_t time_waits;
+    uint64_t cookies_sent, cookies_received, cookies_failed; /* tcp_cookie.c */
 };
 extern struct tcp_statistics tcp_statistics; /* tcp_socket.c */
 

@@ -193,6 +193,137 @@ START_TEST(listener_may_go_before_a_handshake_is_complete)
 }
 END_TEST
 
+/* ---- SYN cookies ---- */
+
+#define HALF_OPEN_MAX 1024 /* tcp_filter.c: INCOMING_MAX */
+
+/* MSS 1460, SACK, timestamp 0x01020304, window scale 9 */
+static const uint8_t syn_options[] = {2, 4, 0x05, 0xb4, 4, 2, 8, 10, 1, 2, 3, 4, 0, 0, 0, 0, 1, 3, 3, 9};
+
+static void send_syn(uint16_t port, size_t option_size)
+{
+    struct segment syn = {.source_port = port, .port = 7, .sequence = 500, .flags = TH_SYN, .window = 1000, .option_size = option_size};
+
+    memcpy(syn.options, syn_options, option_size);
+    peer_send(&syn);
+}
+
+/* Listen on port 7, and have as many handshakes under way as are remembered. */
+static void listen_and_fill(void)
+{
+    peer_resolve();
+    (void)open_for(&told[0]);
+    told[0].child_told = &told[1];
+    told[1] = (struct told){0};
+    ck_assert_int_eq(bind_to(told[0].tcp, "0.0.0.0", 7), 0);
+    ck_assert_int_eq(stack_tcp_listen(told[0].tcp, NULL), 0);
+    for (unsigned i = 0; i < HALF_OPEN_MAX; i++) {
+        send_syn((uint16_t)(20000 + i), sizeof syn_options);
+        ck_assert_uint_eq(peer_take().flags, TH_SYN | TH_ACK);
+    }
+    ck_assert_uint_eq(sockets_now(), HALF_OPEN_MAX + 1);
+}
+
+/* Answer a SYN-ACK, with this timestamp if there was one. */
+static void complete(const struct segment *answer, bool stamps)
+{
+    struct segment ack = {.source_port = answer->port, .port = 7, .sequence = 501, .acknowledgement = answer->sequence + 1,
+                          .flags = TH_ACK, .window = 1000, .option_size = stamps ? 12 : 0};
+
+    memcpy(ack.options, (uint8_t[]){1, 1, 8, 10, 1, 2, 3, 5}, 8);
+    for (size_t i = 0; stamps && i + 10 <= answer->option_size; i++)
+        if (answer->options[i] == 8 && answer->options[i + 1] == 10) {
+            memcpy(ack.options + 8, answer->options + i + 2, 4);
+            break;
+        }
+    peer_send(&ack);
+}
+
+START_TEST(cookie_answers_for_a_handshake_that_is_not_remembered)
+{
+    struct segment answer;
+    struct tcp_info info;
+
+    listen_and_fill();
+    send_syn(30000, sizeof syn_options);
+    answer = peer_take();
+    ck_assert_uint_eq(answer.flags, TH_SYN | TH_ACK);
+    ck_assert_uint_eq(answer.acknowledgement, 501);
+    ck_assert_uint_eq(sockets_now(), HALF_OPEN_MAX + 1);
+    stack_advance(500);
+    ck_assert_uint_eq(wire_count(), 0);
+    complete(&answer, true);
+    ck_assert_uint_eq(told[0].accepted, 1);
+    ck_assert_uint_eq(wire_count(), 0);
+    stack_tcp_get_info(told[1].tcp, &info);
+    ck_assert_uint_eq(info.tcpi_options & (TCPI_OPT_SACK | TCPI_OPT_TIMESTAMPS | TCPI_OPT_WSCALE),
+                      TCPI_OPT_SACK | TCPI_OPT_TIMESTAMPS | TCPI_OPT_WSCALE);
+    ck_assert_uint_eq(info.tcpi_snd_wscale, 9);
+    ck_assert_uint_eq(info.tcpi_snd_mss, 1460 - 12);
+    peer_send(&(struct segment){.source_port = 30000, .port = 7, .sequence = 501, .acknowledgement = answer.sequence + 1,
+                                .flags = TH_ACK | TH_PUSH, .window = 1000, .data = "hello", .size = 5, .option_size = 12,
+                                .options = {1, 1, 8, 10, 1, 2, 3, 6, answer.options[8], 0, 0, 0}});
+    ck_assert_uint_eq(stack_tcp_receive_queued(told[1].tcp), 5);
+    stack_tcp_abort(told[1].tcp);
+    stack_tcp_close(told[0].tcp);
+}
+END_TEST
+
+START_TEST(cookie_without_timestamps_knows_the_mss_alone)
+{
+    struct segment answer;
+    struct tcp_info info;
+
+    listen_and_fill();
+    send_syn(30000, 6); /* MSS, SACK */
+    answer = peer_take();
+    ck_assert_uint_eq(answer.option_size, 4);
+    complete(&answer, false);
+    ck_assert_uint_eq(told[0].accepted, 1);
+    stack_tcp_get_info(told[1].tcp, &info);
+    ck_assert_uint_eq(info.tcpi_options, 0);
+    ck_assert_uint_eq(info.tcpi_snd_mss, 1460);
+    stack_tcp_abort(told[1].tcp);
+    stack_tcp_close(told[0].tcp);
+}
+END_TEST
+
+START_TEST(cookie_that_is_wrong_or_old_is_reset)
+{
+    struct segment answer;
+
+    listen_and_fill();
+    send_syn(30000, sizeof syn_options);
+    answer = peer_take();
+    answer.sequence += 5;
+    complete(&answer, true);
+    ck_assert_uint_eq(peer_take().flags, TH_RST);
+    answer.sequence -= 5;
+    stack_advance(130000);
+    wire_drop_all();
+    complete(&answer, true);
+    ck_assert_uint_eq(peer_take().flags, TH_RST);
+    ck_assert_uint_eq(told[0].accepted, 0);
+    stack_tcp_close(told[0].tcp);
+}
+END_TEST
+
+/* Those that were never answered are given up, and there is room again. */
+START_TEST(half_open_connections_do_not_stay)
+{
+    listen_and_fill();
+    for (int i = 0; i < 90; i++) { /* the test's wire holds so many frames */
+        stack_advance(1000);
+        wire_drop_all();
+    }
+    ck_assert_uint_eq(sockets_now(), 1);
+    send_syn(30000, sizeof syn_options);
+    ck_assert_uint_eq(peer_take().flags, TH_SYN | TH_ACK);
+    ck_assert_uint_eq(sockets_now(), 2);
+    stack_tcp_close(told[0].tcp);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("stack many");
@@ -209,6 +340,10 @@ int main(void)
     tcase_add_test(tcase, time_wait_wakes_nobody_before_it_ends);
     tcase_add_test(tcase, timers_run_when_they_are_due);
     tcase_add_test(tcase, listener_may_go_before_a_handshake_is_complete);
+    tcase_add_test(tcase, cookie_answers_for_a_handshake_that_is_not_remembered);
+    tcase_add_test(tcase, cookie_without_timestamps_knows_the_mss_alone);
+    tcase_add_test(tcase, cookie_that_is_wrong_or_old_is_reset);
+    tcase_add_test(tcase, half_open_connections_do_not_stay);
     suite_add_tcase(suite, tcase);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);
