@@ -22,6 +22,7 @@ LWIP      = $(addprefix core/, def.c inet_chksum.c init.c ip.c mem.c memp.c neti
 # The files that hold main(): no part of what the unit tests link.
 SERVICE_MAIN = service/sidestackd.c
 TOOL_MAIN    = service/tool/sidestack.c
+SERVICE_LIBS = -lpcap -linih -lcares -lseccomp -lcap-ng -lm
 HELPERS      = capture top metrics
 HELPER_MAINS = $(HELPERS:%=service/tool/main_%.c)
 
@@ -68,7 +69,7 @@ $(B)/libintercept.so: $(call objects,$(INTERCEPT)) intercept/exports.map
 
 $(B)/sidestackd: $(call objects,$(SERVICE_MAIN)) $(B)/libservice.a $(B)/libstack.a $(B)/liblwip.a
 	$(call say,LINK,$@)
-	$(Q)$(CC) $(BASE) $(LINK) -pie -o $@ $(GROUP) -lpcap -linih -lcares -lm
+	$(Q)$(CC) $(BASE) $(LINK) -pie -o $@ $(GROUP) $(SERVICE_LIBS)
 
 $(B)/sidestack: $(call objects,$(TOOL_MAIN)) $(B)/libtool.a
 	$(call say,LINK,$@)
@@ -134,7 +135,7 @@ $(filter $(B)/unit/test_tool%,$(UNIT_PROGRAMS)): $(B)/libtool.a
 $(UNIT_PROGRAMS): $(B)/unit/%: $(B)/obj/tests/unit/%.o $(B)/libunit.a
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(BASE) -pie -o $@ $< -Wl,--start-group $(filter-out $<,$^) -Wl,--end-group -lcheck -lsubunit -lm -lrt -lpthread -lpcap -linih -lcares -ljansson -lncursesw -ltinfo -lmicrohttpd
+	$(Q)$(CC) $(BASE) -pie -o $@ $< -Wl,--start-group $(filter-out $<,$^) -Wl,--end-group -lcheck -lsubunit -lm -lrt -lpthread $(SERVICE_LIBS) -ljansson -lncursesw -ltinfo -lmicrohttpd
 
 PLATFORM_HELPERS  = tests/platform/platform.c tests/poll_bits.c
 PLATFORM_SOURCES  = $(filter-out $(PLATFORM_HELPERS),$(wildcard tests/platform/*.c))

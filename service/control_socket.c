@@ -15,7 +15,6 @@
 #include <unistd.h>
 
 #define CONTROL_BACKLOG 4096
-#define CONTROL_MODE 0660
 #define LISTEN_FD 3 /* the first one that systemd passes */
 
 static bool is_handed_over; /* systemd listens there on */
@@ -88,7 +87,15 @@ static int take_handed_over(const char *path)
     return LISTEN_FD;
 }
 
-int control_socket_open(const char *path)
+/* Say who may connect. Return: 0, or -1 with errno. */
+static int set_access(const char *path, const struct control_access *access)
+{
+    if ((access->user != geteuid() || access->group != getegid()) && chown(path, access->user, access->group) < 0)
+        return -1;
+    return chmod(path, access->mode);
+}
+
+int control_socket_open(const char *path, const struct control_access *access)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     size_t length = strlen(path);
@@ -112,7 +119,7 @@ int control_socket_open(const char *path)
         if (error < 0)
             goto out;
     }
-    if (chmod(path, CONTROL_MODE) < 0 || listen(fd, CONTROL_BACKLOG) < 0) {
+    if (set_access(path, access) < 0 || listen(fd, CONTROL_BACKLOG) < 0) {
         error = -errno;
         goto out;
     }
@@ -125,6 +132,7 @@ out:
 void control_socket_close(int fd, const char *path)
 {
     close(fd);
-    if (!is_handed_over && unlink(path) < 0 && errno != ENOENT)
+    /* Who became another user may not remove it: then the next service does. */
+    if (!is_handed_over && unlink(path) < 0 && errno != ENOENT && errno != EACCES && errno != EPERM)
         log_warn("control: %s could not be removed; the next service does it", path);
 }

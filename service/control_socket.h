@@ -2,12 +2,23 @@
 #ifndef SIDESTACK_CONTROL_SOCKET_H
 #define SIDESTACK_CONTROL_SOCKET_H
 
+#include <sys/types.h>
+
+/* Who may connect: who may write it. */
+struct control_access {
+    uid_t user;
+    gid_t group;
+    mode_t mode;
+};
+#define CONTROL_MODE_DEFAULT 0660
+
 /*
  * The socket that systemd hands over (LISTEN_FDS, sd_listen_fds(3)), or else a new one: bind and listen at path, making its directory if that is missing and
  * clearing away what a dead service left.
+ * access is for a new one.
  * Return: the descriptor, -EADDRINUSE when a service answers there, -ENOTSOCK or -EPROTOTYPE when systemd handed over something else, or -errno.
  */
-int control_socket_open(const char *path);
+int control_socket_open(const char *path, const struct control_access *access);
 
 /* Close it and remove the path, unless it is systemd's. */
 void control_socket_close(int fd, const char *path);

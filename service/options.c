@@ -384,6 +384,8 @@ void options_free(struct options *options)
 {
     free(options->capture_path);
     options->capture_path = NULL;
+    free(options->user);
+    options->user = NULL;
     if (options->rules != NULL)
         rules_set_clear(options->rules);
     free(options->rules);

@@ -52,6 +52,8 @@ struct options {
     uint16_t mtu;
     uint8_t mac[6];
     bool mac_given;
+    char *user; /* owned; NULL: see privilege_choose() */
+    bool sandbox;
     bool offload;
     unsigned busy_poll_us;
     struct impairments impairments; /* of the wire, from the start */

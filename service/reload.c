@@ -10,6 +10,7 @@
 #include "log.h"
 #include "loop_wait.h"
 #include "notify.h"
+#include "privilege.h"
 #include "request.h"
 #include "service/resolver/resolver_config.h"
 #include "rules.h"
@@ -72,6 +73,9 @@ static int apply_rules(const struct options *options)
     struct rules_set none = {NULL, 0};
 
     rules_install(options->rules != NULL ? options->rules : &none);
+    if (rules_name_programs() && !privilege_sees_programs())
+        log_each(LOG_LEVEL_WARN, "reload: rule: there was none with a program when the service started, so it may not see which program "
+                                 "other users run, and such rules don't match; start it again");
     return 0;
 }
 

@@ -106,6 +106,14 @@ const struct rule *rules_get(size_t index)
     return index < in_force.count ? &in_force.rules[index] : NULL;
 }
 
+bool rules_name_programs(void)
+{
+    for (size_t i = 0; i < in_force.count; i++)
+        if (in_force.rules[i].programs != NULL)
+            return true;
+    return false;
+}
+
 /* ---- who asks ---- */
 
 struct rules_who *rules_who_of_program(const char *program, uid_t uid)

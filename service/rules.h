@@ -101,6 +101,9 @@ size_t rules_count(void);
 /* Return: NULL when there are not so many. */
 const struct rule *rules_get(size_t index);
 
+/* Do any of those in force ask which program it is? */
+bool rules_name_programs(void);
+
 /* Changes with each rules_install(). */
 extern uint32_t rules_generation;
 

@@ -1,9 +1,10 @@
 /* rules_parse.c - reads the text of a rule. */
 #include "rules.h"
 
+#include "users.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
-#include <pwd.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -70,18 +71,11 @@ int rules_errno_of_name(const char *name)
 
 static int read_user(struct rule *rule, const char *value, const struct complaint *complaint)
 {
-    const struct passwd *entry;
-    char *end;
-    unsigned long number = strtoul(value, &end, 10);
+    gid_t group;
 
-    if (*value >= '0' && *value <= '9' && *end == '\0' && number < (uid_t)-1) {
-        rule->users[rule->user_count++] = (uid_t)number;
-        return 0;
-    }
-    entry = getpwnam(value);
-    if (entry == NULL)
+    if (!users_find(value, &rule->users[rule->user_count], &group))
         return complain(complaint, "user: expected the name of a user of this machine, or a number, found '%s'", value);
-    rule->users[rule->user_count++] = entry->pw_uid;
+    rule->user_count++;
     return 0;
 }
 

@@ -10,6 +10,7 @@
 #include "log.h"
 #include "loop_wait.h"
 #include "options.h"
+#include "users.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
@@ -287,6 +288,21 @@ static bool set_rule(struct options *options, const char *value)
                                                    setting_why, sizeof setting_why) == 0;
 }
 
+static bool set_user(struct options *options, const char *value)
+{
+    uid_t user;
+    gid_t group;
+
+    free(options->user);
+    options->user = strdup(value);
+    return options->user != NULL && users_find(value, &user, &group);
+}
+
+static bool set_sandbox(struct options *options, const char *value)
+{
+    return set_switch(&options->sandbox, value);
+}
+
 static bool set_pcap(struct options *options, const char *value)
 {
     free(options->capture_path);
@@ -371,6 +387,12 @@ const struct setting settings[] = {
      "ACTION CONDITION...: which sockets are on the stack, on the\n"
      "host's network, rejected or swallowed; may be repeated, the\n"
      "first that matches decides (default: all are on the stack)", SETTING_REPEATS | SETTING_RELOADS, NULL},
+    {"user", set_user, "USER", "the name of a user of this machine, or a number",
+     "whom to run as when root starts it (default: sidestack if\n"
+     "there is such a user, else root without capabilities)", 0, NULL},
+    {"sandbox", set_sandbox, "on|off", "on or off",
+     "let the kernel refuse system calls that the service does\n"
+     "not need (default: on)", 0, "on"},
     {"pcap", set_pcap, "FILE", "a file name", "record every frame in FILE", 0, NULL},
     {"log-level", set_log_level, "LEVEL", "error, warn, info or debug", "how much to say (default: info)", SETTING_RELOADS, "info"},
     {"log-format", set_log_format, "FORMAT", "plain or json", "plain for people, json for machines (default: plain)",

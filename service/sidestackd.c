@@ -11,10 +11,14 @@
 #include "notify.h"
 #include "options.h"
 #include "pair.h"
+#include "privilege.h"
 #include "reload.h"
 #include "request.h"
+#include "rules.h"
+#include "sandbox.h"
 #include "service/query/frames.h"
 #include "service/query/query.h"
+#include "service/query/unread.h"
 #include "service/resolver/resolver.h"
 #include "service/resolver/resolver_config.h"
 #include "socket.h"
@@ -166,6 +170,29 @@ static int open_stack(const struct options *options)
     return error;
 }
 
+/* Everything is open: from here on with as little power as may be. Return: 0 or -errno, after saying what failed. */
+static int seclude(const struct options *options, const struct privilege_identity *identity)
+{
+    bool is_vde = strncmp(options->netif, "vde:", 4) == 0;
+    int error = privilege_drop(identity, rules_name_programs());
+
+    if (error < 0)
+        return error;
+    if (options->config_path != NULL && access(options->config_path, R_OK) < 0)
+        log_warn("privilege: user %u can't read %s: SIGHUP won't do", (unsigned)geteuid(), options->config_path);
+    error = unread_setup();
+    if (error < 0) {
+        errno = -error;
+        log_warn("query: queues of sockets show memory for bytes");
+    }
+    error = options->sandbox ? sandbox_enter(is_vde ? SANDBOX_WIDE : SANDBOX_STRICT) : 0;
+    if (error < 0) {
+        errno = -error;
+        log_error("sandbox: the kernel can't filter system calls (start with --sandbox off to do without)");
+    }
+    return error;
+}
+
 /* Tell whoever started us. Return: 0 or -errno. */
 static int report_ready(int fd)
 {
@@ -185,6 +212,7 @@ static void say_started(const struct options *options)
 /* Everything between the options and the exit status. */
 static int serve(struct options *options)
 {
+    struct privilege_identity identity;
     int error, signal_fd = -1, control_fd = -1;
 
     log_threshold = options->log_level;
@@ -192,6 +220,12 @@ static int serve(struct options *options)
     if (error < 0) {
         errno = -error;
         log_error("log-to: nothing takes messages there (give --log-to stderr)");
+        return error;
+    }
+    error = privilege_choose(options->user, &identity);
+    if (error < 0) {
+        errno = -error;
+        log_error("user: %s: only root can become another user, and there must be one of this name", options->user);
         return error;
     }
     error = set_limits();
@@ -225,7 +259,7 @@ static int serve(struct options *options)
     error = open_stack(options);
     if (error < 0)
         goto out_capture;
-    control_fd = control_socket_open(options->socket_path);
+    control_fd = control_socket_open(options->socket_path, &(struct control_access){identity.user, identity.group, CONTROL_MODE_DEFAULT});
     if (control_fd < 0) {
         error = control_fd;
         errno = -error;
@@ -235,6 +269,9 @@ static int serve(struct options *options)
                                          : "");
         goto out_stack;
     }
+    error = seclude(options, &identity);
+    if (error < 0)
+        goto out_control;
     error = network_wait(signal_fd);
     if (error < 0) {
         error = error == -EINTR ? 0 : error;
@@ -264,6 +301,7 @@ out_control:
     socket_destroy_all();
     socket_sweep();
     resolver_teardown();
+    unread_teardown();
 out_stack:
     stack_close();
 out_capture:

@@ -7,8 +7,9 @@
 #
 # A test is a script in tests/apps that includes this file and calls lib_begin first. Its own comment lines say
 #   "# time: N", its limit in seconds, and "# asan: service" or "# asan: both", that it runs also with the sanitized
-# service, or service and library. SIDESTACK_TEST_ON=kernel runs it without sidestack, P being tied to W by a veth pair:
-# so one sees that the test itself is right. Run a test by hand as it is: tests/apps/curl.sh.
+# service, or service and library. SIDESTACK_TEST_USER=NAME: the service becomes that user. SIDESTACK_TEST_ON=kernel runs it
+# without sidestack, P being tied to W by a veth pair: so one sees that the test itself is right. Run a test by hand as it is:
+# tests/apps/curl.sh.
 
 set -Eeuo pipefail
 TOP=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -254,10 +255,10 @@ start_daemon() {
     ip address add $WORLD/24 dev stack0
     ip address add $WORLD6/64 dev stack0 nodad
     ip link set stack0 up
-    # shellcheck disable=SC2086 # the wrapper is a command with options
+    # shellcheck disable=SC2086 # the wrapper is a command with options, and makes calls of its own
     env "${SANITIZER_OPTIONS[@]}" $DAEMON_WRAPPER "$BUILD/sidestackd" --socket "$WORK/control" --netif tap:stack0 \
         --address $STACK/24 --gateway $WORLD --address $STACK6/64 --gateway $WORLD6 \
-        "${DAEMON_OPTIONS[@]}" --ready-fd 3 3>"$WORK/ready" 2>"$WORK/sidestackd.log" </dev/null &
+        ${DAEMON_WRAPPER:+--sandbox off} ${SIDESTACK_TEST_USER:+--user "$SIDESTACK_TEST_USER"} "${DAEMON_OPTIONS[@]}" --ready-fd 3 3>"$WORK/ready" 2>"$WORK/sidestackd.log" </dev/null &
     DAEMON_PID=$!
     PID_OF[sidestackd]=$DAEMON_PID
     IFS= read -r -N 1 -t 20 _ <"$WORK/ready" || fail "sidestackd did not start"

@@ -81,21 +81,18 @@ static size_t unread_memory(const struct socket *socket)
 }
 
 /* What the program has not read yet: in bytes where it is not too dear to find out, else the memory. Of datagrams it is the memory on Linux, too. */
-static size_t find_unread(const struct socket *socket, size_t memory, int *diagnosis)
+static size_t find_unread(const struct socket *socket, size_t memory)
 {
-    ssize_t bytes = -1;
+    ssize_t bytes;
 
     if (memory == 0 || socket->datagram != NULL || socket_count() > UNREAD_SOCKETS_MAX)
         return memory;
-    if (*diagnosis < 0)
-        *diagnosis = unread_open();
-    if (*diagnosis >= 0)
-        bytes = unread_ask(*diagnosis, socket->program_inode);
+    bytes = unread_ask(socket->program_inode);
     return bytes >= 0 ? (size_t)bytes : memory;
 }
 
-/* The queues as ss shows them: of a listening socket how many connections wait, and how many may. diagnosis: for find_unread(). */
-static void put_queues(struct json *json, const struct stack_view *view, const struct socket *socket, int *diagnosis)
+/* The queues as ss shows them: of a listening socket how many connections wait, and how many may. */
+static void put_queues(struct json *json, const struct stack_view *view, const struct socket *socket)
 {
     size_t receive = view->receive_queued, send = view->send_queued, unread = 0;
 
@@ -108,7 +105,7 @@ static void put_queues(struct json *json, const struct stack_view *view, const s
         ssize_t fresh = view->tcp != NULL ? pair_fresh_bytes(socket->pair_fd) : 0;
 
         unread = unread_memory(socket);
-        receive += find_unread(socket, unread, diagnosis);
+        receive += find_unread(socket, unread);
         send += fresh > 0 ? (size_t)fresh : 0;
     }
     json_put_number(json, "recv_q", receive);
@@ -199,8 +196,7 @@ static void put_traffic(struct json *json, const struct stack_view *view, const 
     json_close(json, '}');
 }
 
-static void put_socket(struct json *json, const struct stack_view *view, const struct socket *socket, unsigned flags,
-                       int *diagnosis)
+static void put_socket(struct json *json, const struct stack_view *view, const struct socket *socket, unsigned flags)
 {
     const char *name;
     uint32_t user = socket != NULL && socket->program != NULL ? socket->program->uid : view->label.user;
@@ -212,7 +208,7 @@ static void put_socket(struct json *json, const struct stack_view *view, const s
     json_put_string(json, "state", state_names[view->state]);
     json_put_number(json, "family", view->family == AF_INET6 ? 6 : 4);
     json_put_number(json, "protocol", (uint64_t)view->protocol);
-    put_queues(json, view, socket, diagnosis);
+    put_queues(json, view, socket);
     put_address(json, "local", &view->local);
     if (view->peer.sa.sa_family != AF_UNSPEC)
         put_address(json, "peer", &view->peer);
@@ -258,17 +254,14 @@ static bool is_wanted(const struct query *query, const struct stack_view *view, 
 bool query_write_sockets(struct query *query, struct json *json)
 {
     struct stack_view view;
-    int diagnosis = -1; /* opened when it is wanted */
     bool more = true;
 
     for (int i = 0; more && i < SOCKETS_A_PIECE && json->size - json->length > OBJECT_MAX; i++) {
         more = stack_cursor_next(&query->cursor, &view);
         if (!more || !is_wanted(query, &view, view.owner))
             continue;
-        put_socket(json, &view, view.owner, query->flags, &diagnosis);
+        put_socket(json, &view, view.owner, query->flags);
         query->count++;
     }
-    if (diagnosis >= 0)
-        close(diagnosis);
     return more;
 }

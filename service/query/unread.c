@@ -18,21 +18,31 @@
 
 #define ANSWER_BYTES 4096
 
-int unread_open(void)
-{
-    int fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_SOCK_DIAG);
+static int diagnosis_fd = -1; /* owned */
+static uint32_t question_number;
 
-    return fd < 0 ? -errno : fd;
+int unread_setup(void)
+{
+    unread_teardown();
+    diagnosis_fd = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, NETLINK_SOCK_DIAG);
+    return diagnosis_fd < 0 ? -errno : 0;
 }
 
-/* Read the length of the queue from an answer. Return: bytes or -errno. */
+void unread_teardown(void)
+{
+    if (diagnosis_fd >= 0)
+        close(diagnosis_fd);
+    diagnosis_fd = -1;
+}
+
+/* Read the length of the queue from an answer to the last question. Return: bytes or -errno. */
 static ssize_t read_answer(const struct nlmsghdr *header, size_t length)
 {
     const struct unix_diag_msg *message = NLMSG_DATA(header);
     const struct rtattr *attribute = (const struct rtattr *)(message + 1);
     size_t left;
 
-    if (!NLMSG_OK(header, length) || header->nlmsg_type != SOCK_DIAG_BY_FAMILY ||
+    if (!NLMSG_OK(header, length) || header->nlmsg_type != SOCK_DIAG_BY_FAMILY || header->nlmsg_seq != question_number ||
         header->nlmsg_len < NLMSG_LENGTH(sizeof *message))
         return -ENOENT;
     left = header->nlmsg_len - NLMSG_LENGTH(sizeof *message);
@@ -47,12 +57,12 @@ static ssize_t read_answer(const struct nlmsghdr *header, size_t length)
     return -ENOENT;
 }
 
-ssize_t unread_ask(int fd, ino_t inode)
+ssize_t unread_ask(ino_t inode)
 {
     struct {
         struct nlmsghdr header;
         struct unix_diag_req request;
-    } question = {.header = {.nlmsg_len = sizeof question, .nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST},
+    } question = {.header = {.nlmsg_len = sizeof question, .nlmsg_type = SOCK_DIAG_BY_FAMILY, .nlmsg_flags = NLM_F_REQUEST, .nlmsg_seq = ++question_number},
                   .request = {.sdiag_family = AF_UNIX, .udiag_states = UINT32_MAX, .udiag_ino = (uint32_t)inode,
                               .udiag_show = UDIAG_SHOW_RQLEN, .udiag_cookie = {UINT32_MAX, UINT32_MAX}}};
     union {
@@ -61,8 +71,8 @@ ssize_t unread_ask(int fd, ino_t inode)
     } answer;
     ssize_t got;
 
-    if (inode > UINT32_MAX || send(fd, &question, sizeof question, 0) < 0)
+    if (diagnosis_fd < 0 || inode > UINT32_MAX || send(diagnosis_fd, &question, sizeof question, 0) < 0)
         return -ENOENT;
-    got = recv(fd, &answer, sizeof answer, 0); /* it was made during send() */
+    got = recv(diagnosis_fd, &answer, sizeof answer, 0); /* it was made during send() */
     return got < 0 ? -errno : read_answer(&answer.header, (size_t)got);
 }

@@ -8,10 +8,12 @@
 /* More sockets than this, and the kernel takes too long to find one of them. */
 #define UNREAD_SOCKETS_MAX 1024
 
-/* Begin to ask. Return: a descriptor for unread_ask(), the caller's to close; or -errno: the kernel does not tell. */
-int unread_open(void);
+/* Open what unread_ask() asks, without privilege: the kernel remembers who did. Return: 0 or -errno: it does not tell. */
+int unread_setup(void);
+
+void unread_teardown(void);
 
 /* Bytes in the receive queue of the AF_UNIX socket with this inode. Return: bytes or -errno. */
-ssize_t unread_ask(int fd, ino_t inode);
+ssize_t unread_ask(ino_t inode);
 
 #endif

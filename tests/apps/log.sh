@@ -31,7 +31,7 @@ wait_for_line journal ready
 mount --rbind "$WORK/dev" /dev
 conf=$WORK/log.conf
 echo 'log-format = json' >"$conf"
-DAEMON_OPTIONS=(--config "$conf" --name blue)
+DAEMON_OPTIONS=(--config "$conf" --name blue --user root) # who it runs as is not said then
 lib_begin
 
 # Every line is an object, with what is asked for.

@@ -23,6 +23,8 @@ static char directory[] = "/tmp/test_client_XXXXXX";
 static char path[64];
 static int control_fd, fd;
 
+static struct control_access access_of_self;
+
 static int connect_control(void)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
@@ -39,7 +41,8 @@ static void setup(void)
     service_setup();
     ck_assert_ptr_nonnull(mkdtemp(directory));
     snprintf(path, sizeof path, "%s/s/control", directory);
-    control_fd = control_socket_open(path);
+    access_of_self = (struct control_access){geteuid(), getegid(), CONTROL_MODE_DEFAULT};
+    control_fd = control_socket_open(path, &access_of_self);
     ck_assert_int_ge(control_fd, 0);
     fd = connect_control();
 }
@@ -359,7 +362,7 @@ END_TEST
 
 START_TEST(a_second_service_at_the_same_path_is_refused)
 {
-    ck_assert_int_eq(control_socket_open(path), -EADDRINUSE);
+    ck_assert_int_eq(control_socket_open(path, &access_of_self), -EADDRINUSE);
 }
 END_TEST
 
@@ -368,7 +371,7 @@ START_TEST(a_dead_services_socket_is_replaced)
     int again;
 
     close(control_fd); /* without removing the path, as after kill -9 */
-    again = control_socket_open(path);
+    again = control_socket_open(path, &access_of_self);
     ck_assert_int_ge(again, 0);
     control_fd = again;
 }

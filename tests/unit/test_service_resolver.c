@@ -171,7 +171,7 @@ static void setup(void)
     ck_assert_int_eq(stack_tcp_listen(listener, NULL), 0);
     ck_assert_ptr_nonnull(mkdtemp(directory));
     snprintf(path, sizeof path, "%s/s/control", directory);
-    control_fd = control_socket_open(path);
+    control_fd = control_socket_open(path, &(struct control_access){geteuid(), getegid(), CONTROL_MODE_DEFAULT});
     ck_assert_int_ge(control_fd, 0);
     fd = connect_control();
 }
