@@ -79,3 +79,54 @@ wait_for_stack_port() {
         pause
     done
 }
+
+# ---- a reader's own shell, which lives on from block to block ----
+
+# reader_open COMMAND...: start it: bash, as some user
+reader_open() {
+    mkfifo "$WORK/reader"
+    : >"$WORK/reader.log"
+    "$@" <"$WORK/reader" >>"$WORK/reader.log" 2>&1 &
+    READER=$!
+    PIDS+=("$READER")
+    exec 9>"$WORK/reader"
+    READER_STEP=0
+}
+
+# reader_do TEXT: have it typed, and wait until it is done. What it printed is in $WORK/step then.
+reader_do() {
+    local deadline=$((SECONDS + 60)) before
+    READER_STEP=$((READER_STEP + 1))
+    before=$(stat -c %s "$WORK/reader.log")
+    printf '%s\n' "$1" "echo \"step $READER_STEP: \$?\"" >&9
+    until grep -q "^step $READER_STEP: " "$WORK/reader.log"; do
+        if [ $SECONDS -ge $deadline ] || ! kill -0 "$READER" 2>/dev/null; then
+            fail "the reader came to no end with: $1"
+        fi
+        pause
+    done
+    tail -c +$((before + 1)) "$WORK/reader.log" >"$WORK/step"
+    grep -q "^step $READER_STEP: 0" "$WORK/step" || fail "failed for a reader: $1: $(cat "$WORK/step")"
+    sed -i "/^step $READER_STEP: /d" "$WORK/step"
+}
+
+# reader_block WORDS [SED]: the block, with that changed in it
+reader_block() {
+    local text
+    text=$(sed "${2:-}" "$(block "$1")")
+    note "---- $DOCS_PAGE:"
+    note "$text"
+    reader_do "$text"
+}
+
+# check_step WHAT PATTERN: what the last block printed has it
+check_step() {
+    grep -q -e "$2" "$WORK/step" || fail "$1: no '$2' in: $(cat "$WORK/step")"
+    note "ok: $1"
+}
+
+# reader_wait NAME: until the service of that name runs for the reader
+reader_wait() {
+    # shellcheck disable=SC2016 # for the reader's shell
+    reader_do 'for i in {1..200}; do sidestack list | grep -q "^'"$1"' .*running" && break; read -r -t 0.05 <> <(:); done; sidestack list | grep "^'"$1"' .*running"'
+}
