@@ -36,8 +36,6 @@ wait_for_port 10.1.0.1 80
 wait_for_port 127.0.0.1 3000
 
 # ---- SOCKS ----
-do_block 'program=microsocks,danted'
-wait_for_reload "$WORK/service.log"
 do_block 'sidestack run -- microsocks'
 wait_for_port 127.0.0.1 1080
 do_block 'curl --proxy socks5h://127.0.0.1:1080'
