@@ -7,19 +7,11 @@
 
 #include "host.h"
 #include "stack/bytes.h"
+#include "tests/checksum.h"
 
 #define IP_SIZE 20
 #define IP6_SIZE 40
 #define TCP_SIZE 20
-
-static uint32_t add_sum(uint32_t sum, const uint8_t *bytes, size_t size)
-{
-    for (size_t i = 0; i < size; i++)
-        sum += i % 2 == 0 ? (uint32_t)bytes[i] << 8 : bytes[i];
-    while (sum >> 16 != 0)
-        sum = (sum & 0xffff) + (sum >> 16);
-    return sum;
-}
 
 /* Return: the sum of what an IP packet carries, with the pseudo header; 0xffff: it is good. */
 static uint32_t payload_sum(const uint8_t *ip, uint8_t protocol, const uint8_t *payload, size_t size)
@@ -27,7 +19,7 @@ static uint32_t payload_sum(const uint8_t *ip, uint8_t protocol, const uint8_t *
     bool is_v6 = ip[0] >> 4 == 6;
     uint8_t pseudo[4] = {0, protocol, (uint8_t)(size >> 8), (uint8_t)size};
 
-    return add_sum(add_sum(add_sum(0, ip + (is_v6 ? 8 : 12), is_v6 ? 32 : 8), pseudo, 4), payload, size);
+    return checksum_add(checksum_add(checksum_add(0, ip + (is_v6 ? 8 : 12), is_v6 ? 32 : 8), pseudo, 4), payload, size);
 }
 
 /* Write an IP header. Return: its size. */
@@ -54,7 +46,7 @@ static size_t write_ip(int family, bool from_host, uint8_t protocol, size_t payl
     ip[9] = protocol;
     inet_pton(AF_INET, source, ip + 12);
     inet_pton(AF_INET, destination, ip + 16);
-    write_16(ip + 10, ~add_sum(0, ip, IP_SIZE) & 0xffff);
+    write_16(ip + 10, ~checksum_add(0, ip, IP_SIZE) & 0xffff);
     return IP_SIZE;
 }
 
@@ -100,7 +92,7 @@ bool packet_read(const uint8_t *bytes, size_t size, struct packet *packet, const
         *why = "wrong length of header";
         return true;
     }
-    if (payload_sum(bytes, IPPROTO_TCP, tcp, length) != 0xffff || (!is_v6 && add_sum(0, bytes, IP_SIZE) != 0xffff))
+    if (payload_sum(bytes, IPPROTO_TCP, tcp, length) != 0xffff || (!is_v6 && checksum_add(0, bytes, IP_SIZE) != 0xffff))
         *why = "wrong checksum";
     *packet = (struct packet){.family = is_v6 ? AF_INET6 : AF_INET, .from_host = true,
                               .host_port = (uint16_t)read_16(tcp), .peer_port = (uint16_t)read_16(tcp + 2),
@@ -129,6 +121,6 @@ size_t packet_write_icmp(const struct packet *about, uint8_t type, uint8_t code,
     write_32(icmp + 4, word);
     memcpy(icmp + 8, quoted, quoted_size);
     write_16(icmp + 2, ~(is_v6 ? payload_sum(bytes, IPPROTO_ICMPV6, icmp, 8 + quoted_size)
-                               : add_sum(0, icmp, 8 + quoted_size)) & 0xffff);
+                               : checksum_add(0, icmp, 8 + quoted_size)) & 0xffff);
     return at + 8 + quoted_size;
 }

@@ -8,11 +8,14 @@
 
 #include "stack/bytes.h"
 #include "stack/ip/interface.h"
+#include "tests/checksum.h"
 
 #define ETHERNET_SIZE 14
 #define IP4_SIZE 20
 #define IP6_SIZE 40
 #define UDP_SIZE 8
+
+struct heard one, two, three;
 
 static const uint8_t stack_mac[6] = {2, 0, 0, 0, 0, 2};
 static const uint8_t peer_mac[6] = {2, 0, 0, 0, 0, 1};
@@ -72,6 +75,13 @@ union stack_address any_address_of(const char *ip, uint16_t port)
     return address;
 }
 
+bool is_address(const union stack_address *address, const char *ip, uint16_t port)
+{
+    union stack_address expected = any_address_of(ip, port);
+
+    return memcmp(address, &expected, sizeof expected) == 0;
+}
+
 void heard_open(struct heard *heard, enum stack_datagram_kind kind, int family, int protocol)
 {
     memset(heard, 0, sizeof *heard);
@@ -107,6 +117,13 @@ int heard_send(struct heard *heard, const char *ip, uint16_t port, const void *b
     return error;
 }
 
+int heard_bind(struct heard *heard, const char *ip, uint16_t port)
+{
+    union stack_address address = any_address_of(ip, port);
+
+    return stack_datagram_bind(heard->datagram, &address);
+}
+
 int heard_connect(struct heard *heard, const char *ip, uint16_t port)
 {
     union stack_address address = any_address_of(ip, port);
@@ -122,13 +139,23 @@ uint16_t heard_port(const struct heard *heard)
     return ntohs(address.in.sin_port);
 }
 
-static uint32_t add_sum(uint32_t sum, const uint8_t *bytes, size_t size)
+void heard_set(struct heard *heard, enum stack_datagram_option option, int value)
 {
-    for (size_t i = 0; i < size; i++)
-        sum += i % 2 == 0 ? (uint32_t)bytes[i] << 8 : bytes[i];
-    while (sum >> 16 != 0)
-        sum = (sum & 0xffff) + (sum >> 16);
-    return sum;
+    ck_assert_int_eq(stack_datagram_set_option(heard->datagram, option, value), 0);
+}
+
+void heard_setup(void)
+{
+    stack_setup_both();
+}
+
+void heard_teardown(void)
+{
+    heard_close(&one);
+    heard_close(&two);
+    heard_close(&three);
+    ck_assert_uint_eq(counters_now().datagram_sockets, 0);
+    stack_teardown();
 }
 
 /* Return: the sum of the pseudo header. */
@@ -137,17 +164,17 @@ static uint32_t pseudo_sum(const union stack_address *from, const union stack_ad
     uint32_t sum = protocol + (uint32_t)size;
 
     if (from->sa.sa_family == AF_INET) {
-        sum = add_sum(sum, (const uint8_t *)&from->in.sin_addr, 4);
-        return add_sum(sum, (const uint8_t *)&to->in.sin_addr, 4);
+        sum = checksum_add(sum, (const uint8_t *)&from->in.sin_addr, 4);
+        return checksum_add(sum, (const uint8_t *)&to->in.sin_addr, 4);
     }
-    sum = add_sum(sum, (const uint8_t *)&from->in6.sin6_addr, 16);
-    return add_sum(sum, (const uint8_t *)&to->in6.sin6_addr, 16);
+    sum = checksum_add(sum, (const uint8_t *)&from->in6.sin6_addr, 16);
+    return checksum_add(sum, (const uint8_t *)&to->in6.sin6_addr, 16);
 }
 
 uint16_t packet_checksum(const char *source, const char *destination, uint8_t protocol, const void *data, size_t size)
 {
     union stack_address from = any_address_of(source, 0), to = any_address_of(destination, 0);
-    uint16_t sum = (uint16_t)~add_sum(pseudo_sum(&from, &to, protocol, size), data, size);
+    uint16_t sum = (uint16_t)~checksum_add(pseudo_sum(&from, &to, protocol, size), data, size);
 
     return sum == 0 ? 0xffff : sum;
 }
@@ -192,7 +219,7 @@ void packet_send(const struct packet *packet)
         ip[9] = packet->protocol;
         memcpy(ip + 12, &from.in.sin_addr, 4);
         memcpy(ip + 16, &to.in.sin_addr, 4);
-        write_16(ip + 10, ~add_sum(0, ip, ip_size) & 0xffff);
+        write_16(ip + 10, ~checksum_add(0, ip, ip_size) & 0xffff);
     } else {
         write_16(frame + 12, 0x86dd);
         ip[0] = (uint8_t)(0x60 | packet->tos >> 4);
@@ -233,7 +260,7 @@ static void read_ip4(struct packet *packet, const uint8_t *ip, size_t size)
 
     ck_assert(ip[0] >> 4 == 4 && header_size >= IP4_SIZE && header_size <= size);
     ck_assert_uint_eq(read_16(ip + 2), size);
-    ck_assert_uint_eq(add_sum(0, ip, header_size), 0xffff);
+    ck_assert_uint_eq(checksum_add(0, ip, header_size), 0xffff);
     packet->from.sa.sa_family = packet->to.sa.sa_family = AF_INET;
     memcpy(&packet->from.in.sin_addr, ip + 12, 4);
     memcpy(&packet->to.in.sin_addr, ip + 16, 4);
@@ -296,7 +323,7 @@ struct packet packet_take(void)
             packet.checksum_good = frame->header.csum_offset == 6 && read_16(packet.data + 6) == sum &&
                                    frame->header.csum_start == packet.data - frame->bytes;
         else
-            packet.checksum_good = add_sum(sum, packet.data, packet.size) == 0xffff ||
+            packet.checksum_good = checksum_add(sum, packet.data, packet.size) == 0xffff ||
                                    (type == 0x800 && read_16(packet.data + 6) == 0);
     }
     return packet;

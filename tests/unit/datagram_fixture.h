@@ -45,11 +45,21 @@ void heard_close(struct heard *heard);
 /* Send bytes; ip NULL: to the connected peer. Return: what stack_datagram_send() does. */
 int heard_send(struct heard *heard, const char *ip, uint16_t port, const void *bytes, size_t size);
 
+/* Return: what stack_datagram_bind() and stack_datagram_connect() do. */
+int heard_bind(struct heard *heard, const char *ip, uint16_t port);
 int heard_connect(struct heard *heard, const char *ip, uint16_t port);
 uint16_t heard_port(const struct heard *heard);
+/* Set an option, which must succeed. */
+void heard_set(struct heard *heard, enum stack_datagram_option option, int value);
+
+/* The sockets of a test, and what it starts and ends with: a stack of both families; each of these sockets closed. */
+extern struct heard one, two, three;
+void heard_setup(void);
+void heard_teardown(void);
 
 /* Any address, IPv4 or IPv6. */
 union stack_address any_address_of(const char *ip, uint16_t port);
+bool is_address(const union stack_address *address, const char *ip, uint16_t port);
 
 /* A packet. Numbers are in host byte order. */
 struct packet {

@@ -11,6 +11,7 @@
 #include "stack/ip/interface.h"
 #include "stack/wire/wire.h"
 #include "stack/bytes.h"
+#include "tests/checksum.h"
 
 #define FRAMES_MAX 8192
 #define ETHERNET_SIZE 14
@@ -189,6 +190,14 @@ uint64_t stack_time_us(void)
     return now_us;
 }
 
+struct stack_counters counters_now(void)
+{
+    struct stack_counters counters;
+
+    stack_get_counters(&counters);
+    return counters;
+}
+
 void stack_turn(void)
 {
     do {
@@ -271,23 +280,14 @@ void peer_resolve(void)
     stack_turn();
 }
 
-static uint32_t add_sum(uint32_t sum, const uint8_t *bytes, size_t size)
-{
-    for (size_t i = 0; i < size; i++)
-        sum += i % 2 == 0 ? (uint32_t)bytes[i] << 8 : bytes[i];
-    while (sum >> 16 != 0)
-        sum = (sum & 0xffff) + (sum >> 16);
-    return sum;
-}
-
 /* Return: the sum over pseudo header and, if whole, payload; 0xffff when it is good. */
 static uint32_t ip_sum(const uint8_t *ip, uint8_t protocol, const uint8_t *payload, size_t size, bool whole)
 {
     uint8_t pseudo[4] = {0, protocol, (uint8_t)(size >> 8), (uint8_t)size};
     bool is_v6 = ip[0] >> 4 == 6;
-    uint32_t sum = add_sum(add_sum(0, ip + (is_v6 ? 8 : 12), is_v6 ? 32 : 8), pseudo, 4);
+    uint32_t sum = checksum_add(checksum_add(0, ip + (is_v6 ? 8 : 12), is_v6 ? 32 : 8), pseudo, 4);
 
-    return whole ? add_sum(sum, payload, size) : sum;
+    return whole ? checksum_add(sum, payload, size) : sum;
 }
 
 /* Write the headers below TCP. Return: where the payload begins. */
@@ -317,7 +317,7 @@ static size_t write_headers(uint8_t *frame, int family, uint8_t protocol, const 
     ip[9] = protocol;
     inet_pton(AF_INET, source, ip + 12);
     inet_pton(AF_INET, destination, ip + 16);
-    write_16(ip + 10, ~add_sum(0, ip, IP_SIZE) & 0xffff);
+    write_16(ip + 10, ~checksum_add(0, ip, IP_SIZE) & 0xffff);
     return ETHERNET_SIZE + IP_SIZE;
 }
 
@@ -330,8 +330,7 @@ static void write_tos(uint8_t *ip, uint8_t tos)
         return;
     }
     ip[1] = tos;
-    write_16(ip + 10, 0);
-    write_16(ip + 10, ~add_sum(0, ip, IP_SIZE) & 0xffff);
+    checksum_put(ip, IP_SIZE, 10);
 }
 
 void peer_send(const struct segment *segment)
@@ -378,7 +377,7 @@ static size_t check_headers(const struct frame *frame)
     ck_assert_uint_eq(ip[0], 0x45);
     ck_assert_uint_eq(ip[9], 6);
     ck_assert_uint_eq(read_16(ip + 2), frame->size - ETHERNET_SIZE);
-    ck_assert_uint_eq(add_sum(0, ip, IP_SIZE), 0xffff);
+    ck_assert_uint_eq(checksum_add(0, ip, IP_SIZE), 0xffff);
     return ETHERNET_SIZE + IP_SIZE;
 }
 

@@ -47,6 +47,8 @@ uint64_t stack_time_us(void);
 /* Process what waits, without time passing. */
 void stack_turn(void);
 
+struct stack_counters counters_now(void);
+
 /* ---- The wire ---- */
 
 struct frame {

@@ -12,14 +12,6 @@ static struct told told;
 static struct peer peer;
 static uint8_t data[1024 * 1024], got[1024 * 1024];
 
-static size_t sockets_now(void)
-{
-    struct stack_counters counters;
-
-    stack_get_counters(&counters);
-    return counters.sockets;
-}
-
 static uint8_t state_now(void)
 {
     struct tcp_info info;
@@ -63,9 +55,9 @@ START_TEST(we_half_close_and_go_on_receiving)
     ck_assert_uint_eq(told.failed, 0);
     ck_assert_uint_eq(take_all(NULL), TH_ACK);
     stack_tcp_close(told.tcp);
-    ck_assert_uint_eq(sockets_now(), 1); /* TIME-WAIT */
+    ck_assert_uint_eq(counters_now().sockets, 1); /* TIME-WAIT */
     stack_advance(62000);
-    ck_assert_uint_eq(sockets_now(), 0);
+    ck_assert_uint_eq(counters_now().sockets, 0);
 }
 END_TEST
 
@@ -90,7 +82,7 @@ START_TEST(peer_half_closes_and_goes_on_receiving)
     ck_assert_uint_eq(told.failed, 0); /* an orderly end is no error */
     ck_assert_uint_eq(state_now(), TCP_CLOSE);
     stack_tcp_close(told.tcp);
-    ck_assert_uint_eq(sockets_now(), 0);
+    ck_assert_uint_eq(counters_now().sockets, 0);
 }
 END_TEST
 
@@ -132,7 +124,7 @@ START_TEST(data_queued_before_close_is_still_sent)
     peer_say(&peer, TH_FIN | TH_ACK, NULL, 0);
     ck_assert_uint_eq(take_all(NULL), TH_ACK);
     stack_advance(62000);
-    ck_assert_uint_eq(sockets_now(), 0);
+    ck_assert_uint_eq(counters_now().sockets, 0);
     ck_assert_uint_eq(told.received, 0);
 }
 END_TEST
@@ -163,7 +155,7 @@ START_TEST(close_with_unread_data_resets)
     take_all(NULL);
     stack_tcp_close(told.tcp);
     ck_assert_uint_eq(take_all(NULL) & (TH_RST | TH_FIN), TH_RST);
-    ck_assert_uint_eq(sockets_now(), 0);
+    ck_assert_uint_eq(counters_now().sockets, 0);
 }
 END_TEST
 
@@ -182,7 +174,7 @@ START_TEST(close_after_fin_with_unread_data_resets)
     take_all(NULL);
     stack_tcp_close(told.tcp);
     ck_assert_uint_eq(take_all(NULL) & (TH_RST | TH_FIN), TH_RST);
-    ck_assert_uint_eq(sockets_now(), 0);
+    ck_assert_uint_eq(counters_now().sockets, 0);
 }
 END_TEST
 
@@ -192,7 +184,7 @@ START_TEST(data_after_close_resets)
     take_all(NULL);
     peer_say(&peer, TH_ACK | TH_PUSH, "late", 4);
     ck_assert_uint_eq(take_all(NULL) & TH_RST, TH_RST);
-    ck_assert_uint_eq(sockets_now(), 0);
+    ck_assert_uint_eq(counters_now().sockets, 0);
 }
 END_TEST
 
@@ -201,7 +193,7 @@ START_TEST(abort_resets_and_drops)
     send_bytes(told.tcp, data, 100000);
     stack_tcp_abort(told.tcp);
     ck_assert_uint_eq(take_all(NULL) & TH_RST, TH_RST);
-    ck_assert_uint_eq(sockets_now(), 0);
+    ck_assert_uint_eq(counters_now().sockets, 0);
 }
 END_TEST
 
@@ -218,7 +210,7 @@ START_TEST(reset_is_reported_and_received_data_stays)
     ck_assert_uint_eq(stack_tcp_send_queued(told.tcp), 0);
     ck_assert_uint_eq(state_now(), TCP_CLOSE);
     stack_tcp_close(told.tcp);
-    ck_assert_uint_eq(sockets_now(), 0);
+    ck_assert_uint_eq(counters_now().sockets, 0);
 }
 END_TEST
 
@@ -249,7 +241,7 @@ START_TEST(reset_after_close_ends_quietly)
     take_all(NULL);
     peer_say(&peer, TH_RST, NULL, 0);
     ck_assert_uint_eq(told.failed, 0);
-    ck_assert_uint_eq(sockets_now(), 0);
+    ck_assert_uint_eq(counters_now().sockets, 0);
 }
 END_TEST
 
@@ -260,7 +252,7 @@ START_TEST(close_inside_received)
     ck_assert_uint_eq(told.received, 1);
     ck_assert_uint_eq(take_all(NULL) & (TH_FIN | TH_RST), TH_FIN);
     peer_say(&peer, TH_ACK, NULL, 0);
-    ck_assert_uint_eq(sockets_now(), 0);
+    ck_assert_uint_eq(counters_now().sockets, 0);
 }
 END_TEST
 
@@ -269,7 +261,7 @@ START_TEST(close_inside_received_with_unread_data)
     told.close_received = true;
     peer_say(&peer, TH_ACK | TH_PUSH, "data", 4);
     ck_assert_uint_eq(take_all(NULL) & (TH_FIN | TH_RST), TH_RST);
-    ck_assert_uint_eq(sockets_now(), 0);
+    ck_assert_uint_eq(counters_now().sockets, 0);
 }
 END_TEST
 
@@ -279,7 +271,7 @@ START_TEST(abort_inside_received)
     peer_say(&peer, TH_ACK | TH_PUSH | TH_FIN, "data", 4);
     ck_assert_uint_eq(told.received, 1);
     ck_assert_uint_eq(take_all(NULL) & (TH_FIN | TH_RST), TH_RST);
-    ck_assert_uint_eq(sockets_now(), 0);
+    ck_assert_uint_eq(counters_now().sockets, 0);
 }
 END_TEST
 
@@ -290,9 +282,9 @@ START_TEST(both_close_at_once)
     peer_say(&peer, TH_FIN | TH_ACK, NULL, 0); /* does not acknowledge our FIN */
     take_all(NULL);
     peer_say(&peer, TH_ACK, NULL, 0);
-    ck_assert_uint_eq(sockets_now(), 1);
+    ck_assert_uint_eq(counters_now().sockets, 1);
     stack_advance(62000);
-    ck_assert_uint_eq(sockets_now(), 0);
+    ck_assert_uint_eq(counters_now().sockets, 0);
     ck_assert_uint_eq(wire_count(), 0);
 }
 END_TEST
@@ -302,7 +294,7 @@ START_TEST(orphan_whose_peer_is_silent_goes_away)
     send_bytes(told.tcp, data, 1000);
     stack_tcp_close(told.tcp);
     stack_advance(1000000);
-    ck_assert_uint_eq(sockets_now(), 0);
+    ck_assert_uint_eq(counters_now().sockets, 0);
 }
 END_TEST
 
@@ -324,11 +316,11 @@ START_TEST(owner_lets_go_in_time_wait)
     peer.sequence--;
     peer_say(&peer, TH_FIN | TH_ACK, NULL, 0); /* TIME-WAIT begins anew */
     stack_advance(50000);
-    ck_assert_uint_eq(sockets_now(), time_wait_ends[_i] == stack_tcp_disconnect ? 2 : 1);
+    ck_assert_uint_eq(counters_now().sockets, time_wait_ends[_i] == stack_tcp_disconnect ? 2 : 1);
     if (time_wait_ends[_i] == stack_tcp_disconnect)
         stack_tcp_close(told.tcp);
     stack_advance(12000);
-    ck_assert_uint_eq(sockets_now(), 0);
+    ck_assert_uint_eq(counters_now().sockets, 0);
 }
 END_TEST
 
@@ -338,21 +330,18 @@ START_TEST(peer_that_never_closes_is_forgotten_after_a_minute)
     take_all(NULL);
     peer_say(&peer, TH_ACK, NULL, 0); /* FIN-WAIT-2 */
     stack_advance(58000);
-    ck_assert_uint_eq(sockets_now(), 1);
+    ck_assert_uint_eq(counters_now().sockets, 1);
     stack_advance(5000);
-    ck_assert_uint_eq(sockets_now(), 0);
+    ck_assert_uint_eq(counters_now().sockets, 0);
 }
 END_TEST
 
 START_TEST(closing_the_stack_resets_what_is_open)
 {
-    struct stack_counters counters;
-
     send_bytes(told.tcp, data, 100000);
     peer_say(&peer, TH_ACK | TH_PUSH, "unread", 6);
     stack_close();
-    stack_get_counters(&counters);
-    ck_assert_uint_eq(counters.sockets, 0);
+    ck_assert_uint_eq(counters_now().sockets, 0);
 }
 END_TEST
 

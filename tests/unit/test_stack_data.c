@@ -14,14 +14,6 @@ static struct told told;
 static struct peer peer;
 static uint8_t data[6 * MEGA], got[6 * MEGA];
 
-static struct stack_counters counters_now(void)
-{
-    struct stack_counters counters;
-
-    stack_get_counters(&counters);
-    return counters;
-}
-
 /* Take all that the stack sent, in order, at most size bytes; acknowledge if asked. Return: bytes. */
 static size_t take_data(uint8_t *bytes, size_t size, bool acknowledge)
 {

@@ -13,6 +13,7 @@
 
 #include "datagram_fixture.h"
 #include "stack/bytes.h"
+#include "tests/checksum.h"
 
 #define FRAME_MAX 2048
 #define ETHERNET_SIZE 14
@@ -25,20 +26,6 @@ static unsigned draw(unsigned below)
 {
     random_state = random_state * 6364136223846793005ull + 1442695040888963407ull;
     return (unsigned)(random_state >> 33) % below;
-}
-
-static uint32_t add_sum(uint32_t sum, const uint8_t *bytes, size_t size)
-{
-    for (size_t i = 0; i < size; i++)
-        sum += i % 2 == 0 ? (uint32_t)bytes[i] << 8 : bytes[i];
-    while (sum >> 16 != 0)
-        sum = (sum & 0xffff) + (sum >> 16);
-    return sum;
-}
-
-static void set(struct heard *heard, enum stack_datagram_option option, int value)
-{
-    ck_assert_int_eq(stack_datagram_set_option(heard->datagram, option, value), 0);
 }
 
 static void setup(void)
@@ -61,16 +48,16 @@ static void setup(void)
         union stack_address group = any_address_of(i % 2 == 0 ? "224.1.2.3" : "ff02::1:3", 0);
 
         heard_open(&sockets[i], kinds[i].kind, kinds[i].family, kinds[i].protocol);
-        set(&sockets[i], STACK_DATAGRAM_REUSEADDR, 1);
-        set(&sockets[i], STACK_DATAGRAM_V6ONLY, 1);
-        set(&sockets[i], STACK_DATAGRAM_RECEIVE_ERRORS, 1);
+        heard_set(&sockets[i], STACK_DATAGRAM_REUSEADDR, 1);
+        heard_set(&sockets[i], STACK_DATAGRAM_V6ONLY, 1);
+        heard_set(&sockets[i], STACK_DATAGRAM_RECEIVE_ERRORS, 1);
         if (kinds[i].kind != STACK_DATAGRAM_RAW)
             ck_assert_int_eq(stack_datagram_bind(sockets[i].datagram, &address), 0);
         ck_assert_int_eq(stack_datagram_membership(sockets[i].datagram, STACK_JOIN, 2, &group, NULL), 0);
     }
     ck_assert_int_eq(heard_connect(&sockets[2], PEER_IP, 9), 0);
     ck_assert_int_eq(heard_connect(&sockets[3], PEER_IP6, 9), 0);
-    set(&sockets[9], STACK_DATAGRAM_CHECKSUM, 2);
+    heard_set(&sockets[9], STACK_DATAGRAM_CHECKSUM, 2);
     stack_turn();
     wire_drop_all();
 }
@@ -94,27 +81,26 @@ static void put_sums(uint8_t *frame, size_t size)
         at = (size_t)(ip[0] & 15) * 4;
         if (at < 20 || at > left)
             return;
-        write_16(ip + 10, 0);
-        write_16(ip + 10, ~add_sum(0, ip, at) & 0xffff);
+        checksum_put(ip, at, 10);
         protocol = ip[9];
-        sum = add_sum(protocol + (uint32_t)(left - at), ip + 12, 8);
+        sum = checksum_add(protocol + (uint32_t)(left - at), ip + 12, 8);
     } else if (left >= 40) {
         protocol = ip[6];
-        sum = add_sum(protocol + (uint32_t)(left - at), ip + 8, 32);
+        sum = checksum_add(protocol + (uint32_t)(left - at), ip + 8, 32);
     } else {
         return;
     }
     if (protocol == IPPROTO_UDP && left >= at + 8) {
         write_16(ip + at + 6, 0);
-        write_16(ip + at + 6, ~add_sum(sum, ip + at, left - at) & 0xffff);
+        write_16(ip + at + 6, ~checksum_add(sum, ip + at, left - at) & 0xffff);
     } else if (protocol == IPPROTO_UDPLITE && left >= at + 8) {
         size_t covered = (size_t)ip[at + 4] << 8 | ip[at + 5];
 
         write_16(ip + at + 6, 0);
-        write_16(ip + at + 6, ~add_sum(sum, ip + at, covered == 0 || covered > left - at ? left - at : covered) & 0xffff);
+        write_16(ip + at + 6, ~checksum_add(sum, ip + at, covered == 0 || covered > left - at ? left - at : covered) & 0xffff);
     } else if ((protocol == IPPROTO_ICMP || protocol == IPPROTO_IGMP || protocol == IPPROTO_ICMPV6) && left >= at + 8) {
         write_16(ip + at + 2, 0);
-        write_16(ip + at + 2, ~add_sum(protocol == IPPROTO_ICMPV6 ? sum : 0, ip + at, left - at) & 0xffff);
+        write_16(ip + at + 2, ~checksum_add(protocol == IPPROTO_ICMPV6 ? sum : 0, ip + at, left - at) & 0xffff);
     }
 }
 

@@ -7,6 +7,7 @@
 
 #include "stack/ip/interface.h"
 #include "stack_fixture.h"
+#include "tests/checksum.h"
 
 #define DHCP_AT 42 /* in a frame, behind Ethernet, IP and UDP */
 #define OPTIONS_AT (DHCP_AT + 240)
@@ -73,17 +74,6 @@ static struct message take(void)
     return message;
 }
 
-static uint32_t sum_of(const uint8_t *bytes, size_t size)
-{
-    uint32_t sum = 0;
-
-    for (size_t i = 0; i < size; i += 2)
-        sum += (uint32_t)bytes[i] << 8 | bytes[i + 1];
-    while (sum >> 16 != 0)
-        sum = (sum & 0xffff) + (sum >> 16);
-    return ~sum & 0xffff;
-}
-
 /* Answer as the server, with these options beside type and server; size of them. */
 static void answer(const struct message *to, int type, const void *options, size_t size)
 {
@@ -91,7 +81,6 @@ static void answer(const struct message *to, int type, const void *options, size
     uint8_t frame[OPTIONS_AT + 400] = {0};
     uint8_t *at = frame + OPTIONS_AT;
     size_t total;
-    uint32_t sum;
 
     memcpy(frame, head, sizeof head);
     inet_pton(AF_INET, SERVER, frame + 26);
@@ -121,9 +110,7 @@ static void answer(const struct message *to, int type, const void *options, size
     frame[17] = (uint8_t)(total - 14);
     frame[38] = (uint8_t)((total - 34) >> 8);
     frame[39] = (uint8_t)(total - 34);
-    sum = sum_of(frame + 14, 20);
-    frame[24] = (uint8_t)(sum >> 8);
-    frame[25] = (uint8_t)sum;
+    checksum_put(frame + 14, 20, 10);
     wire_put(NULL, frame, total);
     stack_turn();
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "stack_fixture.h"
+#include "tests/checksum.h"
 
 static uint64_t random_state;
 static unsigned rounds = 400; /* STACK_HOSTILE_ROUNDS in the environment: longer */
@@ -62,7 +63,6 @@ static void send_garbage(void)
                                     .gso_size = (uint16_t)draw(2000), .csum_start = (uint16_t)draw(200),
                                     .csum_offset = (uint16_t)draw(50)};
     size_t size = draw(3) == 0 ? draw(60) + 1 : draw(sizeof frame - 1) + 1;
-    uint32_t sum = 0;
 
     for (size_t i = 15; i < size; i++)
         frame[i] = (uint8_t)draw(256);
@@ -81,13 +81,7 @@ static void send_garbage(void)
         frame[23] = draw(2) == 0 ? 6 : (uint8_t)draw(20);
         inet_pton(AF_INET, PEER_IP, frame + 26);
         inet_pton(AF_INET, STACK_IP, frame + 30);
-        frame[24] = frame[25] = 0;
-        for (size_t i = 14; i < 14 + (size_t)(frame[14] & 15) * 4; i += 2)
-            sum += (uint32_t)frame[i] << 8 | frame[i + 1];
-        while (sum >> 16 != 0)
-            sum = (sum & 0xffff) + (sum >> 16);
-        frame[24] = (uint8_t)(~sum >> 8);
-        frame[25] = (uint8_t)~sum;
+        checksum_put(frame + 14, (size_t)(frame[14] & 15) * 4, 10);
     }
     wire_put(&header, frame, size);
     stack_turn();

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "stack_fixture.h"
+#include "tests/checksum.h"
 
 enum { ETHERNET = 14, IP = 20, ICMP = 8, QUOTED = 28, SIZE = ETHERNET + IP + ICMP + QUOTED };
 
@@ -35,19 +36,6 @@ static void teardown(void)
     stack_teardown();
 }
 
-static void put_sum(uint8_t *bytes, size_t size, size_t at)
-{
-    uint32_t sum = 0;
-
-    bytes[at] = bytes[at + 1] = 0;
-    for (size_t i = 0; i < size; i += 2)
-        sum += (uint32_t)bytes[i] << 8 | bytes[i + 1];
-    while (sum >> 16 != 0)
-        sum = (sum & 0xffff) + (sum >> 16);
-    bytes[at] = (uint8_t)(~sum >> 8);
-    bytes[at + 1] = (uint8_t)~sum;
-}
-
 /* The peer's ICMP message about the SYN. */
 static void make_answer(uint8_t type, uint8_t code)
 {
@@ -72,8 +60,8 @@ static void send_answer(size_t size)
 {
     static const struct virtio_net_hdr plain;
 
-    put_sum(answer + ETHERNET + IP, ICMP + QUOTED, 2);
-    put_sum(answer + ETHERNET, IP, 10);
+    checksum_put(answer + ETHERNET + IP, ICMP + QUOTED, 2);
+    checksum_put(answer + ETHERNET, IP, 10);
     wire_put(&plain, answer, size);
     stack_turn();
 }
@@ -125,8 +113,8 @@ START_TEST(message_with_a_wrong_sum_is_ignored)
     static const struct virtio_net_hdr plain;
 
     make_answer(3, 1);
-    put_sum(answer + ETHERNET + IP, ICMP + QUOTED, 2);
-    put_sum(answer + ETHERNET, IP, 10);
+    checksum_put(answer + ETHERNET + IP, ICMP + QUOTED, 2);
+    checksum_put(answer + ETHERNET, IP, 10);
     answer[ETHERNET + IP + 2] ^= 1;
     wire_put(&plain, answer, SIZE);
     stack_turn();

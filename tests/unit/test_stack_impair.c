@@ -8,6 +8,7 @@
 #include "stack/port.h"
 #include "stack/wire/wire_impair.h"
 #include "stack/wire/wire_split.h"
+#include "tests/checksum.h"
 
 #define FRAMES_MAX 4096
 
@@ -345,15 +346,6 @@ END_TEST
 
 /* ---- Segmentation ---- */
 
-static uint32_t sum_of(uint32_t sum, const uint8_t *bytes, size_t size)
-{
-    for (size_t i = 0; i < size; i++)
-        sum += i % 2 == 0 ? (uint32_t)bytes[i] << 8 : bytes[i];
-    while (sum >> 16 != 0)
-        sum = (sum & 0xffff) + (sum >> 16);
-    return sum;
-}
-
 static size_t pieces, payload_seen;
 
 static void see_piece(void *context, uint8_t *frame, size_t size)
@@ -363,12 +355,12 @@ static void see_piece(void *context, uint8_t *frame, size_t size)
     const uint8_t *ip = frame + 14, *tcp = ip + ip_size;
     size_t tcp_size = size - 14 - ip_size;
     uint8_t pseudo[4] = {0, 6, (uint8_t)(tcp_size >> 8), (uint8_t)tcp_size};
-    uint32_t sum = is_ip4 ? sum_of(0, ip + 12, 8) : sum_of(0, ip + 8, 32);
+    uint32_t sum = is_ip4 ? checksum_add(0, ip + 12, 8) : checksum_add(0, ip + 8, 32);
     size_t payload = tcp_size - 32;
 
-    ck_assert_uint_eq(sum_of(sum_of(sum, pseudo, 4), tcp, tcp_size), 0xffff);
+    ck_assert_uint_eq(checksum_add(checksum_add(sum, pseudo, 4), tcp, tcp_size), 0xffff);
     if (is_ip4) {
-        ck_assert_uint_eq(sum_of(0, ip, 20), 0xffff);
+        ck_assert_uint_eq(checksum_add(0, ip, 20), 0xffff);
         ck_assert_uint_eq((size_t)ip[2] << 8 | ip[3], size - 14);
         ck_assert_uint_eq((size_t)ip[4] << 8 | ip[5], 0x10 + pieces);
     } else {

@@ -17,27 +17,6 @@ static const struct family {
     {"::", "ff02::1:3", "ff02::1:4", PEER_IP6, "fd00:1::7", STACK_IP6, IPPROTO_HOPOPTS},
 };
 static const struct family *family;
-static struct heard one, two;
-
-static void setup(void)
-{
-    stack_setup_both();
-    memset(&one, 0, sizeof one);
-    memset(&two, 0, sizeof two);
-}
-
-static void teardown(void)
-{
-    heard_close(&one);
-    heard_close(&two);
-    stack_teardown();
-}
-
-static void set(struct heard *heard, enum stack_datagram_option option, int value)
-{
-    ck_assert_int_eq(stack_datagram_set_option(heard->datagram, option, value), 0);
-}
-
 static union stack_address group_of(const char *ip)
 {
     union stack_address address = any_address_of(ip, 0);
@@ -61,7 +40,7 @@ static void open_shared(struct heard *heard, uint16_t port)
     union stack_address address = any_address_of(family->any, port);
 
     heard_open(heard, STACK_DATAGRAM_UDP, address.sa.sa_family, 0);
-    set(heard, STACK_DATAGRAM_REUSEADDR, 1);
+    heard_set(heard, STACK_DATAGRAM_REUSEADDR, 1);
     ck_assert_int_eq(stack_datagram_bind(heard->datagram, &address), 0);
 }
 
@@ -81,7 +60,7 @@ START_TEST(member_hears_and_others_do_not)
     peer_udp(family->peer, 4000, family->group, 53, "a", 1);
     ck_assert_uint_eq(one.received, 2);
     ck_assert_uint_eq(two.received, 1);
-    set(&two, _i == 0 ? STACK_DATAGRAM_MULTICAST_ALL : STACK_DATAGRAM_MULTICAST_ALL6, 0);
+    heard_set(&two, _i == 0 ? STACK_DATAGRAM_MULTICAST_ALL : STACK_DATAGRAM_MULTICAST_ALL6, 0);
     peer_udp(family->peer, 4000, family->group, 53, "a", 1);
     ck_assert_uint_eq(one.received, 3);
     ck_assert_uint_eq(two.received, 1);
@@ -165,13 +144,13 @@ START_TEST(what_is_sent_goes_out_and_round)
     packet = packet_take();
     ck_assert(packet.checksum_good);
     ck_assert_uint_eq(packet.ttl, 1);
-    set(&two, _i == 0 ? STACK_DATAGRAM_MULTICAST_TTL : STACK_DATAGRAM_MULTICAST_HOPS, 7);
-    set(&two, _i == 0 ? STACK_DATAGRAM_MULTICAST_LOOP : STACK_DATAGRAM_MULTICAST_LOOP6, 0);
+    heard_set(&two, _i == 0 ? STACK_DATAGRAM_MULTICAST_TTL : STACK_DATAGRAM_MULTICAST_HOPS, 7);
+    heard_set(&two, _i == 0 ? STACK_DATAGRAM_MULTICAST_LOOP : STACK_DATAGRAM_MULTICAST_LOOP6, 0);
     ck_assert_int_eq(heard_send(&two, family->group, 53, "a", 1), 0);
     ck_assert_uint_eq(one.received, 1);
     ck_assert_uint_eq(packet_take().ttl, 7);
-    set(&two, _i == 0 ? STACK_DATAGRAM_MULTICAST_TTL : STACK_DATAGRAM_MULTICAST_HOPS, 0);
-    set(&two, _i == 0 ? STACK_DATAGRAM_MULTICAST_LOOP : STACK_DATAGRAM_MULTICAST_LOOP6, 1);
+    heard_set(&two, _i == 0 ? STACK_DATAGRAM_MULTICAST_TTL : STACK_DATAGRAM_MULTICAST_HOPS, 0);
+    heard_set(&two, _i == 0 ? STACK_DATAGRAM_MULTICAST_LOOP : STACK_DATAGRAM_MULTICAST_LOOP6, 1);
     ck_assert_int_eq(heard_send(&two, family->group, 53, "a", 1), 0);
     ck_assert_uint_eq(one.received, 2);
     ck_assert_uint_eq(wire_count(), 0); /* for this host only */
@@ -184,7 +163,7 @@ START_TEST(loopback_has_groups_too)
     open_shared(&one, 53);
     open_shared(&two, 54);
     ck_assert_int_eq(membership(&one, STACK_JOIN, 1, family->group, NULL), 0);
-    set(&two, _i == 0 ? STACK_DATAGRAM_MULTICAST_INTERFACE : STACK_DATAGRAM_MULTICAST_INTERFACE6, 1);
+    heard_set(&two, _i == 0 ? STACK_DATAGRAM_MULTICAST_INTERFACE : STACK_DATAGRAM_MULTICAST_INTERFACE6, 1);
     if (_i == 0) {
         ck_assert_int_eq(heard_send(&two, family->group, 53, "a", 1), 0);
     } else {
@@ -285,7 +264,7 @@ int main(void)
     SRunner *runner = srunner_create(suite);
     int failed;
 
-    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_checked_fixture(tcase, heard_setup, heard_teardown);
     tcase_add_loop_test(tcase, member_hears_and_others_do_not, 0, 2);
     tcase_add_loop_test(tcase, membership_has_its_rules, 0, 2);
     tcase_add_loop_test(tcase, sources_are_filtered, 0, 2);

@@ -8,6 +8,7 @@
 #include "datagram_fixture.h"
 #include "stack/wire/wire.h"
 #include "stack_fixture.h"
+#include "tests/checksum.h"
 
 #define SIZE 60000
 
@@ -31,18 +32,6 @@ static bool is_v6(int i)
 static size_t headers(int i)
 {
     return (is_v6(i) ? 40 : 20) + 20;
-}
-
-/* ICMPv4 sums no addresses. */
-static uint16_t checksum4(const uint8_t *message, size_t size)
-{
-    uint32_t sum = 0;
-
-    for (size_t at = 0; at < size; at += 2)
-        sum += (uint32_t)message[at] << 8 | message[at + 1];
-    while (sum >> 16 != 0)
-        sum = (sum & 0xffff) + (sum >> 16);
-    return (uint16_t)~sum;
 }
 
 /* A router in the way says that a packet of ours, of which this segment is the TCP, was too big. */
@@ -70,8 +59,10 @@ static void send_too_big(int i, const struct segment *segment, uint32_t mtu, boo
     *(uint16_t *)(void *)tcp = htons(segment->source_port);
     *(uint16_t *)(void *)(tcp + 2) = htons(segment->port);
     *(uint32_t *)(void *)(tcp + 4) = htonl(segment->sequence + !good * 0x10000000);
-    *(uint16_t *)(void *)(message + 2) =
-        htons(is_v6(i) ? packet_checksum(source, destination, IPPROTO_ICMPV6, message, size) : checksum4(message, size));
+    if (is_v6(i))
+        write_16(message + 2, packet_checksum(source, destination, IPPROTO_ICMPV6, message, size));
+    else
+        checksum_put(message, size, 2);
     packet_send(&(struct packet){.source = source, .destination = destination,
                                  .protocol = is_v6(i) ? IPPROTO_ICMPV6 : IPPROTO_ICMP, .ttl = 64, .data = message,
                                  .size = size});

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "datagram_fixture.h"
+#include "tests/checksum.h"
 
 /* Each test runs on both families. */
 static const struct family {
@@ -18,45 +19,14 @@ static const struct family {
     {AF_INET6, "::", "::1", PEER_IP6, STACK_IP6, "::ffff:127.0.0.1", IPPROTO_ICMPV6, 128, 129, 1, 3, 40},
 };
 static const struct family *family;
-static struct heard one, two;
-
-static void setup(void)
-{
-    stack_setup_both();
-    memset(&one, 0, sizeof one);
-    memset(&two, 0, sizeof two);
-}
-
-static void teardown(void)
-{
-    heard_close(&one);
-    heard_close(&two);
-    stack_teardown();
-}
-
-static void set(struct heard *heard, enum stack_datagram_option option, int value)
-{
-    ck_assert_int_eq(stack_datagram_set_option(heard->datagram, option, value), 0);
-}
 
 static void put_sum(const char *source, const char *destination, uint8_t *message, size_t size)
 {
-    uint16_t sum;
-
-    message[2] = message[3] = 0;
+    checksum_put(message, size, 2);
     if (family->family == AF_INET6) {
-        sum = packet_checksum(source, destination, IPPROTO_ICMPV6, message, size);
-    } else {
-        uint32_t all = 0;
-
-        for (size_t i = 0; i < size; i++)
-            all += i % 2 == 0 ? (uint32_t)message[i] << 8 : message[i];
-        while (all >> 16 != 0)
-            all = (all & 0xffff) + (all >> 16);
-        sum = (uint16_t)~all;
+        write_16(message + 2, 0);
+        write_16(message + 2, packet_checksum(source, destination, IPPROTO_ICMPV6, message, size));
     }
-    message[2] = (uint8_t)(sum >> 8);
-    message[3] = (uint8_t)sum;
 }
 
 /* Is the sum of an ICMP message that the stack sent right? */
@@ -199,7 +169,7 @@ START_TEST(ping_hears_of_errors)
     const struct frame *frame;
 
     heard_open(&one, STACK_DATAGRAM_PING, family->family, 0);
-    set(&one, STACK_DATAGRAM_RECEIVE_ERRORS, 1);
+    heard_set(&one, STACK_DATAGRAM_RECEIVE_ERRORS, 1);
     ck_assert_int_eq(heard_send(&one, family->peer, 0, request, sizeof request), 0);
     frame = wire_take();
     memcpy(message + 8, frame->bytes + 14, family->ip_size + sizeof request);
@@ -243,7 +213,7 @@ START_TEST(raw_hears_every_packet_of_its_protocol)
     packet.protocol = 90;
     packet_send(&packet);
     ck_assert_uint_eq(one.received, 2);
-    set(&one, STACK_DATAGRAM_BIND_INTERFACE, 1);
+    heard_set(&one, STACK_DATAGRAM_BIND_INTERFACE, 1);
     packet.protocol = 89;
     packet_send(&packet);
     ck_assert_uint_eq(one.received, 2);
@@ -302,7 +272,7 @@ START_TEST(raw_sends_its_protocol)
     ck_assert_int_eq(heard_send(&one, family->wrong, 0, bytes, 10) < 0, 1);
     ck_assert_int_eq(heard_send(&one, NULL, 0, bytes, 10), -EDESTADDRREQ);
     if (family->family == AF_INET6) {
-        set(&one, STACK_DATAGRAM_CHECKSUM, 2);
+        heard_set(&one, STACK_DATAGRAM_CHECKSUM, 2);
         ck_assert_int_eq(heard_send(&one, family->peer, 0, bytes, 3), -EINVAL);
         ck_assert_int_eq(heard_send(&one, family->peer, 0, bytes, 101), 0);
         packet = packet_take();
@@ -323,7 +293,7 @@ START_TEST(raw_checksum_is_verified_when_asked)
     heard_open(&one, STACK_DATAGRAM_RAW, AF_INET6, 89);
     packet_send(&packet);
     ck_assert_uint_eq(one.received, 1);
-    set(&one, STACK_DATAGRAM_CHECKSUM, 2);
+    heard_set(&one, STACK_DATAGRAM_CHECKSUM, 2);
     packet_send(&packet);
     ck_assert_uint_eq(one.received, 1);
     bytes[2] = (uint8_t)(sum >> 8);
@@ -382,7 +352,7 @@ START_TEST(raw_hears_of_errors)
 
     heard_open(&one, STACK_DATAGRAM_RAW, family->family, 89);
     heard_open(&two, STACK_DATAGRAM_RAW, family->family, 89);
-    set(&one, STACK_DATAGRAM_RECEIVE_ERRORS, 1);
+    heard_set(&one, STACK_DATAGRAM_RECEIVE_ERRORS, 1);
     ck_assert_int_eq(heard_send(&one, family->peer, 0, bytes, sizeof bytes), 0);
     frame = wire_take();
     memcpy(message + 8, frame->bytes + 14, family->ip_size + sizeof bytes);
@@ -397,13 +367,13 @@ END_TEST
 static void setup_family_0(void)
 {
     family = &families[0];
-    setup();
+    heard_setup();
 }
 
 static void setup_family_1(void)
 {
     family = &families[1];
-    setup();
+    heard_setup();
 }
 
 int main(void)
@@ -416,7 +386,7 @@ int main(void)
     for (int i = 0; i < 2; i++) {
         TCase *tcase = tcase_create(i == 0 ? "IPv4" : "IPv6");
 
-        tcase_add_checked_fixture(tcase, setups[i], teardown);
+        tcase_add_checked_fixture(tcase, setups[i], heard_teardown);
         tcase_add_test(tcase, ping_goes_out_and_its_reply_comes_back);
         tcase_add_test(tcase, ping_sends_requests_alone);
         tcase_add_test(tcase, stack_answers_pings_on_its_loopback);

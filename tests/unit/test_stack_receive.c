@@ -13,14 +13,6 @@ static struct told told;
 static struct peer peer;
 static uint8_t data[6 * MEGA], got[6 * MEGA];
 
-static struct stack_counters counters_now(void)
-{
-    struct stack_counters counters;
-
-    stack_get_counters(&counters);
-    return counters;
-}
-
 START_TEST(received_bytes_are_what_was_sent)
 {
     size_t total = 0;

@@ -7,6 +7,7 @@
 
 #include "stack/ip/interface.h"
 #include "stack_fixture.h"
+#include "tests/checksum.h"
 
 #define IP_AT 14
 #define ICMP_AT 54 /* or UDP */
@@ -33,15 +34,6 @@ static void setup_deaf(void)
     stack_setup_config((struct stack_config){.changed = on_changed});
 }
 
-static uint32_t add_sum(uint32_t sum, const uint8_t *bytes, size_t size)
-{
-    for (size_t i = 0; i < size; i++)
-        sum += i % 2 == 0 ? (uint32_t)bytes[i] << 8 : bytes[i];
-    while (sum >> 16 != 0)
-        sum = (sum & 0xffff) + (sum >> 16);
-    return sum;
-}
-
 /* Send an IPv6 packet to the stack; its checksum is at checksum_at of the message. */
 static void put_packet(const char *from, const char *to, uint8_t next_header, const uint8_t *message, size_t size, size_t checksum_at)
 {
@@ -58,7 +50,7 @@ static void put_packet(const char *from, const char *to, uint8_t next_header, co
     ck_assert_int_eq(inet_pton(AF_INET6, from, frame + 22), 1);
     ck_assert_int_eq(inet_pton(AF_INET6, to, frame + 38), 1);
     memcpy(frame + ICMP_AT, message, size);
-    sum = ~add_sum(add_sum(add_sum(0, frame + 22, 32), pseudo, 4), message, size) & 0xffff;
+    sum = ~checksum_add(checksum_add(checksum_add(0, frame + 22, 32), pseudo, 4), message, size) & 0xffff;
     frame[ICMP_AT + checksum_at] = (uint8_t)(sum >> 8);
     frame[ICMP_AT + checksum_at + 1] = (uint8_t)sum;
     wire_put(NULL, frame, ICMP_AT + size);

@@ -7,44 +7,9 @@
 
 #include "datagram_fixture.h"
 
-static struct heard one, two;
-
-static void setup(void)
-{
-    stack_setup_both();
-    memset(&one, 0, sizeof one);
-    memset(&two, 0, sizeof two);
-}
-
-static void teardown(void)
-{
-    heard_close(&one);
-    heard_close(&two);
-    stack_teardown();
-}
-
-static int bind_to(struct heard *heard, const char *ip, uint16_t port)
-{
-    union stack_address address = any_address_of(ip, port);
-
-    return stack_datagram_bind(heard->datagram, &address);
-}
-
-static void set(struct heard *heard, enum stack_datagram_option option, int value)
-{
-    ck_assert_int_eq(stack_datagram_set_option(heard->datagram, option, value), 0);
-}
-
 static void open_udp6(struct heard *heard)
 {
     heard_open(heard, STACK_DATAGRAM_UDP, AF_INET6, 0);
-}
-
-static bool is_address(const union stack_address *address, const char *ip, uint16_t port)
-{
-    union stack_address expected = any_address_of(ip, port);
-
-    return memcmp(address, &expected, sizeof expected) == 0;
 }
 
 START_TEST(datagram_arrives_with_all_about_it)
@@ -79,7 +44,7 @@ START_TEST(dual_socket_hears_both)
         ck_assert(is_address(&packet.from, STACK_IP, 53));
         ck_assert(packet.checksum_good);
     }
-    set(&one, STACK_DATAGRAM_V6ONLY, 1);
+    heard_set(&one, STACK_DATAGRAM_V6ONLY, 1);
     peer_udp(PEER_IP, 4000, STACK_IP, 53, "query", 5);
     ck_assert_uint_eq(one.received, 1);
     ck_assert_int_eq(heard_send(&one, "::ffff:" PEER_IP, 9, "x", 1), -ENETUNREACH);
@@ -92,10 +57,10 @@ START_TEST(own_family_goes_before_dual)
 {
     heard_open(&two, STACK_DATAGRAM_UDP, AF_INET, 0);
     open_udp6(&one);
-    set(&one, STACK_DATAGRAM_REUSEADDR, 1);
-    set(&two, STACK_DATAGRAM_REUSEADDR, 1);
-    ck_assert_int_eq(bind_to(&two, "0.0.0.0", 53), 0);
-    ck_assert_int_eq(bind_to(&one, "::", 53), 0);
+    heard_set(&one, STACK_DATAGRAM_REUSEADDR, 1);
+    heard_set(&two, STACK_DATAGRAM_REUSEADDR, 1);
+    ck_assert_int_eq(heard_bind(&two, "0.0.0.0", 53), 0);
+    ck_assert_int_eq(heard_bind(&one, "::", 53), 0);
     peer_udp(PEER_IP, 4000, STACK_IP, 53, "query", 5);
     ck_assert_uint_eq(two.received, 1);
     peer_udp(PEER_IP6, 4000, STACK_IP6, 53, "query", 5);
@@ -108,8 +73,8 @@ START_TEST(datagram_leaves_with_a_good_header)
     struct packet packet;
 
     open_udp6(&one);
-    set(&one, STACK_DATAGRAM_HOP_LIMIT, 9);
-    set(&one, STACK_DATAGRAM_TRAFFIC_CLASS, 0x28);
+    heard_set(&one, STACK_DATAGRAM_HOP_LIMIT, 9);
+    heard_set(&one, STACK_DATAGRAM_TRAFFIC_CLASS, 0x28);
     ck_assert_int_eq(heard_send(&one, PEER_IP6, 9, "abc", 3), 0);
     packet = packet_take();
     ck_assert(is_address(&packet.from, STACK_IP6, heard_port(&one)));
@@ -161,10 +126,10 @@ START_TEST(port_is_shared_by_the_rules)
 {
     heard_open(&one, STACK_DATAGRAM_UDP, any_address_of(sharing[_i].first, 0).sa.sa_family, 0);
     heard_open(&two, STACK_DATAGRAM_UDP, any_address_of(sharing[_i].second, 0).sa.sa_family, 0);
-    set(&one, STACK_DATAGRAM_V6ONLY, sharing[_i].v6only[0]);
-    set(&two, STACK_DATAGRAM_V6ONLY, sharing[_i].v6only[1]);
-    ck_assert_int_eq(bind_to(&one, sharing[_i].first, 53), 0);
-    ck_assert_int_eq(bind_to(&two, sharing[_i].second, 53), sharing[_i].result);
+    heard_set(&one, STACK_DATAGRAM_V6ONLY, sharing[_i].v6only[0]);
+    heard_set(&two, STACK_DATAGRAM_V6ONLY, sharing[_i].v6only[1]);
+    ck_assert_int_eq(heard_bind(&one, sharing[_i].first, 53), 0);
+    ck_assert_int_eq(heard_bind(&two, sharing[_i].second, 53), sharing[_i].result);
 }
 END_TEST
 
@@ -173,8 +138,8 @@ START_TEST(bind_has_its_rules)
     union stack_address address;
 
     open_udp6(&one);
-    ck_assert_int_eq(bind_to(&one, PEER_IP6, 53), -EADDRNOTAVAIL);
-    ck_assert_int_eq(bind_to(&one, "0.0.0.0", 53), -EAFNOSUPPORT);
+    ck_assert_int_eq(heard_bind(&one, PEER_IP6, 53), -EADDRNOTAVAIL);
+    ck_assert_int_eq(heard_bind(&one, "0.0.0.0", 53), -EAFNOSUPPORT);
     address = any_address_of(STACK_LINK_LOCAL, 53);
     address.in6.sin6_scope_id = 0;
     ck_assert_int_eq(stack_datagram_bind(one.datagram, &address), -EINVAL);
@@ -183,7 +148,7 @@ START_TEST(bind_has_its_rules)
     ck_assert_int_eq(stack_datagram_bind(one.datagram, &address), -ENODEV);
     heard_close(&one);
     open_udp6(&one);
-    ck_assert_int_eq(bind_to(&one, STACK_LINK_LOCAL, 53), 0);
+    ck_assert_int_eq(heard_bind(&one, STACK_LINK_LOCAL, 53), 0);
     ck_assert_int_eq(stack_datagram_get_option(one.datagram, STACK_DATAGRAM_V6ONLY), 1);
     ck_assert_int_eq(stack_datagram_get_option(one.datagram, STACK_DATAGRAM_BIND_INTERFACE), 2);
     ck_assert_int_eq(stack_datagram_local_address(one.datagram, &address), 0);
@@ -196,11 +161,11 @@ START_TEST(bind_has_its_rules)
     ck_assert_uint_eq(one.received, 2);
     heard_open_udp(&two, "::ffff:127.0.0.1", 0);
     ck_assert_int_eq(heard_send(&two, "::1", 9, "x", 1), -EAFNOSUPPORT);
-    set(&one, STACK_DATAGRAM_V6ONLY, 1);
+    heard_set(&one, STACK_DATAGRAM_V6ONLY, 1);
     heard_close(&two);
     open_udp6(&two);
-    set(&two, STACK_DATAGRAM_V6ONLY, 1);
-    ck_assert_int_eq(bind_to(&two, "::ffff:127.0.0.1", 53), -EINVAL);
+    heard_set(&two, STACK_DATAGRAM_V6ONLY, 1);
+    ck_assert_int_eq(heard_bind(&two, "::ffff:127.0.0.1", 53), -EINVAL);
 }
 END_TEST
 
@@ -440,7 +405,7 @@ START_TEST(packet_too_big_is_learned)
     ck_assert_int_eq(heard_send(&one, NULL, 0, bytes, sizeof bytes), 0);
     ck_assert_uint_eq(wire_count(), 2);
     ck_assert(packet_take().more_fragments);
-    set(&one, STACK_DATAGRAM_MTU_DISCOVER6, IP_PMTUDISC_DO);
+    heard_set(&one, STACK_DATAGRAM_MTU_DISCOVER6, IP_PMTUDISC_DO);
     ck_assert_int_eq(heard_send(&one, NULL, 0, bytes, sizeof bytes), -EMSGSIZE);
 }
 END_TEST
@@ -452,7 +417,7 @@ int main(void)
     SRunner *runner = srunner_create(suite);
     int failed;
 
-    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_checked_fixture(tcase, heard_setup, heard_teardown);
     tcase_add_test(tcase, datagram_arrives_with_all_about_it);
     tcase_add_test(tcase, dual_socket_hears_both);
     tcase_add_test(tcase, own_family_goes_before_dual);

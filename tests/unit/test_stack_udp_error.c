@@ -6,10 +6,10 @@
 #include <string.h>
 
 #include "datagram_fixture.h"
+#include "tests/checksum.h"
 
 enum { ICMP = 8, IP = 20, UDP = 8, QUOTED = IP + UDP + 4 };
 
-static struct heard one, two;
 static uint8_t sent[2048]; /* the packet that the stack sent last, from its IP header on */
 static uint8_t icmp[ICMP + QUOTED];
 
@@ -18,19 +18,6 @@ static void setup(void)
     stack_setup_plain();
     peer_resolve();
     heard_open(&one, STACK_DATAGRAM_UDP, AF_INET, 0);
-    memset(&two, 0, sizeof two);
-}
-
-static void teardown(void)
-{
-    heard_close(&one);
-    heard_close(&two);
-    stack_teardown();
-}
-
-static void set(enum stack_datagram_option option, int value)
-{
-    ck_assert_int_eq(stack_datagram_set_option(one.datagram, option, value), 0);
 }
 
 /* Send a datagram to the peer and keep the packet. */
@@ -59,15 +46,7 @@ static void make_message(uint8_t type, uint8_t code, uint32_t info)
 
 static void send_message(const char *from, size_t size)
 {
-    uint32_t sum = 0;
-
-    icmp[2] = icmp[3] = 0;
-    for (size_t i = 0; i < size; i++)
-        sum += i % 2 == 0 ? (uint32_t)icmp[i] << 8 : icmp[i];
-    while (sum >> 16 != 0)
-        sum = (sum & 0xffff) + (sum >> 16);
-    icmp[2] = (uint8_t)(~sum >> 8);
-    icmp[3] = (uint8_t)~sum;
+    checksum_put(icmp, size, 2);
     packet_send(&(struct packet){.source = from, .destination = STACK_IP, .protocol = IPPROTO_ICMP, .data = icmp,
                                  .size = size});
 }
@@ -85,7 +64,7 @@ static const struct {
 
 START_TEST(socket_that_asks_is_told_all)
 {
-    set(STACK_DATAGRAM_RECEIVE_ERRORS, 1);
+    heard_set(&one, STACK_DATAGRAM_RECEIVE_ERRORS, 1);
     send_one(PEER_IP);
     make_message(messages[_i].type, messages[_i].code, messages[_i].info);
     send_message("10.1.0.254", sizeof icmp);
@@ -204,14 +183,14 @@ START_TEST(path_mtu_is_learned_and_forgotten)
         ck_assert_uint_le(packet.size, 1380);
     }
     wire_drop_all();
-    set(STACK_DATAGRAM_MTU_DISCOVER, IP_PMTUDISC_DO);
-    set(STACK_DATAGRAM_RECEIVE_ERRORS, 1);
+    heard_set(&one, STACK_DATAGRAM_MTU_DISCOVER, IP_PMTUDISC_DO);
+    heard_set(&one, STACK_DATAGRAM_RECEIVE_ERRORS, 1);
     ck_assert_int_eq(heard_send(&one, NULL, 0, bytes, 1373), -EMSGSIZE);
     ck_assert_uint_eq(one.error.extended.ee_origin, SO_EE_ORIGIN_LOCAL);
     ck_assert_uint_eq(one.error.extended.ee_info, 1400);
     ck_assert(!one.error.hard);
     ck_assert_int_eq(heard_send(&one, NULL, 0, bytes, 1372), 0);
-    set(STACK_DATAGRAM_MTU_DISCOVER, IP_PMTUDISC_PROBE);
+    heard_set(&one, STACK_DATAGRAM_MTU_DISCOVER, IP_PMTUDISC_PROBE);
     ck_assert_int_eq(heard_send(&one, NULL, 0, bytes, 1472), 0);
     wire_drop_all();
     make_message(3, 4, 68); /* less than anybody needs */
@@ -235,7 +214,7 @@ int main(void)
     int count = (int)(sizeof messages / sizeof *messages);
     int failed;
 
-    tcase_add_checked_fixture(tcase, setup, teardown);
+    tcase_add_checked_fixture(tcase, setup, heard_teardown);
     tcase_add_loop_test(tcase, socket_that_asks_is_told_all, 0, count);
     tcase_add_loop_test(tcase, connected_socket_is_told_what_is_final, 0, count);
     tcase_add_loop_test(tcase, others_are_told_nothing, 0, count);

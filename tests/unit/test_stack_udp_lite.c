@@ -18,41 +18,12 @@ static const struct family {
     const char *own, *peer, *any;
 } families[] = {{AF_INET, STACK_IP, PEER_IP, "0.0.0.0"}, {AF_INET6, STACK_IP6, PEER_IP6, "::"}};
 static const struct family *family;
-static struct heard one, two;
-
-static void setup(void)
-{
-    stack_setup_both();
-    memset(&one, 0, sizeof one);
-    memset(&two, 0, sizeof two);
-}
-
-static void teardown(void)
-{
-    heard_close(&one);
-    heard_close(&two);
-    stack_teardown();
-}
-
 static void open_lite(struct heard *heard, uint16_t port)
 {
     union stack_address address = any_address_of(family->any, port);
 
     heard_open(heard, STACK_DATAGRAM_UDP_LITE, family->number, 0);
     ck_assert_int_eq(stack_datagram_bind(heard->datagram, &address), 0);
-}
-
-static void set(struct heard *heard, enum stack_datagram_option option, int value)
-{
-    ck_assert_int_eq(stack_datagram_set_option(heard->datagram, option, value), 0);
-}
-
-static uint64_t malformed(void)
-{
-    struct stack_counters counters;
-
-    stack_get_counters(&counters);
-    return counters.datagrams_malformed;
 }
 
 /* The checksum of a packet's first bytes, its own field being 0: what lies beyond them counts as 0. */
@@ -130,10 +101,10 @@ START_TEST(what_comes_is_checked_as_far_as_it_says)
 
     family = &families[_i / (int)(sizeof received / sizeof *received)];
     open_lite(&one, PORT);
-    before = malformed();
+    before = counters_now().datagrams_malformed;
     send_lite(lite);
     ck_assert_uint_eq(one.received, lite->arrives);
-    ck_assert_uint_eq(malformed() - before, !lite->arrives);
+    ck_assert_uint_eq(counters_now().datagrams_malformed - before, !lite->arrives);
     if (lite->arrives)
         ck_assert_uint_eq(one.length, lite->size - LITE_SIZE); /* all of it, and not the part that is covered */
     ck_assert_uint_eq(wire_count(), 0);
@@ -155,7 +126,7 @@ START_TEST(a_socket_may_ask_for_more)
     family = &families[_i];
     open_lite(&one, PORT);
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
-        set(&one, STACK_DATAGRAM_RECEIVE_COVERAGE, cases[i].least);
+        heard_set(&one, STACK_DATAGRAM_RECEIVE_COVERAGE, cases[i].least);
         send_lite(&(struct lite){.said = cases[i].said, .summed = cases[i].said == 0 ? 28 : cases[i].said, .size = 28});
         arrived += cases[i].arrives;
         ck_assert_uint_eq(one.received, arrived);
@@ -180,8 +151,8 @@ START_TEST(what_leaves_says_what_is_covered)
         struct stack_datagram_info info = {.ttl = -1, .tos = -1, .peer = any_address_of(family->peer, PEER_PORT)};
         struct packet packet;
 
-        set(&one, STACK_DATAGRAM_SEND_COVERAGE, cases[i].wanted);
-        set(&one, STACK_DATAGRAM_NO_CHECK, 1); /* UDP's alone */
+        heard_set(&one, STACK_DATAGRAM_SEND_COVERAGE, cases[i].wanted);
+        heard_set(&one, STACK_DATAGRAM_NO_CHECK, 1); /* UDP's alone */
         ck_assert_int_eq(stack_datagram_send(one.datagram, &info, iov, 4, sizeof data), 0);
         stack_turn();
         packet = packet_take();
@@ -277,13 +248,13 @@ START_TEST(sizes_and_coverages_go_together)
         data[i] = (uint8_t)(i ^ i >> 8);
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++)
         for (size_t j = 0; j < sizeof coverages / sizeof *coverages; j++) {
-            set(&two, STACK_DATAGRAM_SEND_COVERAGE, coverages[j]);
+            heard_set(&two, STACK_DATAGRAM_SEND_COVERAGE, coverages[j]);
             ck_assert_int_eq(heard_send(&two, family->own, PORT, data, sizes[i]), 0);
             ck_assert_uint_eq(one.received, ++count);
             ck_assert_uint_eq(one.length, sizes[i]);
             ck_assert_mem_eq(one.bytes, data, sizes[i]);
         }
-    ck_assert_uint_eq(malformed(), 0);
+    ck_assert_uint_eq(counters_now().datagrams_malformed, 0);
 }
 END_TEST
 
@@ -291,7 +262,7 @@ START_TEST(trains_are_not_for_it)
 {
     family = &families[_i];
     open_lite(&one, PORT);
-    set(&one, STACK_DATAGRAM_SEGMENT, 10);
+    heard_set(&one, STACK_DATAGRAM_SEGMENT, 10);
     ck_assert_int_eq(heard_send(&one, family->peer, PEER_PORT, "0123456789abcdef", 16), -EIO);
     ck_assert_uint_eq(wire_count(), 0);
 }
@@ -305,7 +276,7 @@ int main(void)
     SRunner *runner = srunner_create(suite);
     int failed;
 
-    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_checked_fixture(tests, heard_setup, heard_teardown);
     tcase_add_loop_test(tests, what_comes_is_checked_as_far_as_it_says, 0,
                         both * (int)(sizeof received / sizeof *received));
     tcase_add_loop_test(tests, a_socket_may_ask_for_more, 0, both);
