@@ -161,6 +161,25 @@ check_equal "on the stack blue" "$(user /usr/bin/sidestack run --name blue -- /u
     "10.80.0.2 hello"
 rm "$ROOT/etc/sidestack/blue.conf"
 
+# Wires of VDE under the unit's restrictions: slirp, and a switch whose directory is where Debian's are.
+printf '%s\n' 'netif = vde:slirp://' 'dhcp = on' >"$ROOT/etc/sidestack/slirp.conf"
+inside systemctl start sidestackd@slirp.socket
+check_equal "through slirp" "$(user /usr/bin/sidestack run --name slirp -- /usr/bin/python3 /tmp/say.py 10.0.2.2)" "10.0.2.15 hello"
+inside bash -c 'mkdir /run/vde2; chown sidestack /run/vde2; setpriv --reuid=sidestack --clear-groups vde_switch -d -s /run/vde2/switch.ctl -m 0660'
+printf '%s\n' 'netif = vde:/run/vde2/switch.ctl' 'address = 10.81.0.2/24' >"$ROOT/etc/sidestack/switch.conf"
+printf '%s\n' 'netif = vde:/run/vde2/switch.ctl' 'address = 10.81.0.1/24' >"$ROOT/etc/sidestack/other.conf"
+inside systemctl start sidestackd@switch.socket sidestackd@other.socket
+user /usr/bin/sidestack run --name other -- /usr/bin/python3 -c 'import socket
+listener = socket.create_server(("", 8000))
+print("ready", flush=True)
+listener.accept()[0].sendall(b"hello\n")' >"$WORK/other.log" 2>&1 &
+until grep -q ready "$WORK/other.log"; do
+    [ $SECONDS -lt 250 ] || exit 1
+    read -r -t 0.05 <> <(:) || true
+done
+check_equal "through a switch" "$(user /usr/bin/sidestack run --name switch -- /usr/bin/python3 /tmp/say.py 10.81.0.1)" "10.81.0.2 hello"
+rm "$ROOT/etc/sidestack"/{slirp,switch,other}.conf
+
 # The same version again is an upgrade: the service runs on.
 inside dpkg -i /var/cache/sidestack.deb >>"$WORK/dpkg.log" 2>&1
 check_equal "after an upgrade" "$(inside systemctl show -P MainPID sidestackd.service)" "$service"
