@@ -7,6 +7,7 @@
  */
 #include "client.h"
 
+#include "access.h"
 #include "log.h"
 #include "program.h"
 #include "request.h"
@@ -23,8 +24,8 @@
 /* More than one to see that there are too many. */
 #define CLIENT_FDS_MAX 8
 
-/* The user of a message that was sent before SO_PASSCRED was set (the kernel's default overflowuid). */
-#define UNKNOWN_USER 65534
+/* Nobody: the kernel did not say. */
+#define UNKNOWN_USER ((uid_t)-1)
 
 /* Requests without reply that one client has done in a turn. */
 #define ONE_WAY_MAX 16
@@ -95,9 +96,11 @@ static int accept_one(int control_fd)
     client->fd = fd;
     client->id = ++last_id;
     error = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length) < 0 ? -errno : 0;
-    client->program = program_make(credentials.pid, credentials.uid);
+    client->program = program_make(credentials.pid, credentials.uid, credentials.gid);
     if (client->program == NULL)
         error = -ENOMEM;
+    else if (access_asks_for_groups)
+        program_read_groups(client->program, fd);
     if (error == 0)
         error = loop_watch(fd, &client->source, EPOLLIN);
     if (error < 0) {
@@ -149,36 +152,41 @@ static int send_reply(const struct client *client, const struct protocol_message
 }
 
 /*
- * For the rules: who sent the request? A process may have become another user since it connected (servers open connections before they do), so the kernel is
- * asked to say it with each request. A request that was under way before has neither a process nor a user: then who connected. One from another
- * namespace of processes has the user alone.
- * Return: NULL when there are no rules.
+ * A process may have become another user since it connected (servers open connections before they do): it may then do what that
+ * user may, and what it makes is that user's. Return: 0 or -ENOMEM.
  */
+static int heed_sender(struct client *client, const struct ucred *sender)
+{
+    struct program *program;
+
+    if (sender->uid == UNKNOWN_USER || sender->uid == client->program->uid)
+        return 0;
+    program = program_make(client->program->pid, sender->uid, sender->gid);
+    if (program == NULL)
+        return -ENOMEM;
+    program_release(client->program);
+    client->program = program;
+    return 0;
+}
+
+/* For the rules: who sent the request? Of another process namespace: then who connected. Return: NULL when there are no rules. */
 static struct rules_who *find_who(struct client *client, struct ucred sender)
 {
     if (!rules_are_active)
         return NULL;
-    if (!client->says_who) {
-        int on = 1;
-
-        client->says_who = setsockopt(client->fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof on) == 0;
-    }
-    if (sender.pid == 0) {
+    if (sender.pid == 0)
         sender.pid = client->program->pid;
-        if (sender.uid == UNKNOWN_USER)
-            sender.uid = client->program->uid;
-    }
-    if (client->who == NULL || client->who_pid != sender.pid || client->who_uid != sender.uid) {
+    if (client->who == NULL || client->who_pid != sender.pid || client->who_uid != client->program->uid) {
         rules_who_release(client->who);
-        client->who = rules_who_of_process(sender.pid, sender.uid);
+        client->who = rules_who_of_process(sender.pid, client->program->uid);
         client->who_pid = sender.pid;
-        client->who_uid = sender.uid;
+        client->who_uid = client->program->uid;
     }
     return client->who;
 }
 
 /* Receive one request. *fd is the descriptor that rode along, the caller's to close, or -1; *tail_length is how many bytes followed it in the packet.
- * *sender: who sent it; nobody unless client->says_who.
+ * *sender: who sent it, in the kernel's word (SO_PASSCRED, from the control socket).
  * Return: 1, 0 when there is none, -errno when the connection must end (-EPIPE: the program closed it). */
 static int receive_request(const struct client *client, struct protocol_message *request, int *fd,
                            uint8_t tail[REQUEST_TAIL_MAX], size_t *tail_length, struct ucred *sender)
@@ -261,16 +269,19 @@ static int serve(struct client *client, const struct protocol_message *request, 
     struct protocol_message reply = {
         .magic = PROTOCOL_MAGIC, .version = PROTOCOL_VERSION, .operation = request->operation};
     struct request_context context = {
-        .uid = client->program->uid, .program = client->program, .who = find_who(client, *sender), .tail = tail,
-        .fd = fd, .reply_fd = -1};
+        .tail = tail, .fd = fd, .reply_fd = -1};
     int error;
 
     error = request_check(request, fd, tail_length);
+    if (error == 0)
+        error = heed_sender(client, sender);
     if (error < 0) {
         if (fd >= 0)
             close(fd);
         return error;
     }
+    context.program = client->program;
+    context.who = find_who(client, *sender);
     client_counters.requests[request->operation]++;
     if (request->operation == PROTOCOL_RESOLVE) {
         reply.result = start_lookup(client, request, tail);

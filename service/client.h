@@ -14,7 +14,6 @@ struct client {
     struct rules_who *who;                /* held; who sent a request last, .who_pid and .who_uid; NULL: not asked yet */
     pid_t who_pid;
     uid_t who_uid;
-    bool says_who;                        /* each request says who sent it */
     struct socket *waiting_for;           /* PROTOCOL_FLAG_WAIT: the socket that is waited for; NULL: none */
     uint16_t waiting_operation;           /* and the request that waits */
     TAILQ_ENTRY(client) wait_link;        /* on waiting_for->waiters */

@@ -65,6 +65,14 @@ static bool find_handed_over(void)
     return is_ours;
 }
 
+/* Let the kernel say with each request who sent it; a connection has that from the listening socket. Return: 0, or -1 with errno. */
+static int ask_for_senders(int fd)
+{
+    int on = 1;
+
+    return setsockopt(fd, SOL_SOCKET, SO_PASSCRED, &on, sizeof on);
+}
+
 /* Take over systemd's socket. Return: the descriptor or -errno. */
 static int take_handed_over(const char *path)
 {
@@ -78,7 +86,8 @@ static int take_handed_over(const char *path)
         return -errno;
     if (address.sun_family != AF_UNIX || type != SOCK_SEQPACKET || !listens)
         return -EPROTOTYPE;
-    if (fcntl(LISTEN_FD, F_SETFD, FD_CLOEXEC) < 0 || fcntl(LISTEN_FD, F_SETFL, O_NONBLOCK) < 0)
+    if (fcntl(LISTEN_FD, F_SETFD, FD_CLOEXEC) < 0 || fcntl(LISTEN_FD, F_SETFL, O_NONBLOCK) < 0 ||
+        ask_for_senders(LISTEN_FD) < 0)
         return -errno;
     if (strncmp(address.sun_path, path, sizeof address.sun_path) != 0)
         log_warnx("control: systemd listens at %.*s, and programs look at %s; make ListenSequentialPacket= and the setting `socket` the same",
@@ -119,7 +128,7 @@ int control_socket_open(const char *path, const struct control_access *access)
         if (error < 0)
             goto out;
     }
-    if (set_access(path, access) < 0 || listen(fd, CONTROL_BACKLOG) < 0) {
+    if (set_access(path, access) < 0 || ask_for_senders(fd) < 0 || listen(fd, CONTROL_BACKLOG) < 0) {
         error = -errno;
         goto out;
     }

@@ -11,6 +11,8 @@
  */
 #include "datagram.h"
 
+#include "access.h"
+
 #include "address.h"
 #include "datagram_deliver.h"
 #include "datagram_option.h"
@@ -28,7 +30,7 @@
 #include <unistd.h>
 
 /* What kind is a socket of this type? Return: 0, or -errno as socket(2) gives it. */
-static int find_kind(int domain, int type, int protocol, bool is_privileged, enum stack_datagram_kind *kind)
+static int find_kind(int domain, int type, int protocol, unsigned rights, enum stack_datagram_kind *kind)
 {
     if (type == SOCK_DGRAM && (protocol == 0 || protocol == IPPROTO_UDP)) {
         *kind = STACK_DATAGRAM_UDP;
@@ -39,23 +41,23 @@ static int find_kind(int domain, int type, int protocol, bool is_privileged, enu
         return 0;
     }
     if (type == SOCK_DGRAM && protocol == (domain == AF_INET6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP)) {
-        *kind = STACK_DATAGRAM_PING; /* as if net.ipv4.ping_group_range had everyone in it */
-        return 0;
+        *kind = STACK_DATAGRAM_PING;
+        return (rights & 1u << ACCESS_PING) != 0 ? 0 : -EACCES; /* as net.ipv4.ping_group_range has it */
     }
     if (type != SOCK_RAW || protocol == 0)
         return -EPROTONOSUPPORT;
-    if (!is_privileged)
+    if ((rights & 1u << ACCESS_RAW) == 0)
         return -EPERM;
     *kind = STACK_DATAGRAM_RAW;
     return 0;
 }
 
-int datagram_make(int domain, int type, int protocol, bool is_privileged, struct socket **made)
+int datagram_make(int domain, int type, int protocol, unsigned rights, struct socket **made)
 {
     enum stack_datagram_kind kind;
     struct datagram *datagram;
     struct socket *socket;
-    int error = find_kind(domain, type, protocol, is_privileged, &kind);
+    int error = find_kind(domain, type, protocol, rights, &kind);
 
     if (error < 0)
         return error;
@@ -118,7 +120,7 @@ static int read_own_address(const struct socket *socket, const struct protocol_m
     return address->sa.sa_family == AF_INET ? 0 : -EAFNOSUPPORT;
 }
 
-static int bind_socket(struct socket *socket, const struct protocol_message *request, bool is_privileged)
+static int bind_socket(struct socket *socket, const struct protocol_message *request, const struct program *program)
 {
     struct datagram *datagram = socket->datagram;
     union stack_address address;
@@ -128,7 +130,7 @@ static int bind_socket(struct socket *socket, const struct protocol_message *req
     if (error < 0)
         return error;
     port = address_port(&address);
-    if (stack_datagram_kind_is_udp(datagram->kind) && port != 0 && port < IPPORT_RESERVED && !is_privileged)
+    if (stack_datagram_kind_is_udp(datagram->kind) && !access_may_bind(program, port))
         return -EACCES;
     error = stack_datagram_bind(datagram->stack, &address);
     if (error == -EADDRINUSE) { /* by a socket that was closed just now, perhaps */
@@ -242,12 +244,10 @@ void datagram_abort(struct socket *socket, int error)
 int datagram_execute(struct socket *socket, const struct protocol_message *request, struct protocol_message *reply,
                      struct request_context *context)
 {
-    const bool is_privileged = context->uid == 0 || context->uid == geteuid();
-
     datagram_relay_catch_up(socket);
     switch ((enum protocol_operation)request->operation) {
     case PROTOCOL_BIND:
-        return bind_socket(socket, request, is_privileged);
+        return bind_socket(socket, request, context->program);
     case PROTOCOL_CONNECT:
         return connect_socket(socket, request);
     case PROTOCOL_SHUTDOWN:
@@ -259,7 +259,7 @@ int datagram_execute(struct socket *socket, const struct protocol_message *reque
     case PROTOCOL_GETSOCKOPT:
         return sockopt_get(socket, request, reply);
     case PROTOCOL_SETSOCKOPT:
-        return set_option(socket, request, is_privileged, context->fd);
+        return set_option(socket, request, access_may(context->program, ACCESS_RAW), context->fd);
     case PROTOCOL_STATUS:
         reply->args[0] = is_connected(socket) ? PROTOCOL_STATE_CONNECTED : PROTOCOL_STATE_NEW;
         return 0;

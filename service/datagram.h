@@ -48,7 +48,7 @@ struct datagram {
 };
 
 /* Answer PROTOCOL_SOCKET for these types. Return: 0 and *made, or -errno. */
-int datagram_make(int domain, int type, int protocol, bool is_privileged, struct socket **made);
+int datagram_make(int domain, int type, int protocol, unsigned rights, struct socket **made);
 
 /* Answer any other request about a datagram socket. Return: as request_execute(). */
 int datagram_execute(struct socket *socket, const struct protocol_message *request, struct protocol_message *reply,

@@ -121,7 +121,7 @@ static bool take_line(void *context, int line, const char *name, const char *val
 
 static void set_initial(struct options *options, const char *config_path)
 {
-    *options = (struct options){.ready_fd = -1, .config_path = config_path};
+    *options = (struct options){.socket_access = {(uid_t)-1, (gid_t)-1, CONTROL_MODE_DEFAULT}, .ready_fd = -1, .config_path = config_path};
 }
 
 /* Are all values of the file right, those too that the command line replaces? */

@@ -2,6 +2,8 @@
 #ifndef SIDESTACK_OPTIONS_H
 #define SIDESTACK_OPTIONS_H
 
+#include "access.h"
+#include "control_socket.h"
 #include "log_output.h"
 #include "protocol.h"
 #include "service/resolver/resolver_config.h"
@@ -52,6 +54,8 @@ struct options {
     uint16_t mtu;
     uint8_t mac[6];
     bool mac_given;
+    struct access_settings access;
+    struct control_access socket_access; /* (uid_t)-1, (gid_t)-1: those of .user */
     char *user; /* owned; NULL: see privilege_choose() */
     bool sandbox;
     bool offload;

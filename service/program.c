@@ -1,14 +1,16 @@
 /* program.c - who is at the other end of a control connection, and so who made a socket. */
 #include "program.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static uint32_t last_number;
 
-struct program *program_make(pid_t pid, uid_t uid)
+struct program *program_make(pid_t pid, uid_t uid, gid_t gid)
 {
     struct program *program = calloc(1, sizeof *program);
 
@@ -18,6 +20,7 @@ struct program *program_make(pid_t pid, uid_t uid)
     program->number = ++last_number != 0 ? last_number : ++last_number;
     program->pid = pid;
     program->uid = uid;
+    program->gid = gid;
     return program;
 }
 
@@ -50,6 +53,33 @@ struct program *program_hold(struct program *program)
 
 void program_release(struct program *program)
 {
-    if (program != NULL && --program->holders == 0)
-        free(program);
+    if (program == NULL || --program->holders > 0)
+        return;
+    free(program->groups);
+    free(program);
+}
+
+void program_read_groups(struct program *program, int fd)
+{
+    socklen_t size = 0;
+    gid_t *groups;
+
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, NULL, &size) == 0 || errno != ERANGE)
+        return;
+    groups = malloc(size);
+    if (groups == NULL || getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, groups, &size) < 0) {
+        free(groups);
+        return; /* it is in none then */
+    }
+    free(program->groups);
+    program->groups = groups;
+    program->group_count = size / sizeof *groups;
+}
+
+bool program_is_in_group(const struct program *program, gid_t group)
+{
+    for (size_t i = 0; i < program->group_count; i++)
+        if (program->groups[i] == group)
+            return true;
+    return program->gid == group;
 }

@@ -2,6 +2,8 @@
 #ifndef SIDESTACK_PROGRAM_H
 #define SIDESTACK_PROGRAM_H
 
+#include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -16,15 +18,23 @@ struct program {
     uint32_t number; /* not 0; of no other one */
     pid_t pid; /* 0: of another pid namespace */
     uid_t uid;
+    gid_t gid;
+    size_t group_count;
+    gid_t *groups; /* owned; the others that it is in, if access lists ask for groups; NULL: none */
     char name[PROGRAM_NAME_BYTES]; /* of /proc/PID/comm; empty until it makes a socket, or if it can't be read */
 };
 
 /* Make one, held once. Return: NULL when out of memory. */
-struct program *program_make(pid_t pid, uid_t uid);
+struct program *program_make(pid_t pid, uid_t uid, gid_t gid);
 
 /* Hold it once more, for a socket that it makes: from now on it has a name. NULL gives NULL. */
 struct program *program_hold(struct program *program);
 
 void program_release(struct program *program);
+
+/* Ask the kernel for the other groups of who connected there. */
+void program_read_groups(struct program *program, int fd);
+
+bool program_is_in_group(const struct program *program, gid_t group);
 
 #endif

@@ -97,6 +97,12 @@ static int apply_max_sockets(const struct options *options)
     return 0;
 }
 
+static int apply_access(const struct options *options)
+{
+    access_set(&options->access);
+    return 0;
+}
+
 static int apply_log(const struct options *options)
 {
     log_threshold = options->log_level;
@@ -113,6 +119,8 @@ static const struct applier {
     {"rule", apply_rules},
     {"on-death", apply_on_death},
     {"busy-poll", apply_busy_poll},
+    {"privileged-ports", apply_access}, {"allow-ports", apply_access}, {"allow-raw", apply_access},
+    {"allow-ping", apply_access},  {"allow-admin", apply_access},
     {"log-level", apply_log},      {"log-format", apply_log}, {"log-to", apply_log},
 };
 

@@ -1,6 +1,7 @@
 /* request.c - what each request of the control protocol does; protocol.h says what each carries. */
 #include "request.h"
 
+#include "access.h"
 #include "address.h"
 #include "connect.h"
 #include "datagram.h"
@@ -91,12 +92,6 @@ int request_check(const struct protocol_message *request, int fd, size_t tail_le
     return 0;
 }
 
-/* Root, and whoever runs the service: the stack is that user's own. */
-static bool is_privileged(uid_t uid)
-{
-    return uid == 0 || uid == geteuid();
-}
-
 static int make_stream(int domain, int protocol, struct socket **made)
 {
     struct socket *socket;
@@ -125,9 +120,18 @@ static int make_stream(int domain, int protocol, struct socket **made)
 }
 
 /* Root whose process gave up the capability is like everyone; who runs a service of their own never had it. */
-static bool may_use_raw(const struct protocol_message *request, uid_t uid)
+static bool may_use_raw(const struct protocol_message *request, const struct program *program)
 {
-    return is_privileged(uid) && (uid != 0 || request->args[3] == 0);
+    return access_may(program, ACCESS_RAW) && (program->uid != 0 || request->args[3] == 0);
+}
+
+static int make_datagram(const struct protocol_message *request, const struct program *program, struct socket **made)
+{
+    const int domain = request->args[0], type = request->args[1], protocol = request->args[2];
+    const unsigned rights = (may_use_raw(request, program) ? 1u << ACCESS_RAW : 0) |
+                            (access_may(program, ACCESS_PING) ? 1u << ACCESS_PING : 0);
+
+    return datagram_make(domain, type, protocol, rights, made);
 }
 
 static int make_socket(const struct protocol_message *request, struct protocol_message *reply, struct request_context *context)
@@ -150,7 +154,7 @@ static int make_socket(const struct protocol_message *request, struct protocol_m
         break;
     case SOCK_DGRAM:
     case SOCK_RAW:
-        error = datagram_make(domain, type, protocol, may_use_raw(request, context->uid), &socket);
+        error = make_datagram(request, context->program, &socket);
         break;
     default:
         return -ESOCKTNOSUPPORT;
@@ -182,12 +186,7 @@ static int read_address(const struct socket *socket, const struct protocol_addre
     return address->sa.sa_family == socket->domain ? 0 : -EAFNOSUPPORT;
 }
 
-static bool may_use_port(uint16_t port, uid_t uid)
-{
-    return port == 0 || port >= IPPORT_RESERVED || is_privileged(uid);
-}
-
-static int bind_socket(struct socket *socket, const struct protocol_message *request, uid_t uid)
+static int bind_socket(struct socket *socket, const struct protocol_message *request, const struct program *program)
 {
     union stack_address address;
     int error = read_address(socket, &request->address, &address);
@@ -203,7 +202,7 @@ static int bind_socket(struct socket *socket, const struct protocol_message *req
         return -EINVAL;
     if (socket->tcp == NULL)
         return -EINVAL;
-    if (!may_use_port(ntohs(address.in.sin_port), uid))
+    if (!access_may_bind(program, ntohs(address.in.sin_port)))
         return -EACCES;
     error = stack_tcp_bind(socket->tcp, &address);
     if (error == -EADDRINUSE) { /* by a socket that was closed just now, perhaps */
@@ -337,9 +336,8 @@ static int wait_for_linger(const struct protocol_message *request, struct reques
 
     loop_catch_up(); /* with that close */
     socket = socket_find_id((uint64_t)(uint32_t)request->args[1] << 32 | (uint32_t)request->args[0]);
-    if (socket != NULL && (socket->events & EVENT_PROGRAM_GONE)) {
+    if (socket != NULL && (socket->events & EVENT_PROGRAM_GONE) && access_owns(context->program, socket->program))
         context->wait_for = socket;
-    }
     return 0;
 }
 
@@ -353,12 +351,12 @@ static void bring_up_to_date(struct socket *socket)
 }
 
 /* sidestack impair. */
-static int impair_wire(const struct protocol_message *request, struct protocol_message *reply, uid_t uid)
+static int impair_wire(const struct protocol_message *request, struct protocol_message *reply, const struct program *program)
 {
     char settings[PROTOCOL_OPTION_MAX + 1], text[PROTOCOL_OPTION_MAX];
     int error;
 
-    if (request->option_length > 0 && uid != 0 && uid != geteuid())
+    if (request->option_length > 0 && !access_may(program, ACCESS_ADMIN))
         return -EPERM;
     memcpy(settings, request->option, request->option_length);
     settings[request->option_length] = '\0';
@@ -368,7 +366,7 @@ static int impair_wire(const struct protocol_message *request, struct protocol_m
         memcpy(reply->option, text, reply->option_length);
     }
     if (error == 0 && request->option_length > 0)
-        log_info("wire: impaired by user %u: %s", (unsigned)uid, text);
+        log_info("wire: impaired by user %u: %s", (unsigned)program->uid, text);
     return error;
 }
 
@@ -378,7 +376,7 @@ static int execute_stream(struct socket *socket, const struct protocol_message *
 {
     switch ((enum protocol_operation)request->operation) {
     case PROTOCOL_BIND:
-        return bind_socket(socket, request, context->uid);
+        return bind_socket(socket, request, context->program);
     case PROTOCOL_LISTEN:
         return listen_socket(socket, request->args[0], context);
     case PROTOCOL_CONNECT:
@@ -393,7 +391,7 @@ static int execute_stream(struct socket *socket, const struct protocol_message *
         return sockopt_get(socket, request, reply);
     case PROTOCOL_SETSOCKOPT:
         bring_up_to_date(socket);
-        return sockopt_set(socket, request, is_privileged(context->uid));
+        return sockopt_set(socket, request, access_may(context->program, ACCESS_RAW));
     case PROTOCOL_STATUS:
         return get_status(socket, reply);
     case PROTOCOL_LINGER:
@@ -428,7 +426,7 @@ int request_execute(const struct protocol_message *request, struct protocol_mess
     if (request->operation == PROTOCOL_SOCKET)
         return make_socket(request, reply, context);
     if (request->operation == PROTOCOL_IMPAIR)
-        return impair_wire(request, reply, context->uid);
+        return impair_wire(request, reply, context->program);
     if (request->operation == PROTOCOL_LINGER && context->fd < 0)
         return wait_for_linger(request, context);
     if (request->operation == PROTOCOL_INTERFACES)
@@ -438,11 +436,11 @@ int request_execute(const struct protocol_message *request, struct protocol_mess
     if (request->operation == PROTOCOL_ROUTES)
         return names_find_routes(request, reply);
     if (request->operation == PROTOCOL_QUERY)
-        return query_start(request, context->uid, &context->reply_fd);
+        return query_start(request, context->program, &context->reply_fd);
     if (request->operation == PROTOCOL_CAPTURE)
-        return capture_stream_start(request, context->tail, context->uid, &context->reply_fd);
+        return capture_stream_start(request, context->tail, context->program, &context->reply_fd);
     if (request->operation == PROTOCOL_KILL)
-        return kill_sockets(request, reply, context->uid);
+        return kill_sockets(request, reply, context->program);
     if (request->operation == PROTOCOL_RULES)
         return rules_apply_query(request, reply);
     if (fstat(context->fd, &status) < 0)

@@ -6,8 +6,7 @@
 #include "socket.h"
 
 struct request_context {
-    uid_t uid;               /* the client's, by SO_PEERCRED */
-    struct program *program; /* the client's; NULL: not known */
+    struct program *program; /* the client's: who asks */
     struct rules_who *who;   /* the client's; NULL: there are no rules */
     const uint8_t *tail;     /* what followed the request in its packet */
     int fd;                  /* the descriptor that rode with the request; who takes it leaves -1 */

@@ -298,6 +298,57 @@ static bool set_user(struct options *options, const char *value)
     return options->user != NULL && users_find(value, &user, &group);
 }
 
+static bool set_socket_user(struct options *options, const char *value)
+{
+    gid_t group;
+
+    return users_find(value, &options->socket_access.user, &group);
+}
+
+static bool set_socket_group(struct options *options, const char *value)
+{
+    return users_find_group(value, &options->socket_access.group);
+}
+
+static bool set_socket_mode(struct options *options, const char *value)
+{
+    char *end;
+    unsigned long mode = strtoul(value, &end, 8);
+
+    options->socket_access.mode = (mode_t)mode;
+    return *value >= '0' && *value <= '7' && *end == '\0' && mode <= 0777;
+}
+
+static bool set_allow_ports(struct options *options, const char *value)
+{
+    return access_list_parse(value, &options->access.lists[ACCESS_PORTS]);
+}
+
+static bool set_allow_raw(struct options *options, const char *value)
+{
+    return access_list_parse(value, &options->access.lists[ACCESS_RAW]);
+}
+
+static bool set_allow_ping(struct options *options, const char *value)
+{
+    return access_list_parse(value, &options->access.lists[ACCESS_PING]);
+}
+
+static bool set_allow_admin(struct options *options, const char *value)
+{
+    return access_list_parse(value, &options->access.lists[ACCESS_ADMIN]);
+}
+
+static bool set_privileged_ports(struct options *options, const char *value)
+{
+    long ports;
+
+    if (!parse_number(value, 0, UINT16_MAX + 1, &ports))
+        return false;
+    options->access.privileged_ports = (unsigned)ports;
+    return true;
+}
+
 static bool set_sandbox(struct options *options, const char *value)
 {
     return set_switch(&options->sandbox, value);
@@ -334,6 +385,8 @@ static bool set_ready_fd(struct options *options, const char *value)
     options->ready_fd = (int)fd;
     return true;
 }
+
+static const char access_expected[] = "all, none, or names of users and @groups of this machine with commas between";
 
 const struct setting settings[] = {
     {"name", set_name, "NAME", "letters, digits, '.', '_' and '-'", "name of this service (default: default)", 0, CONTROL_NAME_DEFAULT},
@@ -387,6 +440,23 @@ const struct setting settings[] = {
      "ACTION CONDITION...: which sockets are on the stack, on the\n"
      "host's network, rejected or swallowed; may be repeated, the\n"
      "first that matches decides (default: all are on the stack)", SETTING_REPEATS | SETTING_RELOADS, NULL},
+    {"socket-user", set_socket_user, "USER", "the name of a user of this machine, or a number",
+     "whose the control socket is (default: the service's user)", 0, NULL},
+    {"socket-group", set_socket_group, "GROUP", "the name of a group of this machine, or a number",
+     "and of which group (default: the service's)", 0, NULL},
+    {"socket-mode", set_socket_mode, "MODE", "permissions as in 0660",
+     "who of them may use the stack (default: 0660)", 0, "0660"},
+    {"privileged-ports", set_privileged_ports, "N", "a number from 0 to 65536",
+     "ports below N are for those of allow-ports (default: 1024)", SETTING_RELOADS, "1024"},
+    {"allow-ports", set_allow_ports, "WHO", access_expected,
+     "who may bind these: names of users and @groups with commas\n"
+     "between, all or none; the service's own user may always\n"
+     "(default: root)", SETTING_RELOADS, "root"},
+    {"allow-raw", set_allow_raw, "WHO", access_expected, "who may have raw sockets (default: root)", SETTING_RELOADS, "root"},
+    {"allow-ping", set_allow_ping, "WHO", access_expected, "who may have ping sockets (default: all)", SETTING_RELOADS, "all"},
+    {"allow-admin", set_allow_admin, "WHO", access_expected,
+     "who may see and end the sockets of others, record the wire\n"
+     "and impair it (default: root)", SETTING_RELOADS, "root"},
     {"user", set_user, "USER", "the name of a user of this machine, or a number",
      "whom to run as when root starts it (default: sidestack if\n"
      "there is such a user, else root without capabilities)", 0, NULL},

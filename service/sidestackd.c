@@ -250,6 +250,7 @@ static int serve(struct options *options)
         goto out_loop;
     }
     socket_limit(options->sockets_max);
+    access_set(&options->access);
     request_on_death = options->on_death;
     query_setup(&(struct query_service){options->name, options->socket_path});
     resolver_set_servers(options->dns, options->dns_count);
@@ -259,7 +260,11 @@ static int serve(struct options *options)
     error = open_stack(options);
     if (error < 0)
         goto out_capture;
-    control_fd = control_socket_open(options->socket_path, &(struct control_access){identity.user, identity.group, CONTROL_MODE_DEFAULT});
+    if (options->socket_access.user == (uid_t)-1)
+        options->socket_access.user = identity.user;
+    if (options->socket_access.group == (gid_t)-1)
+        options->socket_access.group = identity.group;
+    control_fd = control_socket_open(options->socket_path, &options->socket_access);
     if (control_fd < 0) {
         error = control_fd;
         errno = -error;

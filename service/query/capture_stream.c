@@ -14,6 +14,7 @@
 
 #include "frames.h"
 #include "outlet.h"
+#include "service/access.h"
 #include "service/program.h"
 #include "service/socket.h"
 #include "stack/inspect.h"
@@ -207,12 +208,12 @@ static bool is_good(const struct protocol_message *request)
            memchr(request->option, '\0', request->option_length) == NULL;
 }
 
-int capture_stream_start(const struct protocol_message *request, const uint8_t *tail, uid_t uid, int *reader)
+int capture_stream_start(const struct protocol_message *request, const uint8_t *tail, const struct program *program, int *reader)
 {
     struct capture *capture;
     int error, fd;
 
-    if (uid != 0 && uid != geteuid())
+    if (!access_may(program, ACCESS_ADMIN))
         return -EPERM;
     if (!is_good(request))
         return -EINVAL;
@@ -228,7 +229,7 @@ int capture_stream_start(const struct protocol_message *request, const uint8_t *
         free(capture);
         return error;
     }
-    fd = outlet_open(&capture->outlet, &capture_outlet, uid, BUFFER_BYTES);
+    fd = outlet_open(&capture->outlet, &capture_outlet, program->uid, BUFFER_BYTES);
     if (fd < 0)
         return fd;
     capture->watcher.frame = on_frame;

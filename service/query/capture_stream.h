@@ -8,9 +8,11 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+struct program;
+
 /* Start one. tail: the filter's instructions, which request_check() has found to be as many as the request says.
  * Return: 0 and *reader, the pipe to read, the caller's; or -errno. */
-int capture_stream_start(const struct protocol_message *request, const uint8_t *tail, uid_t uid, int *reader);
+int capture_stream_start(const struct protocol_message *request, const uint8_t *tail, const struct program *program, int *reader);
 
 /* The end of a turn: write what was captured in it. */
 void capture_stream_flush(void);

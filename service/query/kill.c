@@ -1,6 +1,7 @@
 /* kill.c - PROTOCOL_KILL: end connections and other sockets from outside. */
 #include "kill.h"
 
+#include "service/access.h"
 #include "service/datagram.h"
 #include "service/listener.h"
 #include "service/log.h"
@@ -12,35 +13,35 @@
 #include <string.h>
 #include <unistd.h>
 
-static bool may_kill(uid_t uid, uid_t owner)
+static bool may_kill(const struct program *program, uid_t owner)
 {
-    return uid == 0 || uid == geteuid() || uid == owner;
+    return program->uid == owner || access_may(program, ACCESS_ADMIN);
 }
 
 /* One that is in TIME-WAIT. Return: 0 or -errno. */
-static int kill_time_wait(uint64_t id, uid_t uid)
+static int kill_time_wait(uint64_t id, const struct program *program)
 {
     struct stack_label label;
     struct time_wait *wait = id != 0 ? stack_time_wait_find(id, &label) : NULL;
 
     if (wait == NULL)
         return -ENOENT;
-    if (!may_kill(uid, label.user))
+    if (!may_kill(program, label.user))
         return -EPERM;
     stack_time_wait_kill(wait);
     return 0;
 }
 
 /* One of TCP, known to a program or not any more. Return: 0 or -errno. */
-static int kill_tcp(uint64_t id, uid_t uid)
+static int kill_tcp(uint64_t id, const struct program *program)
 {
     struct stack_label label;
     struct stack_tcp *tcp = id != 0 ? stack_tcp_find(id, &label) : NULL;
     struct socket *socket;
 
     if (tcp == NULL)
-        return kill_time_wait(id, uid);
-    if (!may_kill(uid, label.user))
+        return kill_time_wait(id, program);
+    if (!may_kill(program, label.user))
         return -EPERM;
     socket = socket_find_id(id);
     if (socket != NULL && socket->state == PROTOCOL_STATE_LISTENING) {
@@ -51,9 +52,9 @@ static int kill_tcp(uint64_t id, uid_t uid)
 }
 
 /* As Linux: not those of pings. Return: 0 or -errno. */
-static int kill_datagram(struct socket *socket, uid_t uid)
+static int kill_datagram(struct socket *socket, const struct program *program)
 {
-    if (!may_kill(uid, socket->program != NULL ? socket->program->uid : 0))
+    if (!may_kill(program, socket->program != NULL ? socket->program->uid : 0))
         return -EPERM;
     if (socket->datagram->kind == STACK_DATAGRAM_PING)
         return -EOPNOTSUPP;
@@ -61,7 +62,7 @@ static int kill_datagram(struct socket *socket, uid_t uid)
     return 0;
 }
 
-int kill_sockets(const struct protocol_message *request, struct protocol_message *reply, uid_t uid)
+int kill_sockets(const struct protocol_message *request, struct protocol_message *reply, const struct program *program)
 {
     const size_t count = request->option_length / sizeof(uint64_t);
     int first_error = 0;
@@ -75,12 +76,12 @@ int kill_sockets(const struct protocol_message *request, struct protocol_message
         int error;
 
         memcpy(&id, request->option + i * sizeof id, sizeof id);
-        error = kill_tcp(id, uid);
+        error = kill_tcp(id, program);
         socket = error == -ENOENT ? socket_find_id(id) : NULL;
         if (socket != NULL && socket->datagram != NULL)
-            error = kill_datagram(socket, uid);
+            error = kill_datagram(socket, program);
         if (error == 0)
-            log_info("socket %llu: ended by user %u", (unsigned long long)id, (unsigned)uid);
+            log_info("socket %llu: ended by user %u", (unsigned long long)id, (unsigned)program->uid);
         reply->args[0] += error == 0;
         if (error < 0 && first_error == 0)
             first_error = error;

@@ -6,7 +6,9 @@
 
 #include <sys/types.h>
 
+struct program;
+
 /* Return: 0 or the first error; reply->args[0]: how many ended. */
-int kill_sockets(const struct protocol_message *request, struct protocol_message *reply, uid_t uid);
+int kill_sockets(const struct protocol_message *request, struct protocol_message *reply, const struct program *program);
 
 #endif

@@ -6,6 +6,9 @@
  */
 #include "query.h"
 
+#include "service/access.h"
+#include "service/program.h"
+
 #include <errno.h>
 #include <stdlib.h>
 #include <time.h>
@@ -99,7 +102,7 @@ static bool is_good(const struct protocol_message *request)
            (request->args[0] == PROTOCOL_QUERY_SOCKETS || (request->args[1] == 0 && request->args[2] == 0));
 }
 
-int query_start(const struct protocol_message *request, uid_t uid, int *reader)
+int query_start(const struct protocol_message *request, const struct program *program, int *reader)
 {
     struct query *query;
     int fd;
@@ -112,9 +115,9 @@ int query_start(const struct protocol_message *request, uid_t uid, int *reader)
     query->kind = (enum protocol_query)request->args[0];
     query->flags = (unsigned)request->args[1];
     query->states = (uint32_t)request->args[2];
-    query->sees_all = uid == 0 || uid == geteuid();
+    query->sees_all = access_may(program, ACCESS_ADMIN);
     stack_cursor_open(&query->cursor);
-    fd = outlet_open(&query->outlet, &query_outlet, uid, BUFFER_BYTES);
+    fd = outlet_open(&query->outlet, &query_outlet, program->uid, BUFFER_BYTES);
     if (fd < 0)
         return fd;
     *reader = fd;

@@ -7,6 +7,8 @@
 #include "service/protocol.h"
 #include "stack/inspect.h"
 
+struct program;
+
 /* One answer that is being written. */
 struct query {
     struct outlet outlet; /* first */
@@ -25,7 +27,7 @@ struct query_service {
 void query_setup(const struct query_service *service);
 
 /* Start an answer. Return: 0 and *reader, the pipe to read, the caller's; or -errno: -EINVAL, -EAGAIN, ... */
-int query_start(const struct protocol_message *request, uid_t uid, int *reader);
+int query_start(const struct protocol_message *request, const struct program *program, int *reader);
 
 /* ---- for query.c: what each kind writes ---- */
 

@@ -152,7 +152,7 @@ static int start(const struct request *request)
     if (error == 0)
         error = message.result < 0 ? message.result : fd < 0 ? -EPROTO : 0;
     if (error == -EPERM)
-        fprintf(stderr, COMMAND ": only root and the user that the service runs as may capture\n");
+        fprintf(stderr, COMMAND ": the service's settings don't let this user capture (allow-admin)\n");
     else if (error < 0)
         complain(request->path.text, error);
     return error < 0 ? error : fd;

@@ -116,9 +116,9 @@ void service_turn_until_polled(int fd, short events)
 
 int service_request(struct protocol_message *request, int fd, struct protocol_message *reply, int result)
 {
-    struct program *program = program_make(getpid(), service_client_uid);
+    struct program *program = program_make(getpid(), service_client_uid, service_client_uid);
     struct request_context context = {
-        .uid = service_client_uid, .program = program, .fd = fd >= 0 ? dup(fd) : -1, .reply_fd = -1};
+        .program = program, .fd = fd >= 0 ? dup(fd) : -1, .reply_fd = -1};
 
     request->magic = PROTOCOL_MAGIC;
     request->version = PROTOCOL_VERSION;

@@ -9,6 +9,8 @@
 #include "stack/inspect.h"
 
 #include <arpa/inet.h>
+#include "service/program.h"
+
 #include <check.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -362,7 +364,7 @@ START_TEST(a_bad_capture_filter_is_refused)
     struct protocol_message request = {.operation = PROTOCOL_CAPTURE, .args = {0, 2}};
     int reader = -1;
 
-    ck_assert_int_eq(capture_stream_start(&request, (const uint8_t *)bad_filters[_i], 0, &reader), -EINVAL);
+    ck_assert_int_eq(capture_stream_start(&request, (const uint8_t *)bad_filters[_i], &(struct program){0}, &reader), -EINVAL);
     ck_assert_int_eq(reader, -1);
     ck_assert_uint_eq(capture_stream_counters.open, 0);
 }
@@ -372,10 +374,10 @@ START_TEST(a_bad_capture_is_refused)
 {
     struct protocol_message request = {.operation = PROTOCOL_CAPTURE};
     int reader = -1, expected = -EINVAL;
-    uid_t uid = 0;
+    struct program who = {0};
 
     switch (_i) {
-    case 0: uid = SOMEBODY, expected = -EPERM; break;
+    case 0: who.uid = SOMEBODY, expected = -EPERM; break;
     case 1: request.args[0] = -1; break;
     case 2: request.args[0] = PROTOCOL_CAPTURE_SNAP_MAX + 1; break;
     case 3: request.args[2] = -1; break;
@@ -384,7 +386,7 @@ START_TEST(a_bad_capture_is_refused)
     case 6: request.option_length = 3; break; /* of zeros */
     case 7: request.address.length = 1; break;
     }
-    ck_assert_int_eq(capture_stream_start(&request, NULL, uid, &reader), expected);
+    ck_assert_int_eq(capture_stream_start(&request, NULL, &who, &reader), expected);
 }
 END_TEST
 
