@@ -27,7 +27,7 @@ static void write_frame(struct frames_watcher *watcher, bool outgoing, const str
     (void)outgoing;
     header.caplen = (bpf_u_int32)frames_copy(frame, sizeof frame, iov, count, length);
     if (gettimeofday(&header.ts, NULL) < 0)
-        log_warn("pcap: a frame has no time");
+        log_warn("pcap: a frame has no time" LOG_FAULT);
     pcap_dump((unsigned char *)file, &header, frame);
     if (pcap_dump_flush(file) != 0)
         log_warn("pcap: the file misses frames (is the disk full?)");

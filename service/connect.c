@@ -128,7 +128,7 @@ void connect_established(void *owner)
 
     if (error < 0) {
         errno = -error;
-        log_warn("connect: socket %llu: releasing the pair", (unsigned long long)socket->id);
+        log_warn("connect: socket %llu: releasing the pair" LOG_FAULT, (unsigned long long)socket->id);
         stack_tcp_abort(socket->tcp);
         socket->tcp = stack_tcp_open(socket->domain, &relay_tcp_events, socket);
         connect_failed(socket, ECONNABORTED);

@@ -173,7 +173,7 @@ static int shutdown_socket(struct socket *socket, int how, int program_fd)
         return -EINVAL;
     socket->datagram->is_shutting_down = true;
     if (shutdown(program_fd, how) < 0)
-        log_warn("datagram: socket %llu: shutdown", (unsigned long long)socket->id);
+        log_warn("datagram: socket %llu: shutdown" LOG_FAULT, (unsigned long long)socket->id);
     loop_catch_up();
     if (socket->datagram == NULL) /* it was shut down before, without asking */
         return -ENOTCONN;

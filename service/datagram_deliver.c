@@ -75,7 +75,7 @@ static ssize_t send_oversized(struct socket *socket, const struct msghdr *messag
     sent = sendmsg(socket->pair_fd, message, MSG_DONTWAIT | MSG_NOSIGNAL);
     size /= 2; /* the kernel says twice what it was given */
     if (setsockopt(socket->pair_fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size) < 0)
-        log_warn("datagram: socket %llu: its buffer keeps its size", (unsigned long long)socket->id);
+        log_warn("datagram: socket %llu: its buffer keeps its size" LOG_FAULT, (unsigned long long)socket->id);
     return sent;
 }
 

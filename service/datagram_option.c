@@ -114,7 +114,7 @@ static void set_buffer(const struct socket *socket, int fd, int seen)
 
     if (setsockopt(fd, SOL_SOCKET, SO_SNDBUFFORCE, &size, sizeof size) < 0 &&
         setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size) < 0)
-        log_warn("datagram: socket %llu: its buffer keeps its size", (unsigned long long)socket->id);
+        log_warn("datagram: socket %llu: its buffer keeps its size" LOG_FAULT, (unsigned long long)socket->id);
 }
 
 void datagram_option_changed(struct socket *socket, int program_fd)

@@ -61,7 +61,7 @@ int listener_start(struct socket *socket, int backlog)
     /* Room for the whole queue if the system lets us; what does not fit waits here. */
     send_buffer = (socket->backlog + 1) * MESSAGE_COST;
     if (setsockopt(socket->pair_fd, SOL_SOCKET, SO_SNDBUF, &send_buffer, sizeof send_buffer) < 0)
-        log_warn("listener: socket %llu: its buffer keeps its size", (unsigned long long)socket->id);
+        log_warn("listener: socket %llu: its buffer keeps its size" LOG_FAULT, (unsigned long long)socket->id);
     return 0;
 }
 
@@ -114,7 +114,7 @@ static void deliver(struct socket *listener)
             socket_watch_room(listener, true);
             if (error != -EAGAIN && error != -ETOOMANYREFS && error != -EPIPE) {
                 errno = -error;
-                log_warn("listener: socket %llu: a connection could not be passed to its program", (unsigned long long)listener->id);
+                log_warn("listener: socket %llu: a connection could not be passed to its program (is the limit on open files too low?)", (unsigned long long)listener->id);
             }
             return;
         }

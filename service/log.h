@@ -41,6 +41,9 @@ int64_t log_timer_us(uint64_t now_us);
 /* Tell what was left out in windows that are over. now_us: CLOCK_MONOTONIC. */
 void log_run_timers(uint64_t now_us);
 
+/* The end of messages about what should not be: what the reader can do is to tell us. */
+#define LOG_FAULT "; a fault of sidestackd, please report it"
+
 #define LOG_AT(level, error, ...)                           \
     do {                                                    \
         static struct log_site log_site_;                   \

@@ -141,7 +141,7 @@ static bool read_short(struct socket *socket)
     if (!waits)
         stack_flush();
     if (pair_take_peeked(socket->pair_fd, bytes, (size_t)got) < 0)
-        log_warnx("relay: socket %llu: bytes are missing from the pair", (unsigned long long)socket->id);
+        log_warnx("relay: socket %llu: bytes are missing from the pair" LOG_FAULT, (unsigned long long)socket->id);
     return true;
 }
 
@@ -182,7 +182,7 @@ static bool read_pair(struct socket *socket)
         socket->writes_much |= want >= RELAY_SHORT_BYTES;
         got = pair_read(socket->pair_fd, iov, pieces, want, &mark);
         if (got < 0) {
-            log_warnx("relay: socket %llu: reading the pair: error %zd", (unsigned long long)socket->id, got);
+            log_warnx("relay: socket %llu: reading the pair: error %zd" LOG_FAULT, (unsigned long long)socket->id, got);
             return true;
         }
         if (mark != PAIR_UNMARKED) /* which kept the program's end open, whoever may have closed it */
@@ -266,7 +266,7 @@ static void to_program(struct socket *socket)
         !(socket->events & EVENT_EOF_GIVEN)) {
         socket_note(socket, EVENT_EOF_GIVEN);
         if (shutdown(socket->pair_fd, SHUT_WR) < 0)
-            log_warn("relay: socket %llu: shutdown", (unsigned long long)socket->id);
+            log_warn("relay: socket %llu: shutdown" LOG_FAULT, (unsigned long long)socket->id);
     }
 }
 
@@ -369,7 +369,7 @@ static void end_writes(struct socket *socket)
     ssize_t fresh;
 
     if (shutdown(socket->pair_fd, SHUT_RD) < 0)
-        log_warn("relay: socket %llu: shutdown", (unsigned long long)socket->id);
+        log_warn("relay: socket %llu: shutdown" LOG_FAULT, (unsigned long long)socket->id);
     while ((fresh = pair_fresh_bytes(socket->pair_fd)) > 0) {
         size_t want = (size_t)fresh < sizeof waste ? (size_t)fresh : sizeof waste;
 

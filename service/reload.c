@@ -158,7 +158,8 @@ static void apply_changes(struct options *fresh)
             continue;
         error = applier != NULL ? applier->apply(fresh) : 0;
         if (error < 0) {
-            log_each(LOG_LEVEL_ERROR, "reload: %s stays as it was: %s", settings[i].name, strerror(-error));
+            log_each(LOG_LEVEL_ERROR, "reload: %s stays as it was: %s; correct it in %s and reload again", settings[i].name, strerror(-error),
+                     running->config_path);
             (void)applier->apply(running);
         }
         if (applier != NULL && error == 0) {

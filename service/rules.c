@@ -142,7 +142,7 @@ struct rules_who *rules_who_of_process(pid_t pid, uid_t uid)
     snprintf(link, sizeof link, "/proc/%d/exe", (int)pid);
     length = readlink(link, path, sizeof path - 1);
     if (length < 0) {
-        log_warn("rules: the program of process %d can't be told, no rule with a program matches it", (int)pid);
+        log_warn("rules: the program of process %d can't be told, no rule with a program matches it; one with its user would", (int)pid);
         length = 0;
     }
     path[length] = '\0';

@@ -179,11 +179,11 @@ static int seclude(const struct options *options, const struct privilege_identit
     if (error < 0)
         return error;
     if (options->config_path != NULL && access(options->config_path, R_OK) < 0)
-        log_warn("privilege: user %u can't read %s: SIGHUP won't do", (unsigned)geteuid(), options->config_path);
+        log_warn("privilege: user %u can't read %s: SIGHUP won't do; give that user the right to", (unsigned)geteuid(), options->config_path);
     error = unread_setup();
     if (error < 0) {
         errno = -error;
-        log_warn("query: queues of sockets show memory for bytes");
+        log_warn("query: queues of sockets show memory for bytes (does the kernel have unix_diag?)");
     }
     error = options->sandbox ? sandbox_enter(is_vde ? SANDBOX_WIDE : SANDBOX_STRICT) : 0;
     if (error < 0) {
@@ -231,7 +231,7 @@ static int serve(struct options *options)
     error = set_limits();
     if (error < 0) {
         errno = -error;
-        log_error("raising the limit on open files to its hard limit");
+        log_error("raising the limit on open files to its hard limit; give it with ulimit -n before");
         return error;
     }
     error = pair_setup();
@@ -246,7 +246,7 @@ static int serve(struct options *options)
     }
     if (error < 0) {
         errno = -error;
-        log_error("starting");
+        log_error("starting (is the limit on open files or memory too low?)");
         goto out_loop;
     }
     socket_limit(options->sockets_max);

@@ -233,7 +233,7 @@ void socket_watch_room(struct socket *socket, bool wanted)
     error = loop_rewatch(socket->pair_fd, &socket->source, STREAM_EVENTS | (wanted ? EPOLLOUT : 0));
     if (error < 0) {
         errno = -error;
-        log_warn("socket %llu: waiting for room", (unsigned long long)socket->id);
+        log_warn("socket %llu: waiting for room" LOG_FAULT, (unsigned long long)socket->id);
     }
     socket->watches_room = wanted;
 }

@@ -71,7 +71,7 @@ static bool make_room(uid_t uid)
     if (stalled == NULL)
         return false;
     outlet_counters.stalled++;
-    log_warnx("control: an answer to user %u was given up: nobody reads it", (unsigned)stalled->uid);
+    log_warnx("control: an answer to user %u was given up: nobody reads it (is one of the tools stopped?)", (unsigned)stalled->uid);
     outlet_close(stalled);
     return true;
 }

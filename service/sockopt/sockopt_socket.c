@@ -235,7 +235,7 @@ void sockopt_apply_buffers(struct socket *socket)
     receive = MIN(receive, 2 * window) / 2; /* the kernel doubles it */
     if (socket->pair_fd >= 0 && socket->state != PROTOCOL_STATE_LISTENING &&
         setsockopt(socket->pair_fd, SOL_SOCKET, SO_SNDBUF, &receive, sizeof receive) < 0)
-        log_warn("sockopt: socket %llu: its buffer keeps its size", (unsigned long long)socket->id);
+        log_warn("sockopt: socket %llu: its buffer keeps its size" LOG_FAULT, (unsigned long long)socket->id);
 }
 
 /* SO_SNDBUF, SO_RCVBUF, and the FORCE variants without the system's bound: doubled for Linux's overhead. */
