@@ -48,6 +48,15 @@ HARDEN     = -fstack-protector-strong
 SANITIZE   = -fsanitize=address,undefined -fno-sanitize-recover=undefined
 endif
 
+# FUZZ=1: the same for clang's libFuzzer, or for AFL++. To clang's address sanitizer belongs no macro; block.c asks for gcc's.
+ifeq ($(FUZZ),1)
+override B := $(B)/fuzz
+override CC := clang
+OPT        = -O1 -g -fno-omit-frame-pointer
+HARDEN     =
+SANITIZE   = -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined -D__SANITIZE_ADDRESS__
+endif
+
 # The stack and lwIP call each other.
 GROUP      = $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) -Wl,--end-group
 
@@ -165,6 +174,24 @@ $(B)/segments/kernel: $(call objects,$(addprefix tests/segments/,kernel.c host_k
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(BASE) -pie -o $@ $^
 
+# tests/fuzz: fuzz_PART_*.c is a target, with PART linked in; the files there that are not called fuzz_* are helpers. With FUZZ=1 the
+# targets are programs of libFuzzer (`make fuzz`), without it they replay files: tests/run gives them what tests/fuzz/corpus has.
+FUZZ_TARGETS  = $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c)))
+FUZZ_PROGRAMS = $(addprefix $(B)/fuzz/,$(FUZZ_TARGETS))
+FUZZ_HELPERS  = tests/fuzz/fuzz.c $(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c))
+
+fuzzers: $(FUZZ_PROGRAMS)
+$(B)/libfuzz.a: $(call objects,$(FUZZ_HELPERS))
+$(filter $(B)/fuzz/fuzz_stack%,$(FUZZ_PROGRAMS)): $(B)/libstack.a $(B)/liblwip.a
+$(filter $(B)/fuzz/fuzz_service%,$(FUZZ_PROGRAMS)): $(B)/libservice.a $(B)/libstack.a $(B)/liblwip.a
+$(filter $(B)/fuzz/fuzz_intercept%,$(FUZZ_PROGRAMS)): $(B)/libintercept.a
+$(filter $(B)/fuzz/fuzz_tool%,$(FUZZ_PROGRAMS)): $(B)/libtool.a
+$(FUZZ_PROGRAMS): $(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $(B)/libfuzz.a $(if $(FUZZ),,$(B)/obj/tests/fuzz/replay.o)
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(BASE) $(if $(FUZZ),-fsanitize=fuzzer) -pie -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) \
+	    -Wl,--end-group -lm -lpcap -linih -lcares -ljansson
+
 # For scripts that want to know a list of this file.
 print-%:
 	@echo $($*)
@@ -175,9 +202,14 @@ tests: unit platform oracle $(B)/segments/kernel $(B)/bench/traffic $(B)/bench/i
 check: ## everything, from the packages on; JOBS=N tests at a time (2)
 	scripts/install-packages build demo deb test
 	$(MAKE) -j$(CORES) all tests
-	$(MAKE) -j$(CORES) SAN=1 all unit
+	$(MAKE) -j$(CORES) SAN=1 all unit fuzzers
 	$(MAKE) -j$(CORES) CC=clang B=$(B)/clang all tests
 	tests/run
+
+fuzz: ## every fuzz target with the sanitizers, in turn, for TIME seconds each (60); TARGETS='fuzz_stack_frames': only these
+	scripts/install-packages build fuzz
+	$(MAKE) -j$(CORES) FUZZ=1 fuzzers
+	tests/fuzz/run $(or $(TIME),60) $(TARGETS)
 
 demo: ## an unmodified curl and nginx on a stack of their own, with a summary
 	scripts/install-packages build demo
@@ -242,7 +274,7 @@ help: ## this
 	    'LWIP_SRC=D  the lwIP that you have (D holds src/core)' 'SAN=1       with sanitizers, in build/asan'
 
 .DELETE_ON_ERROR:
-.PHONY: all unit platform oracle tests check demo demo-user demo-machines bench bench-wan suites deb install install-files \
+.PHONY: all unit platform oracle fuzzers tests check fuzz demo demo-user demo-machines bench bench-wan suites deb install install-files \
     uninstall clean distclean help
 
 -include $(shell [ ! -d $(B)/obj ] || find $(B)/obj -name '*.d')

@@ -1,10 +1,13 @@
 /*
- * fragment.c - fragments that lwIP must not see.
+ * fragment.c - fragments and extension headers that lwIP must not see.
  *
  * lwIP counts the bytes of a packet in 16 bits and does not look whether fragments make a packet of more: on IPv4 the
  * count wraps round, on IPv6 an assertion fails, for whoever sends fragments that reach far enough. It also takes a
- * fragment header behind other extension headers, whose length it then trusts to be the same in every fragment; nobody
- * sends such packets, and they are refused as well.
+ * fragment header behind other extension headers, whose length it then trusts to be the same in every fragment, and other
+ * extension headers, fragments even, behind a fragment header; nobody sends such packets, and they are refused as well.
+ *
+ * Of IPv6's extension headers it reads the length before it looks whether they are there, and an option's length behind the
+ * end of the header, of the packet even. So the headers are walked here first, and each option in them.
  *
  * DIFFERS: Linux takes IPv6 packets that are longer by their header: datagrams of up to 65 527 bytes (oracle
  * udp_transfer6/sizes_in).
@@ -37,24 +40,53 @@ int fragment_filter4(struct pbuf *p)
     return 0;
 }
 
+static bool is_extension(u8_t next)
+{
+    return next == IP6_NEXTH_HOPBYHOP || next == IP6_NEXTH_DESTOPTS || next == IP6_NEXTH_ROUTING || next == IP6_NEXTH_FRAGMENT;
+}
+
+/* Do the options of a header, of size bytes, end where it does? */
+static bool options_are_whole(const u8_t *header, unsigned size)
+{
+    unsigned at = 2;
+
+    while (at < size)
+        if (header[at] == IP6_PAD1_OPTION)
+            at++;
+        else if (at + 1 < size)
+            at += 2u + header[at + 1];
+        else
+            return false;
+    return at == size;
+}
+
+/* A fragment: its own header, and what is behind it. */
+static bool fragment_is_good(const struct pbuf *p, const u8_t *ip, unsigned length)
+{
+    return p->len >= IP6_HLEN + IP6_FRAG_HLEN && length >= IP6_FRAG_HLEN && !is_extension(ip[IP6_HLEN]) &&
+           (read_16(ip + IP6_HLEN + 2) & IP6_FRAG_OFFSET_MASK) + length - IP6_FRAG_HLEN <= PACKET_MAX - IP6_HLEN;
+}
+
 /* The same for IPv6. */
 int fragment_filter6(struct pbuf *p)
 {
     const u8_t *ip = p->payload;
-    unsigned at = IP6_HLEN;
-    unsigned length = read_16(ip + 4);
+    unsigned length = read_16(ip + 4), at = IP6_HLEN;
+    unsigned end = LWIP_MIN(p->len, IP6_HLEN + length); /* of what lwIP will find in one piece */
     u8_t next = ip[6];
 
     if (next == IP6_NEXTH_FRAGMENT)
-        return p->len < IP6_HLEN + IP6_FRAG_HLEN || length < IP6_FRAG_HLEN ||
-                       (read_16(ip + IP6_HLEN + 2) & IP6_FRAG_OFFSET_MASK) + length - IP6_FRAG_HLEN > PACKET_MAX - IP6_HLEN
-                   ? refuse(p)
-                   : 0;
-    while (next == IP6_NEXTH_HOPBYHOP || next == IP6_NEXTH_DESTOPTS || next == IP6_NEXTH_ROUTING) {
-        if (at + 8 > p->len)
+        return fragment_is_good(p, ip, length) ? 0 : refuse(p);
+    while (is_extension(next)) {
+        unsigned size;
+
+        if (next == IP6_NEXTH_FRAGMENT || at + 8 > end)
+            return refuse(p);
+        size = (ip[at + 1] + 1u) * 8;
+        if (size > end - at || (next != IP6_NEXTH_ROUTING && !options_are_whole(ip + at, size)))
             return refuse(p);
         next = ip[at];
-        at += (ip[at + 1] + 1u) * 8;
+        at += size;
     }
-    return next == IP6_NEXTH_FRAGMENT ? refuse(p) : 0;
+    return 0;
 }

@@ -48,6 +48,7 @@ static bool receive_queue_append(struct receive_queue *queue, struct pbuf *p)
     if (tail != NULL && length <= block_room(tail) && (length <= COPY_ALWAYS_MAX || queue->queued > COPY_QUEUED_MIN)) {
         struct pbuf *into = receive_block_pbuf(tail);
 
+        receive_block_allow((uint8_t *)into->payload + into->len, length);
         memcpy((uint8_t *)into->payload + into->len, p->payload, length);
         into->len = (u16_t)(into->len + length);
         into->tot_len = into->len;

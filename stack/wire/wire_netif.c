@@ -322,6 +322,11 @@ static bool input_ip(const struct virtio_net_hdr *header, struct pbuf *p)
         pbuf_free(p); /* nobody out there has these addresses */
         return false;
     }
+    /* For a packet to nobody it looks at UDP's port before it looks whether there is one (ip4_input()). */
+    if (own == NULL && ip[9] == IP_PROTO_UDP && p->len < ETHERNET_SIZE + (ip[0] & 15) * 4 + UDP_HLEN) {
+        pbuf_free(p);
+        return false;
+    }
     /* lwIP takes what is for nobody, but for the port of DHCP: a server's offer is sent to the address that it offers. */
     if (own == NULL && !dhcp_client_is_open() && !ip4_addr_ismulticast(&destination) &&
         !wire_netif_is_broadcast(&destination)) {

@@ -4,6 +4,7 @@
 #include <arpa/inet.h>
 #include <check.h>
 #include <netinet/tcp.h>
+#include <sanitizer/asan_interface.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -51,6 +52,17 @@ static struct frame *queue_take(struct queue *queue)
     return frame;
 }
 
+/* What lies behind a frame is not the stack's to look at. */
+static void guard(const struct iovec *iov, int count, size_t size)
+{
+    for (int i = 0; i < count; i++) {
+        size_t used = size < iov[i].iov_len ? size : iov[i].iov_len;
+
+        ASAN_POISON_MEMORY_REGION((uint8_t *)iov[i].iov_base + used, iov[i].iov_len - used);
+        size -= used;
+    }
+}
+
 static ssize_t memory_read(struct wire *it, struct virtio_net_hdr *header, const struct iovec *iov, int count)
 {
     struct frame *frame = queue_take(&to_stack);
@@ -60,6 +72,8 @@ static ssize_t memory_read(struct wire *it, struct virtio_net_hdr *header, const
     if (frame == NULL)
         return 0;
     *header = frame->header;
+    for (int i = 0; i < count; i++)
+        ASAN_UNPOISON_MEMORY_REGION(iov[i].iov_base, iov[i].iov_len);
     for (int i = 0; i < count && at < frame->size; i++) {
         size_t n = frame->size - at < iov[i].iov_len ? frame->size - at : iov[i].iov_len;
 
@@ -67,6 +81,7 @@ static ssize_t memory_read(struct wire *it, struct virtio_net_hdr *header, const
         at += n;
     }
     free(frame);
+    guard(iov, count, at);
     return (ssize_t)at;
 }
 

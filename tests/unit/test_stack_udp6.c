@@ -316,6 +316,54 @@ START_TEST(mangled_fragments_do_no_harm)
 }
 END_TEST
 
+/* Fragments of what is made of fragments, a packet of too many bytes: behind the first fragment header, or behind one more header. */
+START_TEST(fragments_in_fragments_are_refused)
+{
+    static const uint8_t kinds[] = {IPPROTO_FRAGMENT, IPPROTO_DSTOPTS, IPPROTO_ROUTING, IPPROTO_HOPOPTS};
+    const size_t whole = 65530, most = 1408;
+
+    heard_open_udp(&one, "::", 9);
+    for (size_t kind = 0; kind < sizeof kinds; kind++)
+        for (size_t offset = 0; offset < whole; offset += most) {
+            size_t n = whole - offset < most ? whole - offset : most, head = kinds[kind] == IPPROTO_FRAGMENT ? 8 : 16, cut;
+            uint8_t outer[8 + 16 + 1408] = {kinds[kind], 0, 0, 1, 0, 0, (uint8_t)(offset / most), (uint8_t)(6 + kind)};
+            uint8_t *inner = outer + head; /* the last header */
+
+            if (head > 8)
+                memcpy(outer + 8, (uint8_t[]){IPPROTO_FRAGMENT, 0, 1, 4, 0, 0, 0, 0}, 8);
+            inner[0] = IPPROTO_UDP;
+            inner[2] = (uint8_t)(offset >> 8);
+            inner[3] = (uint8_t)((offset & 0xf8) | (offset + n < whole));
+            cut = (head + n - 1) / 8 * 8;
+            packet_send(&(struct packet){.source = PEER_IP6, .destination = STACK_IP6, .protocol = IPPROTO_FRAGMENT, .data = outer,
+                                         .size = 8 + cut});
+            outer[2] = (uint8_t)(cut >> 8);
+            outer[3] = (uint8_t)cut;
+            packet_send(&(struct packet){.source = PEER_IP6, .destination = STACK_IP6, .protocol = IPPROTO_FRAGMENT, .data = outer,
+                                         .size = 8 + head + n - cut});
+        }
+    ck_assert_uint_eq(one.received, 0);
+}
+END_TEST
+
+/* An option at the end of its header, with no room for its length; a header that ends the packet. */
+START_TEST(options_stay_in_their_header)
+{
+    uint8_t header[8] = {IPPROTO_NONE, 0, 1, 3, 0, 0, 0, 0x1e};
+
+    heard_open_udp(&one, "::", 9);
+    for (int last = 0; last < 256; last++) {
+        header[7] = (uint8_t)last;
+        packet_send(&(struct packet){.source = PEER_IP6, .destination = STACK_IP6, .protocol = IPPROTO_DSTOPTS, .data = header, .size = 8});
+        packet_send(&(struct packet){.source = PEER_IP6, .destination = STACK_IP6, .protocol = IPPROTO_HOPOPTS, .data = header, .size = 8});
+    }
+    header[0] = IPPROTO_DSTOPTS;
+    header[7] = 0;
+    packet_send(&(struct packet){.source = PEER_IP6, .destination = STACK_IP6, .protocol = IPPROTO_DSTOPTS, .data = header, .size = 8});
+    ck_assert_uint_eq(one.received, 0);
+}
+END_TEST
+
 START_TEST(extension_headers_are_passed_over)
 {
     uint8_t packet[24 + 12] = {17, 0, 1, 4}; /* destination options, padded to 8 bytes */
@@ -429,6 +477,8 @@ int main(void)
     tcase_add_test(tcase, large_datagram_leaves_in_fragments_and_comes_in);
     tcase_add_test(tcase, fragments_of_more_than_a_packet_are_refused);
     tcase_add_test(tcase, mangled_fragments_do_no_harm);
+    tcase_add_test(tcase, fragments_in_fragments_are_refused);
+    tcase_add_test(tcase, options_stay_in_their_header);
     tcase_add_test(tcase, extension_headers_are_passed_over);
     tcase_add_test(tcase, bad_datagrams_are_dropped);
     tcase_add_test(tcase, refusal_goes_both_ways);
