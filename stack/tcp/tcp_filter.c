@@ -8,6 +8,8 @@
  *  - In all other states the segment must show that its sender knows the connection (tcp_validate.c).
  *  - lwIP believes an MSS option in any segment, and asserts that the MSS never shrinks while data waits: a peer could
  *    end the service with it. The option has no meaning but in a SYN (RFC 9293 3.7.1), so it is blanked elsewhere.
+ *  - Of an option that begins in the last byte of the header lwIP reads the length behind the header, and perhaps behind the packet. So there
+ *    the options end.
  *  - Of an established connection the sender takes note of it first, and drops what PAWS says is old (tcp_sender.c).
  */
 #include <string.h>
@@ -67,8 +69,8 @@ void tcp_filter_replay(void)
     isn_forget(); /* nobody listens any more, or has room */
 }
 
-/* Put no-operations in place of an MSS option. */
-static void blank_mss_option(u8_t *options, u16_t size)
+/* Make of the options what lwIP can be trusted with. blank_mss: put no-operations in place of an MSS option. */
+static void clean_options(u8_t *options, u16_t size, bool blank_mss)
 {
     u16_t at = 0;
 
@@ -76,10 +78,12 @@ static void blank_mss_option(u8_t *options, u16_t size)
         u16_t length = 1;
 
         if (options[at] != LWIP_TCP_OPT_NOP) {
+            if (at + 1 >= size)
+                options[at] = LWIP_TCP_OPT_EOL;
             if (at + 1 >= size || options[at + 1] < 2)
                 return; /* lwIP's parser stops here, too */
             length = options[at + 1];
-            if (options[at] == LWIP_TCP_OPT_MSS)
+            if (blank_mss && options[at] == LWIP_TCP_OPT_MSS)
                 memset(options + at, LWIP_TCP_OPT_NOP, LWIP_MIN(length, size - at));
         }
         at = (u16_t)(at + length);
@@ -208,8 +212,8 @@ err_t tcp_filter_segment(struct tcp_pcb *pcb, struct tcp_hdr *header, u16_t opti
 
     if (split)
         return ERR_VAL; /* our blocks hold any header whole */
-    if (option_size > 0 && (segment.flags & TCP_SYN) == 0)
-        blank_mss_option((u8_t *)(header + 1), option_size);
+    if (option_size > 0)
+        clean_options((u8_t *)(header + 1), option_size, (segment.flags & TCP_SYN) == 0);
     if (pcb->state == TIME_WAIT) {
         if (tcp_time_wait_decide(&segment, header))
             replay_later(header, p);

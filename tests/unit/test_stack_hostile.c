@@ -141,6 +141,38 @@ START_TEST(whatever_comes_the_stack_goes_on)
 }
 END_TEST
 
+/* The last byte of the header begins an option that has no length any more; behind it there is nothing. */
+START_TEST(an_option_without_a_length_ends_the_options)
+{
+    static const uint8_t kinds[] = {2, 3, 4, 5, 8, 30, 255};
+    struct told listener = {.refuse = true}, told = {0};
+    struct peer peer;
+    union stack_address address = address_of("0.0.0.0", 7);
+
+    connect_to_peer(&told, &peer);
+    listener.tcp = stack_tcp_open(AF_INET, &told_events, &listener);
+    ck_assert_int_eq(stack_tcp_bind(listener.tcp, &address), 0);
+    ck_assert_int_eq(stack_tcp_listen(listener.tcp, NULL), 0);
+    for (size_t i = 0; i < sizeof kinds; i++) {
+        struct segment segment = {.source_port = (uint16_t)(50000 + i), .port = 7, .flags = TH_SYN, .window = 1000,
+                                  .options = {1, 1, 1, kinds[i]}, .option_size = 4};
+
+        wire_drop_all();
+        peer_send(&segment);
+        ck_assert_uint_eq(peer_take().flags, TH_SYN | TH_ACK);
+        segment.source_port = peer.port;
+        segment.port = peer.stack_port;
+        segment.sequence = peer.sequence;
+        segment.acknowledgement = peer.expected;
+        segment.flags = TH_ACK;
+        peer_send(&segment);
+    }
+    ck_assert_uint_eq(told.failed, 0);
+    stack_tcp_close(told.tcp);
+    stack_tcp_close(listener.tcp);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("stack hostile");
@@ -153,6 +185,7 @@ int main(void)
         rounds = (unsigned)atoi(text);
     tcase_set_timeout(tcase, 300);
     tcase_add_checked_fixture(tcase, stack_setup_offload, stack_teardown);
+    tcase_add_test(tcase, an_option_without_a_length_ends_the_options);
     tcase_add_loop_test(tcase, whatever_comes_the_stack_goes_on, 0, 40);
     suite_add_tcase(suite, tcase);
     srunner_run_all(runner, CK_NORMAL);
