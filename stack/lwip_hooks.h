@@ -53,11 +53,11 @@ err_t tcp_filter_segment(struct tcp_pcb *pcb, struct tcp_hdr *header, u16_t opti
 #define LWIP_HOOK_TCP_INPACKET_PCB(pcb, header, optlen, opt1len, opt2, p) \
     tcp_filter_segment(pcb, header, optlen, (opt2) != NULL, p, &seqno, &flags, &tcplen)
 
-/* tcp_acknowledge.c: bytes of options that are not lwIP's: room to report a duplicate of this connection. */
-#define TCP_ACKNOWLEDGE_DUPLICATE_SIZE 12u
-extern const struct tcp_pcb *tcp_acknowledge_duplicate;
+/* tcp_sack.c: bytes of options that are not lwIP's: room for one more block of this connection. */
+#define TCP_SACK_EXTRA_SIZE 12u
+extern const struct tcp_pcb *tcp_sack_extra;
 #define LWIP_HOOK_TCP_OUT_TCPOPT_LENGTH(pcb, internal) \
-    ((u8_t)((internal) + ((pcb) != NULL && (pcb) == tcp_acknowledge_duplicate ? TCP_ACKNOWLEDGE_DUPLICATE_SIZE : 0)))
+    ((u8_t)((internal) + ((pcb) != NULL && (pcb) == tcp_sack_extra ? TCP_SACK_EXTRA_SIZE : 0)))
 
 /* tcp_send.c: called for each segment on its way out, when its options were written. */
 u32_t *tcp_socket_on_segment(struct pbuf *p, struct tcp_hdr *header, const struct tcp_pcb *pcb, u32_t *options);

@@ -1,5 +1,5 @@
 /*
- * tcp_acknowledge.c - when received data is acknowledged, and how a duplicate is reported.
+ * tcp_acknowledge.c - when received data is acknowledged.
  *
  * When. As Linux does (RFC 9293 3.8.6.3, RFC 5681 4.2, and long experience):
  *   quick      the first segments of a connection are acknowledged at once, so that the peer's slow start does not wait; so are some after
@@ -14,13 +14,7 @@
  *
  * "At once" is the end of the loop's turn: one acknowledgement for all frames that were read in it, with the window as it is
  * when the owner has taken what came. Data out of order is acknowledged by lwIP segment by segment, because the peer counts
- * these.
- *
- * Duplicates (RFC 2883). lwIP answers a segment that came before with an empty acknowledgement; its SACK option then begins with a block that says which
- * segment that was, so that the peer can undo what it did for a loss that was none. lwIP asks for the length of options that it does not
- * write (LWIP_HOOK_TCP_OUT_TCPOPT_LENGTH): room for a block and a header of its own. The option that lwIP wrote is
- * replaced by one with the block in front. All this is in force only while that segment is processed, and given up before
- * anything with data is written, whose header has no such room.
+ * these (tcp_sack.c: what it says of it).
  */
 #include "tcp_acknowledge.h"
 
@@ -29,18 +23,11 @@
 #include "stack/port.h"
 #include "tcp_socket.h"
 
-#define QUICK_SEGMENTS_MAX 16   /* Linux: TCP_MAX_QUICKACKS */
 #define QUICK_SEGMENTS_MIN 2
 #define DELAY_MIN_US 40000u     /* Linux: TCP_ATO_MIN, TCP_DELACK_MIN */
 #define DELAY_MAX_US 200000u    /* Linux: TCP_DELACK_MAX */
 #define DELAY_STREAM_MAX_US 500000u /* and when only full segments come; DELAY_MAX_US bounds that, too */
 #define SEGMENT_DEFAULT 536     /* Linux: tcp_initialize_rcv_mss() */
-
-const struct tcp_pcb *tcp_acknowledge_duplicate; /* that a duplicate came for; NULL: none */
-
-static struct {
-    uint32_t left, right;
-} duplicate;
 
 static struct stack_tcp *wanting; /* list of connections with wanted set */
 
@@ -54,13 +41,13 @@ static bool is_receiving(const struct stack_tcp *tcp)
     return pcb != NULL && (pcb->state == ESTABLISHED || pcb->state == FIN_WAIT_1 || pcb->state == FIN_WAIT_2);
 }
 
-/* Acknowledge some segments at once (Linux: tcp_incr_quickack()). */
-static void be_quick(struct stack_tcp *tcp)
+/* Acknowledge some segments at once, but at most so many (Linux: tcp_incr_quickack()). */
+static void be_quick(struct stack_tcp *tcp, uint32_t most)
 {
     struct acknowledger *acknowledger = &tcp->acknowledger;
     uint32_t segments = tcp->pcb->rcv_ann_wnd / (2u * acknowledger->segment);
 
-    segments = LWIP_MIN(LWIP_MAX(segments, QUICK_SEGMENTS_MIN), QUICK_SEGMENTS_MAX);
+    segments = LWIP_MIN(LWIP_MAX(segments, QUICK_SEGMENTS_MIN), most);
     acknowledger->quick = (uint8_t)LWIP_MAX(acknowledger->quick, segments);
 }
 
@@ -98,7 +85,7 @@ void tcp_acknowledge_release(struct stack_tcp *tcp)
 {
     struct stack_tcp **link = &wanting;
 
-    tcp_acknowledge_duplicate = NULL;
+    tcp_sack_forget();
     tcp_clock_remove(&tcp->acknowledger.clock);
     if (!tcp->acknowledger.wanted)
         return;
@@ -180,7 +167,7 @@ static void measure_delay(struct stack_tcp *tcp)
     uint64_t since_us = port_now_us - tcp->received_us;
 
     if (acknowledger->delay_us == 0) {
-        be_quick(tcp);
+        be_quick(tcp, TCP_ACKNOWLEDGE_QUICK_MAX);
         acknowledger->delay_us = DELAY_MIN_US;
     } else if (since_us <= DELAY_MIN_US / 2) {
         acknowledger->delay_us = acknowledger->delay_us / 2 + DELAY_MIN_US / 2;
@@ -188,7 +175,7 @@ static void measure_delay(struct stack_tcp *tcp)
         acknowledger->delay_us = acknowledger->delay_us / 2 + (uint32_t)since_us;
         acknowledger->delay_us = (uint32_t)LWIP_MIN(acknowledger->delay_us, tcp_recovery_rto_us(tcp));
     } else if (since_us > tcp_recovery_rto_us(tcp)) {
-        be_quick(tcp);
+        be_quick(tcp, TCP_ACKNOWLEDGE_QUICK_MAX);
     }
 }
 
@@ -212,7 +199,7 @@ void tcp_acknowledge_data(struct stack_tcp *tcp, size_t size)
     acknowledger->scheduled = true;
     if (!is_receiving(tcp))
         return;
-    if (acknowledger->gap || tcp_acknowledge_duplicate == pcb) {
+    if (acknowledger->gap || tcp_sack_extra == pcb) {
         tcp_ack_now(pcb);
         return;
     }
@@ -281,76 +268,22 @@ void tcp_acknowledge_flush(void)
     }
 }
 
-/* ---- Duplicates ---- */
+/* ---- What comes ---- */
 
-/* Find what is in the segment and waits already; the lowest such part. Return: false: nothing. */
-static bool find_waiting(const struct tcp_pcb *pcb, uint32_t sequence, uint32_t end)
+void tcp_acknowledge_enter_quick(struct stack_tcp *tcp, unsigned segments)
 {
-    bool found = false;
-
-    if (pcb->ooseq == NULL)
-        return false;
-    for (u8_t i = 0; i < LWIP_TCP_MAX_SACK_NUM && LWIP_TCP_SACK_VALID(pcb, i); i++) {
-        uint32_t left = TCP_SEQ_GT(pcb->rcv_sacks[i].left, sequence) ? pcb->rcv_sacks[i].left : sequence;
-        uint32_t right = TCP_SEQ_LT(pcb->rcv_sacks[i].right, end) ? pcb->rcv_sacks[i].right : end;
-
-        if (!TCP_SEQ_LT(left, right) || (found && TCP_SEQ_GT(left, duplicate.left)))
-            continue;
-        duplicate.left = left;
-        duplicate.right = right;
-        found = true;
-    }
-    return found;
+    tcp->acknowledger.answers = false;
+    tcp->acknowledger.delay_us = DELAY_MIN_US;
+    be_quick(tcp, segments);
 }
 
-void tcp_acknowledge_look(struct stack_tcp *tcp, uint32_t sequence, u16_t size, bool pushed)
+void tcp_acknowledge_look(struct stack_tcp *tcp, uint32_t sequence, u16_t size, u16_t flags)
 {
     const struct tcp_pcb *pcb = tcp->pcb;
-    uint32_t end = sequence + size;
 
     tcp->acknowledger.gap = pcb->ooseq != NULL;
-    tcp->acknowledger.pushed = pushed;
-    tcp_acknowledge_duplicate = NULL;
-    if (size == 0 || (pcb->flags & TF_SACK) == 0 || pcb->state < ESTABLISHED || pcb->state > FIN_WAIT_2)
-        return;
-    if (TCP_SEQ_LEQ(end, pcb->rcv_nxt)) { /* Linux: tcp_enter_quickack_mode() */
-        tcp->acknowledger.answers = false;
-        tcp->acknowledger.delay_us = DELAY_MIN_US;
-        be_quick(tcp);
-    }
-    if (TCP_SEQ_LT(sequence, pcb->rcv_nxt)) {
-        duplicate.left = sequence;
-        duplicate.right = TCP_SEQ_LT(end, pcb->rcv_nxt) ? end : pcb->rcv_nxt;
-        tcp_acknowledge_duplicate = pcb;
-    } else if (find_waiting(pcb, sequence, end)) {
-        tcp_acknowledge_duplicate = pcb;
-    }
-}
-
-void tcp_acknowledge_forget(void)
-{
-    tcp_acknowledge_duplicate = NULL;
-}
-
-u32_t *tcp_acknowledge_write(const struct pbuf *p, struct tcp_hdr *header, u32_t *options)
-{
-    u32_t *sack = (u32_t *)(void *)(header + 1);
-    size_t blocks;
-
-    if (p->tot_len > TCPH_HDRLEN_BYTES(header) || (TCPH_FLAGS(header) & (TCP_SYN | TCP_FIN)) != 0) {
-        tcp_acknowledge_duplicate = NULL;
-        return options;
-    }
-    if ((tcp_acknowledge_duplicate->flags & TF_TIMESTAMP) != 0 && options > sack)
-        sack += LWIP_TCP_OPT_LEN_TS_OUT / sizeof *sack;
-    if (options < sack) /* a reset, which has none of them */
-        sack = options;
-    blocks = (size_t)(options - sack) / 2;
-    memmove(sack + 3, sack + 1, blocks * 8);
-    sack[0] = lwip_htonl(0x01010502u + 8 * (uint32_t)(blocks + 1));
-    sack[1] = lwip_htonl(duplicate.left);
-    sack[2] = lwip_htonl(duplicate.right);
-    if (blocks > 0)
-        options[2] = PP_HTONL(0x01010101u); /* where the second header would have been */
-    return options + TCP_ACKNOWLEDGE_DUPLICATE_SIZE / sizeof *options;
+    tcp->acknowledger.pushed = (flags & TCP_PSH) != 0;
+    tcp_sack_look(tcp, sequence, size, (flags & TCP_FIN) != 0);
+    if (size > 0 && TCP_SEQ_LEQ(sequence + size, pcb->rcv_nxt) && pcb->state >= ESTABLISHED && pcb->state <= FIN_WAIT_2)
+        tcp_acknowledge_enter_quick(tcp, TCP_ACKNOWLEDGE_QUICK_MAX);
 }

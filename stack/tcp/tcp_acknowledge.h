@@ -1,4 +1,4 @@
-/* tcp_acknowledge.h - what we tell the peer about what came: when, and what came twice. Private to the tcp_*.c files. */
+/* tcp_acknowledge.h - when we tell the peer what came. Private to the tcp_*.c files. */
 #ifndef SIDESTACK_TCP_ACKNOWLEDGE_H
 #define SIDESTACK_TCP_ACKNOWLEDGE_H
 
@@ -40,11 +40,10 @@ void tcp_acknowledge_window(struct stack_tcp *tcp);
 /* It is the end of a turn: acknowledge what was put off until then. */
 void tcp_acknowledge_flush(void);
 
-/* A segment of size bytes comes, and may be one that we have: lwIP's acknowledgement is to tell (RFC 2883). */
-void tcp_acknowledge_look(struct stack_tcp *tcp, uint32_t sequence, u16_t size, bool pushed);
-/* It was processed, or something else is about to be sent. */
-void tcp_acknowledge_forget(void);
-/* Write the report behind the options of a segment. Return: the end of the options. */
-u32_t *tcp_acknowledge_write(const struct pbuf *p, struct tcp_hdr *header, u32_t *options);
+/* A segment of size bytes comes, to be processed. */
+void tcp_acknowledge_look(struct stack_tcp *tcp, uint32_t sequence, u16_t size, u16_t flags);
+/* Acknowledge up to so many segments at once, and wait for no answer to ride on (Linux: tcp_enter_quickack_mode()). */
+void tcp_acknowledge_enter_quick(struct stack_tcp *tcp, unsigned segments);
+#define TCP_ACKNOWLEDGE_QUICK_MAX 16u /* Linux: TCP_MAX_QUICKACKS */
 
 #endif

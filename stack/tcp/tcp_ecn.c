@@ -88,7 +88,7 @@ bool tcp_ecn_input(struct stack_tcp *tcp, const struct tcp_hdr *header, u16_t si
         ecn->seen = true;
     if (field == IP_CE && !ecn->echoing) {
         ecn->echoing = true;
-        tcp->acknowledger.quick = LWIP_MAX(tcp->acknowledger.quick, QUICK_AFTER_MARK);
+        tcp_acknowledge_enter_quick(tcp, QUICK_AFTER_MARK);
     }
     return (flags & TCP_ECE) != 0;
 }

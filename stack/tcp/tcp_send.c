@@ -299,7 +299,7 @@ void tcp_send_push(struct stack_tcp *tcp, bool more)
         (pcb->state != ESTABLISHED && pcb->state != CLOSE_WAIT))
         return;
     tcp_timer_wake(tcp);
-    tcp_acknowledge_forget();
+    tcp_sack_forget();
     if (tcp->send.unhanded > 0)
         tcp_acknowledge_sending(tcp);
     tcp_sender_wake(tcp);
@@ -405,8 +405,10 @@ u32_t *tcp_socket_on_segment(struct pbuf *p, struct tcp_hdr *header, const struc
 
     tcp_statistics.segments_out++;
     tcp_statistics.resets_out += (TCPH_FLAGS(header) & TCP_RST) != 0;
-    if (pcb != NULL && pcb == tcp_acknowledge_duplicate)
-        options = tcp_acknowledge_write(p, header, options);
+    if (pcb != NULL && pcb->state != LISTEN && (tcp = tcp_ext_arg_get(pcb, 0)) != NULL && tcp->fin_waits)
+        tcp_sack_include_fin(tcp, header, options);
+    if (pcb != NULL && pcb == tcp_sack_extra)
+        options = tcp_sack_write(p, header, options);
     if (pcb == NULL)
         tcp_validate_fix_reset(header);
     if (pcb == NULL || pcb->state == LISTEN)

@@ -154,7 +154,7 @@ bool tcp_sender_before_input(struct stack_tcp *tcp, const struct tcp_hdr *header
     event.was_marked = tcp_ecn_input(tcp, header, size);
     if (event.has_echo && size >= tcp_sender_mss(pcb))
         tcp_window_on_echo(tcp, sys_now() - event.echo_ms);
-    tcp_acknowledge_look(tcp, header->seqno, size, (flags & TCP_PSH) != 0);
+    tcp_acknowledge_look(tcp, header->seqno, size, flags);
     tcp->sender.segments_in++;
     tcp->sender.data_segments_in += size > 0;
     pcb->rtime = -1;
@@ -176,7 +176,7 @@ void tcp_sender_after_input(void)
     struct stack_tcp *tcp = event.tcp;
     struct tcp_pcb *pcb;
 
-    tcp_acknowledge_forget();
+    tcp_sack_forget();
     if (tcp == NULL)
         return;
     event.tcp = NULL;

@@ -8,6 +8,7 @@
 #include "tcp_acknowledge.h"
 #include "tcp_ecn.h"
 #include "tcp_lookup.h"
+#include "tcp_sack.h"
 #include "tcp_sender.h"
 #include "tcp_statistics.h"
 #include "tcp_time_wait.h"
@@ -74,6 +75,7 @@ struct stack_tcp {
     bool shut;           /* no more data from the owner: FIN is wanted ... */
     bool fin_handed;     /* ... and was given to lwIP */
     bool received_fin;
+    bool fin_waits;      /* the peer's came, at least once, before all data */
     bool crossed;        /* the peer's SYN crossed ours */
     bool restored;       /* from a SYN cookie */
     bool finished;       /* both directions ended in order */

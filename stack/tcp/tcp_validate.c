@@ -58,9 +58,9 @@ static err_t answer_outside(struct stack_tcp *tcp, const struct segment_facts *s
         return challenge(tcp);
     if (segment->end == segment->sequence && !may_answer(tcp))
         return ERR_VAL;
-    tcp_acknowledge_look(tcp, segment->sequence, segment->size, false);
+    tcp_acknowledge_look(tcp, segment->sequence, segment->size, 0);
     tcp_send_empty_ack(tcp->pcb);
-    tcp_acknowledge_forget();
+    tcp_sack_forget();
     return ERR_VAL;
 }
 

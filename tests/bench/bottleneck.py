@@ -44,7 +44,8 @@ class Bottleneck(Setting):
             ip("-n", namespace, "link", "set", "wan0", "up")
             if address is not None:
                 ip("-n", namespace, "address", "add", f"{address}/{PREFIX}", "dev", "wan0")
-        self.carrier = subprocess.Popen([IMPAIR, self.subject + ":wan0", self.world + ":wan0"], stdin=subprocess.PIPE,
+        # The link waits for no processor: what it does late comes at once, and overflows queues that were never full.
+        self.carrier = subprocess.Popen(["chrt", "--fifo", "1", IMPAIR, self.subject + ":wan0", self.world + ":wan0"], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE, text=True)
         ip("-n", self.subject, "link", "add", "br0", "type", "bridge")
         ip("-n", self.subject, "link", "set", "br0", "up")
@@ -104,45 +105,49 @@ def rate(result):
     return result["bytes"] * 8 / result["seconds"] / 1e6
 
 
-LINK = "none,delay=10ms,rate=100mbit,queue=170"  # 20 ms there and back; the queue is as long as the path
-FLOW_S = 12
+# 20 ms there and back; the queue is as long as the path. Acknowledgements waver by as much as a frame takes of the link: else who answers
+# them at once always meets a full queue at the same point of its cycle, and it is chance who always loses (Floyd and Jacobson 1991).
+LINK = "none,delay=10ms,rate=100mbit,queue=170,in:jitter=0.12ms"
+SETTLE_S = 8  # what a flow makes of its slow start is another matter
+ALONE_S = 14
+ALONE_ROUNDS = 4
+TOGETHER_S = 25  # two flows of CUBIC take some ten seconds to come together
 
 
 def measure_alone(bottleneck, stack):
-    """One flow, and a kernel's ping-pong beside it."""
+    """One flow, and a kernel's ping-pong beside it, once it has settled."""
+    flow = bottleneck.start(stack, "upload", SETTLE_S + ALONE_S + 1)
+    time.sleep(SETTLE_S)
     before = bottleneck.count()
-    flow = bottleneck.start(stack, "upload", FLOW_S + 2)
-    echo = finish(bottleneck.start("kernel", "echo", FLOW_S))
-    result = finish(flow)
+    echo = finish(bottleneck.start("kernel", "echo", ALONE_S))
     after = bottleneck.count()
+    result = finish(flow)
     return {"mbit_s": rate(result), "resent": result["resent"], "p99_ms": echo["p99_us"] / 1000,
             "queue_ms": (after["waited_us"] - before["waited_us"]) / (after["queued"] - before["queued"]) / 1000}
 
 
 def measure_together(bottleneck, first, second):
     """Return: Mbit/s of each."""
-    flows = [(stack, bottleneck.start(stack, "upload", FLOW_S)) for stack in (first, second)]
-    return {stack: rate(finish(flow)) for stack, flow in flows}
+    flows = [bottleneck.start(stack, "upload", TOGETHER_S) for stack in (first, second)]
+    return [rate(finish(flow)) for flow in flows]
 
 
-def measure_fairness(log_path, rounds):
-    """A flow of each stack side by side, each alone. Return: medians."""
+def measure_fairness(log_path, first, rounds):
+    """A flow of each stack side by side, two of the kernel's, and in the first rounds each alone. Rounds are numbered from first. Return:
+    a list of rounds."""
     bottleneck = Bottleneck(log_path)
-    together, alone = [], {"kernel": [], "sidestack": []}
+    measured = []
     try:
         bottleneck.open()
-        for number in range(rounds):
+        for number in range(first, first + rounds):
             bottleneck.ask(f"{LINK},seed={number + 1}")
             order = ("kernel", "sidestack") if number % 2 == 0 else ("sidestack", "kernel")
-            together.append(measure_together(bottleneck, *order))
-            for stack in order:
-                alone[stack].append(measure_alone(bottleneck, stack))
+            measured.append({"together": dict(zip(order, measure_together(bottleneck, *order))),
+                             "kernels": measure_together(bottleneck, "kernel", "kernel"),
+                             "alone": {stack: measure_alone(bottleneck, stack) for stack in order if number < ALONE_ROUNDS}})
     finally:
         bottleneck.close()
-    shares = [flows["sidestack"] / (flows["sidestack"] + flows["kernel"]) for flows in together]
-    return {"together": together, "share": statistics.median(shares), "share_least": min(shares), "share_most": max(shares),
-            "alone": {stack: {figure: statistics.median(result[figure] for result in results) for figure in results[0]}
-                      for stack, results in alone.items()}}
+    return measured
 
 
 def bytes_arrived(bottleneck):

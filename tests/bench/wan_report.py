@@ -56,17 +56,27 @@ def grid_table(report):
     return "\n".join(lines) + "\n\n" + summary(report) + "\n"
 
 
-def fairness_text(fairness):
-    kernel, ours = fairness["alone"]["kernel"], fairness["alone"]["sidestack"]
-    pairs = ", ".join(f"{flows['sidestack']:.0f} and {flows['kernel']:.0f}" for flows in fairness["together"])
-    return (f"A flow of sidestack's and one of the kernel's share 100 Mbit/s, 20 ms and a queue of 170 frames: {pairs} Mbit/s; "
-            f"sidestack's share is {fairness['share'] * 100:.0f} % (median; {fairness['share_least'] * 100:.0f} to "
-            f"{fairness['share_most'] * 100:.0f} %).\n\n"
-            "| alone on that link | kernel | sidestack |\n|---|---|---|\n"
-            f"| Mbit/s | {kernel['mbit_s']:.1f} | {ours['mbit_s']:.1f} |\n"
-            f"| mean wait in the queue | {kernel['queue_ms']:.1f} ms | {ours['queue_ms']:.1f} ms |\n"
-            f"| p99 of a kernel's ping-pong beside it | {kernel['p99_ms']:.1f} ms | {ours['p99_ms']:.1f} ms |\n"
-            f"| sent again | {kernel['resent'] / 1000:.0f} KB | {ours['resent'] / 1000:.0f} KB |\n")
+def share(ours, others):
+    return ours / (ours + others)
+
+
+def shares_text(shares):
+    return f"{', '.join(f'{value * 100:.0f}' for value in shares)} %; median {statistics.median(shares) * 100:.0f} %"
+
+
+def fairness_text(rounds):
+    ours = [share(flows["together"]["sidestack"], flows["together"]["kernel"]) for flows in rounds]
+    kernels = [share(*flows["kernels"]) for flows in rounds]
+    alone = {stack: {figure: statistics.median(flows["alone"][stack][figure] for flows in rounds if stack in flows["alone"])
+                     for figure in ("mbit_s", "queue_ms", "p99_ms", "resent")} for stack in ("kernel", "sidestack")}
+    lines = [f"Two flows share 100 Mbit/s, 20 ms and a queue of 170 frames for 25 s, {len(rounds)} rounds. Sidestack's share beside "
+             f"a kernel's: {shares_text(ours)}. The first of two kernels': {shares_text(kernels)}.\n",
+             "| alone on that link, medians | kernel | sidestack |", "|---|---|---|"]
+    for title, figure, unit, scale in (("throughput", "mbit_s", "Mbit/s", 1), ("mean wait in the queue", "queue_ms", "ms", 1),
+                                       ("p99 of a kernel's ping-pong beside it", "p99_ms", "ms", 1),
+                                       ("sent again", "resent", "KB", 1000)):
+        lines.append(f"| {title} | " + " | ".join(f"{alone[stack][figure] / scale:.1f} {unit}" for stack in ("kernel", "sidestack")) + " |")
+    return "\n".join(lines) + "\n"
 
 
 def outage_text(outages):

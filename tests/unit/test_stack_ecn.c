@@ -71,6 +71,31 @@ static uint8_t receive(uint8_t tos, uint8_t flags)
     return answer.flags & (TH_ECE | TH_CWR);
 }
 
+/* Data with this ECN field comes, and time stands still. Return: whether it was acknowledged. */
+static bool is_answered(uint8_t tos, unsigned acknowledged)
+{
+    peer_send(&(struct segment){.family = family, .source_port = 80, .port = sender_peer.stack_port, .tos = tos,
+                                .sequence = sender_peer.sequence, .acknowledgement = sender_start + acknowledged,
+                                .flags = TH_ACK | TH_PUSH, .window = 0xffff, .data = "data", .size = 4});
+    sender_peer.sequence += 4;
+    stack_turn();
+    return wire_count() > 0;
+}
+
+START_TEST(linux_a_mark_is_told_at_once_though_an_answer_could_take_it_along)
+{
+    unsigned size = family == AF_INET6 ? 1440 : MSS;
+
+    connect_with(STACK_ECN_REQUEST, TH_ECE);
+    is_answered(ECT_0, 0);
+    sender_write(1); /* an answer: from now on acknowledgements wait for one */
+    wire_drop_all();
+    ck_assert(!is_answered(ECT_0, size));
+    ck_assert(is_answered(CE, size));
+    ck_assert_uint_ne(peer_take().flags & TH_ECE, 0);
+}
+END_TEST
+
 START_TEST(rfc3168_6_1_1_only_who_is_told_to_asks)
 {
     ck_assert_uint_eq(connect_with(STACK_ECN_ACCEPT, 0), 0);
@@ -244,6 +269,7 @@ int main(void)
 
         tcase_add_unchecked_fixture(tcase, i == 0 ? use_v4 : use_v6, NULL);
         tcase_add_test(tcase, rfc3168_6_1_1_only_who_is_told_to_asks);
+    tcase_add_test(tcase, linux_a_mark_is_told_at_once_though_an_answer_could_take_it_along);
         tcase_add_test(tcase, rfc3168_6_1_1_a_syn_ack_agrees_with_ece_alone);
         tcase_add_test(tcase, rfc3168_6_1_1_a_syn_that_is_sent_again_does_not_ask);
         tcase_add_test(tcase, rfc3168_6_1_1_a_listening_socket_agrees_when_asked);
