@@ -9,6 +9,7 @@
 
 #include "log.h"
 #include "loop_wait.h"
+#include "network.h"
 #include "notify.h"
 #include "privilege.h"
 #include "request.h"
@@ -38,6 +39,14 @@ static void add_name(struct name_list *list, const char *name)
 
     if (n > 0 && list->length + (size_t)n < sizeof list->text)
         list->length += (size_t)n;
+}
+
+static int apply_addresses(const struct options *options)
+{
+    int error = stack_set_addresses(options->addresses, options->address_count);
+
+    network_log_addresses();
+    return error;
 }
 
 static int apply_routes(const struct options *options)
@@ -114,7 +123,7 @@ static const struct applier {
     const char *name;
     int (*apply)(const struct options *options);
 } appliers[] = {
-    {"gateway", apply_routes},     {"route", apply_routes}, {"dns", apply_dns},
+    {"address", apply_addresses},  {"gateway", apply_routes},     {"route", apply_routes}, {"dns", apply_dns},
     {"search", apply_search},      {"impair", apply_impair}, {"max-sockets", apply_max_sockets},
     {"rule", apply_rules},
     {"on-death", apply_on_death},

@@ -32,6 +32,16 @@ void address_remove(enum address_origin origin)
     own_count = kept;
 }
 
+void address_remove_static(const ip4_addr_t *address)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < own_count; i++)
+        if (own[i].origin != ADDRESS_STATIC || !ip4_addr_eq(&own[i].address, address))
+            own[kept++] = own[i];
+    own_count = kept;
+}
+
 const struct own_address *address_at(size_t position)
 {
     return position < own_count ? &own[position] : NULL;

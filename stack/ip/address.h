@@ -29,6 +29,9 @@ int address_add(ip4_addr_t address, uint8_t bits, enum address_origin origin);
 /* Drop all addresses of one origin. */
 void address_remove(enum address_origin origin);
 
+/* Drop a static one. */
+void address_remove_static(const ip4_addr_t *address);
+
 /* The addresses, in the order in which they came; the first is what lwIP takes for the only one while nothing else matters.
  * Return: NULL when there are not so many. */
 const struct own_address *address_at(size_t position);

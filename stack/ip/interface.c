@@ -19,6 +19,8 @@
 #define LOOP_MTU 65536 /* as Linux; lwIP's netif has no room for more than 65 535 */
 
 static char wire_name[IF_NAMESIZE];
+static struct stack_prefix configured[2 * STACK_ADDRESSES_MAX]; /* the owner's addresses */
+static size_t configured_count;
 static bool asked_dhcp;    /* stack_config.dhcp */
 static bool asked_routers; /* stack_config.slaac */
 
@@ -41,9 +43,84 @@ static int add_routes(const struct stack_route *routes, size_t count)
     return error;
 }
 
+/* Have one more address of the owner's. Return: 0, -EEXIST, -ENOSPC. */
+static int add_address(const struct stack_prefix *prefix)
+{
+    ip_addr_t address;
+    int error;
+
+    if (configured_count == sizeof configured / sizeof *configured)
+        return -ENOSPC;
+    (void)sockaddr_read(&prefix->address, &address);
+    if (IP_IS_V4_VAL(address)) {
+        error = address_add(*ip_2_ip4(&address), prefix->bits, ADDRESS_STATIC);
+    } else {
+        ip6_addr_assign_zone(ip_2_ip6(&address), IP6_UNICAST, wire_netif_get());
+        error = route6_add_address(ip_2_ip6(&address), prefix->bits);
+    }
+    if (error == 0)
+        configured[configured_count++] = *prefix;
+    return error;
+}
+
+static void remove_address(size_t position)
+{
+    ip_addr_t address;
+
+    (void)sockaddr_read(&configured[position].address, &address);
+    if (IP_IS_V4_VAL(address))
+        address_remove_static(ip_2_ip4(&address));
+    else
+        route6_remove_address(ip_2_ip6(&address));
+    configured_count--;
+    memmove(&configured[position], &configured[position + 1], (configured_count - position) * sizeof *configured);
+}
+
+/* Is a prefix among these? */
+static bool is_listed(const struct stack_prefix *prefix, const struct stack_prefix *list, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        if (list[i].bits == prefix->bits && memcmp(&list[i].address, &prefix->address, sizeof prefix->address) == 0)
+            return true;
+    return false;
+}
+
+/* The networks of the IPv6 addresses that there are now, no others. Return: 0 or -ENOSPC. */
+static int link_networks6(void)
+{
+    int error = 0;
+
+    route6_remove_links();
+    for (size_t i = 0; i < configured_count && error == 0; i++) {
+        ip_addr_t address;
+
+        (void)sockaddr_read(&configured[i].address, &address);
+        if (!IP_IS_V4_VAL(address))
+            error = route6_add_link(ip_2_ip6(&address), configured[i].bits);
+    }
+    return error;
+}
+
+int stack_set_addresses(const struct stack_prefix *addresses, size_t count)
+{
+    int error = 0, link_error;
+
+    for (size_t i = configured_count; i-- > 0;)
+        if (!is_listed(&configured[i], addresses, count))
+            remove_address(i);
+    for (size_t i = 0; i < count && error == 0; i++)
+        if (!is_listed(&addresses[i], configured, configured_count))
+            error = add_address(&addresses[i]);
+    link_error = link_networks6();
+    wire_netif_announce();
+    return error < 0 ? error : link_error;
+}
+
 int interface_open(const struct stack_config *config)
 {
     int error = 0;
+
+    configured_count = 0;
 
     asked_dhcp = config->dhcp;
     asked_routers = config->slaac;
@@ -51,19 +128,8 @@ int interface_open(const struct stack_config *config)
     route_open();
     route6_open();
     strncpy(wire_name, config->name != NULL ? config->name : "wire0", sizeof wire_name - 1);
-    for (size_t i = 0; i < config->address_count && error == 0; i++) {
-        const struct stack_prefix *prefix = &config->addresses[i];
-
-        ip_addr_t address;
-
-        (void)sockaddr_read(&prefix->address, &address);
-        if (IP_IS_V4_VAL(address)) {
-            error = address_add(*ip_2_ip4(&address), prefix->bits, ADDRESS_STATIC);
-        } else {
-            ip6_addr_assign_zone(ip_2_ip6(&address), IP6_UNICAST, wire_netif_get());
-            error = route6_add_address(ip_2_ip6(&address), prefix->bits);
-        }
-    }
+    for (size_t i = 0; i < config->address_count && error == 0; i++)
+        error = add_address(&config->addresses[i]);
     wire_netif_announce();
     return error < 0 ? error : add_routes(config->routes, config->route_count);
 }

@@ -62,6 +62,10 @@ size_t stack_get_addresses(struct stack_interface_address *addresses, size_t max
 /* Does the stack have what the network was asked for (stack_config.dhcp, stack_config.slaac)? */
 bool stack_is_configured(void);
 
+/* Put these addresses in place of those of stack_config; what stays the same is left alone, and what the network gave, too. Connections from an address
+ * that goes hear nothing any more. Return: 0, -EEXIST, -ENOSPC; some may be missing then. */
+int stack_set_addresses(const struct stack_prefix *addresses, size_t count);
+
 /* Put these routes in place of those of stack_config. Return: 0, -EEXIST (IPv6: two to one network), -ENOSPC; some may be missing then. */
 int stack_set_routes(const struct stack_route *routes, size_t count);
 

@@ -95,9 +95,36 @@ bool route6_at(size_t position, ip6_addr_t *network, uint8_t *bits, ip6_addr_t *
     return true;
 }
 
-int route6_add_address(const ip6_addr_t *address, uint8_t bits)
+int route6_add_link(const ip6_addr_t *address, uint8_t bits)
 {
     static const ip6_addr_t on_link;
+    int error = ip6_addr_islinklocal(address) ? 0 : route6_add(address, bits, &on_link, ADDRESS_STATIC);
+
+    return error == -EEXIST ? 0 : error;
+}
+
+void route6_remove_links(void)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < route_count; i++)
+        if (routes[i].origin != ADDRESS_STATIC || !ip6_addr_isany(&routes[i].via))
+            routes[kept++] = routes[i];
+    route_count = kept;
+    nd6_clear_destination_cache();
+}
+
+void route6_remove_address(const ip6_addr_t *address)
+{
+    struct netif *netif = wire_netif_get();
+
+    for (s8_t i = 1; i < LWIP_IPV6_NUM_ADDRESSES; i++)
+        if (!ip6_addr_isinvalid(netif_ip6_addr_state(netif, i)) && ip6_addr_zoneless_eq(address, netif_ip6_addr(netif, i)))
+            netif_ip6_addr_set_state(netif, i, IP6_ADDR_INVALID);
+}
+
+int route6_add_address(const ip6_addr_t *address, uint8_t bits)
+{
     struct netif *netif = wire_netif_get();
     s8_t place = -1;
     int error;
@@ -109,11 +136,9 @@ int route6_add_address(const ip6_addr_t *address, uint8_t bits)
             place = i;
     if (place < 0)
         return -ENOSPC;
-    if (!ip6_addr_islinklocal(address)) {
-        error = route6_add(address, bits, &on_link, ADDRESS_STATIC);
-        if (error < 0 && error != -EEXIST)
-            return error;
-    }
+    error = route6_add_link(address, bits);
+    if (error < 0)
+        return error;
     netif_ip6_addr_set(netif, place, address);
     netif_ip6_addr_set_valid_life(netif, place, bits == 64 ? IP6_ADDR_LIFE_STATIC : IP6_ADDR_LIFE_INFINITE);
     netif_ip6_addr_set_pref_life(netif, place, IP6_ADDR_LIFE_INFINITE);

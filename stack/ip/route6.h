@@ -11,6 +11,15 @@ void route6_open(void);
  * whether it is a duplicate. Return: 0, -EEXIST, -ENOSPC. */
 int route6_add_address(const ip6_addr_t *address, uint8_t bits);
 
+/* Have one address less. Its network stays on the link until route6_remove_links(). */
+void route6_remove_address(const ip6_addr_t *address);
+
+/* Forget which networks route6_add_address() put on the link. */
+void route6_remove_links(void);
+
+/* Have the network of an address on the link, as route6_add_address(). Return: 0 or -ENOSPC. */
+int route6_add_link(const ip6_addr_t *address, uint8_t bits);
+
 /* The length of the prefix of an address of ours, for those who ask; 64 for those that lwIP made. */
 uint8_t route6_prefix_bits(const ip6_addr_t *address);
 
