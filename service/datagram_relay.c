@@ -340,8 +340,7 @@ void datagram_relay_catch_up(struct socket *socket)
 
 void datagram_run(struct socket *socket)
 {
-    TAILQ_REMOVE(&socket_busy, socket, busy_link);
-    socket->work = 0;
+    (void)socket_take_work(socket);
     if (!to_wire(socket, TURN_DATAGRAMS))
         socket_queue_work(socket, WORK_TO_WIRE);
     else if (socket->events & EVENT_PROGRAM_GONE)

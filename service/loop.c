@@ -211,13 +211,13 @@ static void dispatch(const struct epoll_event *event)
     }
 }
 
-/* One share for each socket that has work now; what they leave undone is for the next turn. */
-static void run_work(void)
+/* One share for each socket of a list that has work now; what they leave undone is for the next turn. */
+static void run_list(const struct socket_list *list)
 {
-    struct socket *last = TAILQ_LAST(&socket_busy, socket_list);
+    struct socket *last = TAILQ_LAST(list, socket_list);
     struct socket *socket;
 
-    while ((socket = TAILQ_FIRST(&socket_busy)) != NULL) {
+    while ((socket = TAILQ_FIRST(list)) != NULL) {
         if (socket->datagram != NULL)
             datagram_run(socket);
         else
@@ -225,6 +225,12 @@ static void run_work(void)
         if (socket == last)
             break;
     }
+}
+
+static void run_work(void)
+{
+    run_list(&socket_brief);
+    run_list(&socket_busy);
 }
 
 /* Of two waits the shorter one; negative: for ever. */
@@ -236,7 +242,7 @@ static int64_t sooner(int64_t a, int64_t b)
 /* How long to wait at most. Return: microseconds; negative: until something happens. */
 static int64_t choose_wait_us(void)
 {
-    int64_t wait_us = TAILQ_EMPTY(&socket_busy) ? stack_timer_us() : 0;
+    int64_t wait_us = TAILQ_EMPTY(&socket_busy) && TAILQ_EMPTY(&socket_brief) ? stack_timer_us() : 0;
 
     wait_us = sooner(wait_us, resolver_timer_us(now_us));
     wait_us = sooner(wait_us, listener_timer_us());
@@ -268,10 +274,12 @@ static void dispatch_pairs(const struct epoll_event *events, int count)
             dispatch(&events[i]);
 }
 
-/* Pairs first: a program closes a socket and then asks for something, and not the other way round. */
+/* Pairs first: a program closes a socket and then asks for something, and not the other way round. What is brief is on the wire before
+ * that is read, which takes long beside bulk. */
 static void dispatch_batch(const struct epoll_event *events, int count)
 {
     dispatch_pairs(events, count);
+    run_list(&socket_brief);
     for (int i = 0; i < count; i++)
         if (kind_of(&events[i]) != SOURCE_SOCKET)
             dispatch(&events[i]);

@@ -38,7 +38,7 @@
 /* One socket's share of a turn, each way; then the others have theirs. */
 #define RELAY_TURN_BYTES (256 * 1024)
 
-/* What may be read the short way. */
+/* What may be read the short way, and is brief work. */
 #define RELAY_SHORT_BYTES 4096
 
 /* Pieces for one write to the program. */
@@ -317,10 +317,8 @@ static void settle(struct socket *socket)
 
 void relay_run(struct socket *socket)
 {
-    uint32_t work = socket->work;
+    uint32_t work = socket_take_work(socket);
 
-    TAILQ_REMOVE(&socket_busy, socket, busy_link);
-    socket->work = 0;
     if (work & WORK_TO_PROGRAM)
         to_program(socket);
     if (work & WORK_TO_WIRE)
@@ -331,7 +329,10 @@ void relay_run(struct socket *socket)
 void relay_handle_pair(struct socket *socket, uint32_t epoll_events)
 {
     note_ends(socket, epoll_events);
-    socket_queue_work(socket, WORK_TO_WIRE);
+    if (socket->writes_much)
+        socket_queue_work(socket, WORK_TO_WIRE);
+    else
+        socket_queue_brief_work(socket, WORK_TO_WIRE);
     if (epoll_events & EPOLLOUT)
         socket_queue_work(socket, WORK_TO_PROGRAM);
 }
@@ -346,8 +347,13 @@ void relay_end(struct socket *socket)
 
 static void tcp_received(void *owner)
 {
+    const struct socket *socket = owner;
+
     listener_child_ready(owner);
-    socket_queue_work(owner, WORK_TO_PROGRAM);
+    if (stack_tcp_receive_queued(socket->tcp) <= RELAY_SHORT_BYTES)
+        socket_queue_brief_work(owner, WORK_TO_PROGRAM);
+    else
+        socket_queue_work(owner, WORK_TO_PROGRAM);
 }
 
 static void tcp_sent(void *owner)

@@ -35,6 +35,7 @@
 
 struct socket_list socket_live = TAILQ_HEAD_INITIALIZER(socket_live);
 struct socket_list socket_busy = TAILQ_HEAD_INITIALIZER(socket_busy);
+struct socket_list socket_brief = TAILQ_HEAD_INITIALIZER(socket_brief);
 
 static struct socket_list retired = TAILQ_HEAD_INITIALIZER(retired);
 static struct socket_list dead = TAILQ_HEAD_INITIALIZER(dead);
@@ -212,16 +213,30 @@ void socket_note(struct socket *socket, enum socket_event event)
 
 void socket_queue_work(struct socket *socket, enum socket_work work)
 {
-    if (socket->work == 0)
+    if (socket->work == 0) {
         TAILQ_INSERT_TAIL(&socket_busy, socket, busy_link);
+        socket->is_brief = false;
+    }
     socket->work |= work;
 }
 
-static void cancel_work(struct socket *socket)
+void socket_queue_brief_work(struct socket *socket, enum socket_work work)
 {
-    if (socket->work != 0)
-        TAILQ_REMOVE(&socket_busy, socket, busy_link);
+    if (socket->work == 0) {
+        TAILQ_INSERT_TAIL(&socket_brief, socket, busy_link);
+        socket->is_brief = true;
+    }
+    socket->work |= work;
+}
+
+uint32_t socket_take_work(struct socket *socket)
+{
+    uint32_t work = socket->work;
+
+    if (work != 0)
+        TAILQ_REMOVE(socket->is_brief ? &socket_brief : &socket_busy, socket, busy_link);
     socket->work = 0;
+    return work;
 }
 
 void socket_watch_room(struct socket *socket, bool wanted)
@@ -268,7 +283,7 @@ void socket_retire(struct socket *socket)
     struct socket *oldest;
 
     assert(socket->pair_fd >= 0 && "retired once");
-    cancel_work(socket);
+    (void)socket_take_work(socket);
     close_descriptors(socket);
     TAILQ_REMOVE(&socket_live, socket, state_link);
     live_count--;
@@ -297,7 +312,7 @@ void socket_destroy(struct socket *socket)
     while ((client = TAILQ_FIRST(&socket->waiters)) != NULL)
         client_answer_wait(client, -ECONNABORTED);
     socket_leave_listener(socket);
-    cancel_work(socket);
+    (void)socket_take_work(socket);
     if (socket->tcp != NULL && socket->state == PROTOCOL_STATE_CONNECTING)
         stack_tcp_close(socket->tcp); /* without a word, as on Linux */
     else if (socket->tcp != NULL)

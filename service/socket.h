@@ -73,7 +73,8 @@ struct socket {
     int domain, type, protocol; /* as socket(2) was asked; protocol: the true one, not 0 */
     enum protocol_state state;
     uint32_t events; /* enum socket_event */
-    uint32_t work;   /* enum socket_work; on the busy list while not 0 */
+    uint32_t work;   /* enum socket_work; on the list of the busy ones while not 0, ... */
+    bool is_brief;   /* ... that of brief work */
 
     int pair_fd;          /* owned; the service's end; -1: used up, the record is retired */
     ino_t program_inode;  /* of the program's end */
@@ -141,6 +142,12 @@ void socket_note(struct socket *socket, enum socket_event event);
 /* Ask for work in this turn of the loop. */
 void socket_queue_work(struct socket *socket, enum socket_work work);
 
+/* The same for little data: its turn comes before those of all that move much. */
+void socket_queue_brief_work(struct socket *socket, enum socket_work work);
+
+/* Off the list of those with work. Return: what there was to do, enum socket_work. */
+uint32_t socket_take_work(struct socket *socket);
+
 /* Wait, or wait no longer, for room in the pair of a stream socket: EPOLLOUT. */
 void socket_watch_room(struct socket *socket, bool wanted);
 
@@ -159,9 +166,9 @@ void socket_destroy_all(void);
 /* The end of a turn: free what died in it. */
 void socket_sweep(void);
 
-/* Lists for walking: every live socket, and those with work. */
+/* Lists for walking: every live socket, and those with work, much and brief. */
 extern struct socket_list socket_live;
-extern struct socket_list socket_busy;
+extern struct socket_list socket_busy, socket_brief;
 
 size_t socket_count(void);
 

@@ -2,6 +2,7 @@
 #ifndef SIDESTACK_GATHER_H
 #define SIDESTACK_GATHER_H
 
+#include "netif/ethernet.h"
 #include "stack/lwip_api.h"
 #include "wire.h"
 
@@ -16,6 +17,10 @@ void gather_open(struct wire *wire);
 
 /* Take a whole Ethernet frame from lwIP: keep it, or write it at once. Nothing of p is used after a gather_flush(). */
 void gather_frame(struct pbuf *p);
+
+/* The Ethernet address that the gathered segments go to, if their IP destination is this one of size bytes: what follows them goes there, too. NULL:
+ * they have another, or there are none. */
+const struct eth_addr *gather_neighbour(const void *destination, size_t size);
 
 /* Write what is gathered. Must be called before memory of sent data is released. */
 void gather_flush(void);

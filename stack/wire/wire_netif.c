@@ -133,8 +133,11 @@ static err_t ask_neighbour(struct netif *to, struct pbuf *p, const ip4_addr_t *n
 /* lwIP sends an IP packet. */
 static err_t wire_netif_output(struct netif *to, struct pbuf *p, const ip4_addr_t *destination)
 {
+    const struct eth_addr *neighbour = gather_neighbour(destination, sizeof *destination);
     ip4_addr_t next_hop;
 
+    if (neighbour != NULL) /* that was found out for the segment before */
+        return ethernet_output(to, p, (const struct eth_addr *)to->hwaddr, neighbour, ETHTYPE_IP);
     if (wire_netif_is_broadcast(destination))
         return ethernet_output(to, p, (const struct eth_addr *)to->hwaddr, &ethbroadcast, ETHTYPE_IP);
     if (ip4_addr_ismulticast(destination))

@@ -72,9 +72,12 @@ bool wire_netif6_is_unresolved(const ip6_addr_t *destination)
 
 err_t wire_netif6_output(struct netif *to, struct pbuf *p, const ip6_addr_t *destination)
 {
+    const struct eth_addr *neighbour = gather_neighbour(destination->addr, sizeof destination->addr);
     struct pbuf *copy;
     err_t error;
 
+    if (neighbour != NULL) /* that was found out for the segment before */
+        return ethernet_output(to, p, (const struct eth_addr *)to->hwaddr, neighbour, ETHTYPE_IPV6);
     if (ip6_addr_ismulticast(destination) || is_resolved(destination, to->hints))
         return ethip6_output(to, p, destination);
     if (loop_is_local6(destination)) /* a zone led lwIP here: that of our own link-local address, or of the source */
