@@ -159,7 +159,7 @@ $(PLATFORM_PROGRAMS): $(call objects,$(PLATFORM_HELPERS))
 oracle: $(ORACLE_PROGRAMS) $(B)/oracle/peer
 $(ORACLE_PROGRAMS): $(call objects,$(ORACLE_HELPERS))
 $(B)/oracle/peer: $(call objects,$(filter-out tests/oracle/peer.c,$(ORACLE_PEER)))
-$(PLATFORM_PROGRAMS) $(ORACLE_PROGRAMS) $(B)/oracle/peer $(B)/bench/traffic $(B)/bench/impair: $(B)/%: $(B)/obj/tests/%.o
+$(PLATFORM_PROGRAMS) $(ORACLE_PROGRAMS) $(B)/oracle/peer $(B)/bench/traffic $(B)/bench/bound $(B)/bench/impair: $(B)/%: $(B)/obj/tests/%.o
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(BASE) -pie -o $@ $^
@@ -196,7 +196,7 @@ $(FUZZ_PROGRAMS): $(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $(B)/libfuzz.a $(if $(FUZ
 print-%:
 	@echo $($*)
 
-tests: unit platform oracle $(B)/segments/kernel $(B)/bench/traffic $(B)/bench/impair ## the test programs
+tests: unit platform oracle $(B)/segments/kernel $(B)/bench/traffic $(B)/bench/bound $(B)/bench/impair ## the test programs
 
 # The order is: packages, every build, then the tests.
 check: ## everything, from the packages on; JOBS=N tests at a time (2)
@@ -224,7 +224,7 @@ demo-machines: all ## one network of stacks over three machines (namespaces), by
 
 bench: ## speed against the kernel's stack and others; QUICK=1: the main rows; ROWS='bulk nginx': only these
 	scripts/install-packages build demo test bench
-	$(MAKE) -j$(CORES) all $(B)/bench/traffic
+	$(MAKE) -j$(CORES) all $(B)/bench/traffic $(B)/bench/bound
 	tests/bench/run $(ROWS)
 
 bench-wan: ## throughput over bad networks against the kernel's; QUICK=1: a few points

@@ -3,7 +3,9 @@
 A place has a program under test ("subject") and the world, a kernel's stack, that it talks to. Besides the kernel's
 stack over veth and sidestack's, there are the stacks in user space that Debian has, and pairs of stacks.
 """
+import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -15,6 +17,8 @@ from settings import (BUILD, SUBJECT_ADDRESS, SUBJECT_ADDRESS6, WORLD_ADDRESS, W
                       Setting, Sidestack, ip)
 
 TRAFFIC = os.path.join(BUILD, "bench", "traffic")
+BOUND = os.path.join(BUILD, "bench", "bound")
+BOUND_MAC = "02:00:00:00:00:53"  # bound.c
 PROCESSORS = sorted(os.sched_getaffinity(0))
 SECOND_ADDRESS = "10.99.0.3"  # of the second stack, where there is one
 SECOND_ADDRESS6 = "fd99::3"
@@ -81,6 +85,10 @@ class Place:
     def on_subject(self, *command):
         """The command line that runs a program on the stack under test."""
         return self.setting.enter(self.setting.subject, "env", *self.setting.preload, *command)
+
+    def traffic_client(self):
+        """What a command line of the traffic generator's client begins with."""
+        return [TRAFFIC]
 
     def service_pid(self):
         """The process that is the stack, where there is one beside the kernel."""
@@ -223,11 +231,14 @@ class Attached(Setting):
 
 
 class Wrapped(Setting):
-    """socket_wrapper: both programs' Internet sockets become AF_UNIX ones between them, with no stack at all."""
+    """socket_wrapper: both programs' Internet sockets become AF_UNIX ones between them, with no stack at all. Its sockets of IPv6 take nothing of IPv4,
+    and the traffic generator listens on one of IPv6; so that it is."""
+    ADDRESS = "fd00::5357:5f0a"  # of its interface 10
 
     def __init__(self, directory):
         super().__init__("socket_wrapper")
-        os.makedirs(directory, exist_ok=True)
+        shutil.rmtree(directory, ignore_errors=True)
+        os.makedirs(directory)
         self.environment.update(SOCKET_WRAPPER_DIR=directory, SOCKET_WRAPPER_DEFAULT_IFACE="10")
         self.preload = ["LD_PRELOAD=libsocket_wrapper.so"]
 
@@ -235,9 +246,28 @@ class Wrapped(Setting):
         self.world = self.subject = self.add_namespace("world")
 
 
+class Bare(Setting):
+    """A TAP, and nothing that is a stack behind it: bound.c relays between it and the program, and takes its address."""
+    preload = []
+
+    def open(self):
+        self.world = self.subject = self.add_namespace("world")
+        self.prepare_world()
+        ip("-n", self.world, "tuntap", "add", "dev", "tap0", "mode", "tap")
+        ip("-n", self.world, "address", "add", f"{WORLD_ADDRESS}/24", "dev", "tap0")
+        ip("-n", self.world, "link", "set", "tap0", "up")
+        ip("-n", self.world, "neighbour", "add", SUBJECT_ADDRESS, "lladdr", BOUND_MAC, "dev", "tap0")
+
+
+class BarePlace(Place):
+    def traffic_client(self):
+        output = subprocess.check_output(["ip", "-n", self.setting.world, "-json", "link", "show", "dev", "tap0"])
+        return [BOUND, "tap0", json.loads(output)[0]["address"], SUBJECT_ADDRESS, TRAFFIC]
+
+
 class WrappedPlace(Place):
     def __init__(self, setting):
-        super().__init__(setting, world_address="127.0.0.10", subject_address="127.0.0.10")
+        super().__init__(setting, world_address=Wrapped.ADDRESS, subject_address=Wrapped.ADDRESS)
 
     def in_world(self, *command):
         return self.on_subject(*command)
@@ -267,6 +297,7 @@ MAKE = {
     "sidestack-9000": lambda: Place(Sidestack(log_path("sidestackd-9000"), name="sidestack-9000", mtu=9000)),
     "kernel-pair": lambda: PairPlace(KernelPair()),
     "sidestack-pair": lambda: PairPlace(SidestackPair(log_path("sidestackd-pair"))),
+    "bound": lambda: BarePlace(Bare("bound")),
     "slirp4netns": slirp4netns,
     "pasta": pasta,
     "socket_wrapper": lambda: WrappedPlace(Wrapped(os.path.join(BUILD, "bench", "socket_wrapper"))),

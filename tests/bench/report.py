@@ -82,7 +82,7 @@ def make_table(summary):
 # Of the charts, in pixels.
 LABEL_WIDTH, PLOT_WIDTH, ROW_HEIGHT, TOP = 330, 420, 22, 46
 LEAST, MOST = 0.125, 8.0
-COLOURS = {"sidestack": "#2a7f3f", "slirp4netns": "#b3372e", "pasta": "#c98a00", "socket_wrapper": "#4a6fb0"}
+COLOURS = {"sidestack": "#2a7f3f", "slirp4netns": "#b3372e", "pasta": "#c98a00", "socket_wrapper": "#4a6fb0", "bound": "#888888"}
 
 
 def position(ratio):

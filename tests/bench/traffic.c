@@ -5,7 +5,8 @@
  *   traffic KIND ADDRESS PORT STREAMS MS [BYTES]     be the client; prints one line of JSON
  *
  * What each KIND does is in traffic.h. Times include the last byte's arrival. The client reports its own processor time.
- * TRAFFIC_CONGESTION in the environment names the congestion control of all connections.
+ * TRAFFIC_CONGESTION in the environment names the congestion control of all connections. With TRAFFIC_FDS the client opens none, but
+ * uses descriptors that it inherits, from this number on.
  */
 #include "traffic.h"
 
@@ -111,8 +112,18 @@ void choose_congestion(int fd)
 /* Return: a connection on which the request was made. */
 static int open_connection(const struct request *request)
 {
-    int fd = socket(server.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
+    static int next_inherited; /* 0: not asked yet */
+    const char *inherited = getenv("TRAFFIC_FDS");
+    int fd, on = 1;
 
+    if (inherited != NULL) {
+        fd = next_inherited == 0 ? atoi(inherited) : next_inherited;
+        next_inherited = fd + 1;
+        if (send(fd, request, sizeof *request, MSG_NOSIGNAL) != sizeof *request)
+            die("send");
+        return fd;
+    }
+    fd = socket(server.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
     choose_congestion(fd);
     if (fd < 0 || connect(fd, (struct sockaddr *)&server, server_length) < 0)
         die("connect");
