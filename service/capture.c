@@ -35,14 +35,14 @@ static void write_frame(struct frames_watcher *watcher, bool outgoing, const str
 
 static struct frames_watcher watcher = {.frame = write_frame};
 
-int capture_open(const char *path, const char **message)
+int capture_open(const char *path, bool append, const char **message)
 {
     format = pcap_open_dead(DLT_EN10MB, SNAPLEN);
     if (format == NULL) {
         *message = "out of memory";
         return -ENOMEM;
     }
-    file = pcap_dump_open(format, path);
+    file = append ? pcap_dump_open_append(format, path) : pcap_dump_open(format, path);
     if (file == NULL) {
         *message = pcap_geterr(format); /* lives as long as format */
         return -EIO;

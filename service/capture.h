@@ -2,8 +2,10 @@
 #ifndef SIDESTACK_CAPTURE_H
 #define SIDESTACK_CAPTURE_H
 
-/* Open the file (replaced if it is there) and watch the frames. Return: 0, or -errno with *message saying what failed. */
-int capture_open(const char *path, const char **message);
+#include <stdbool.h>
+
+/* Open the file (replaced if it is there; append: written on) and watch the frames. Return: 0, or -errno with *message saying what failed. */
+int capture_open(const char *path, bool append, const char **message);
 
 /* Write out what is buffered and close the file. */
 void capture_close(void);

@@ -13,6 +13,7 @@
 #include "request.h"
 #include "rules.h"
 #include "service/resolver/resolver.h"
+#include "service/takeover/takeover.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -31,6 +32,13 @@
 #define ONE_WAY_MAX 16
 
 struct client_counters client_counters;
+
+/* What a client asked of name servers. */
+struct asked {
+    int32_t flags;
+    uint32_t lengths[RESOLVER_QUESTIONS];
+    uint8_t bytes[];
+};
 
 static struct client_list all = TAILQ_HEAD_INITIALIZER(all);
 static struct client_list dead = TAILQ_HEAD_INITIALIZER(dead);
@@ -58,6 +66,8 @@ static void destroy(struct client *client)
     if (client->lookup != NULL)
         resolver_cancel(client->lookup);
     client->lookup = NULL;
+    free(client->asked);
+    client->asked = NULL;
     program_release(client->program);
     client->program = NULL;
     rules_who_release(client->who);
@@ -246,20 +256,44 @@ static void answer_lookup(void *owner, const struct lookup_answer answers[RESOLV
         iov[1 + i] = (struct iovec){answers[i].message, answers[i].length};
     }
     client->lookup = NULL;
+    free(client->asked);
+    client->asked = NULL;
     if (sendmsg(client->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0)
         destroy(client);
+}
+
+/* Ask what client->asked says. Return: 0 when the client waits now, or -errno. */
+static int ask_again(struct client *client)
+{
+    const struct asked *asked = client->asked;
+    const struct lookup_question questions[RESOLVER_QUESTIONS] = {
+        {asked->bytes, asked->lengths[0]}, {asked->bytes + asked->lengths[0], asked->lengths[1]}};
+
+    for (size_t i = 0; i < RESOLVER_QUESTIONS; i++)
+        if (questions[i].length > 0 && !resolver_check_question(&questions[i]))
+            return -EINVAL;
+    return resolver_start(questions, asked->flags, client->program->uid, answer_lookup, client, &client->lookup);
 }
 
 /* PROTOCOL_RESOLVE. Return: 0 when the client waits now, or -errno for the reply. */
 static int start_lookup(struct client *client, const struct protocol_message *request, const uint8_t *tail)
 {
-    const struct lookup_question questions[RESOLVER_QUESTIONS] = {
-        {tail, (size_t)request->args[0]}, {tail + request->args[0], (size_t)request->args[1]}};
+    size_t length = (size_t)request->args[0] + (size_t)request->args[1];
+    int error;
 
-    for (size_t i = 0; i < RESOLVER_QUESTIONS; i++)
-        if (questions[i].length > 0 && !resolver_check_question(&questions[i]))
-            return -EINVAL;
-    return resolver_start(questions, request->args[2], client->program->uid, answer_lookup, client, &client->lookup);
+    client->asked = malloc(sizeof *client->asked + length);
+    if (client->asked == NULL)
+        return -ENOMEM;
+    client->asked->flags = request->args[2];
+    client->asked->lengths[0] = (uint32_t)request->args[0];
+    client->asked->lengths[1] = (uint32_t)request->args[1];
+    memcpy(client->asked->bytes, tail, length);
+    error = ask_again(client);
+    if (error < 0) {
+        free(client->asked);
+        client->asked = NULL;
+    }
+    return error;
 }
 
 /* Do one request and reply to it. Return: 0, 1 when it wanted no reply, or -errno when the connection must end. */
@@ -346,6 +380,96 @@ void client_answer_wait(struct client *client, int result)
     stop_waiting(client);
     if (send_reply(client, &reply, -1) < 0)
         destroy(client);
+}
+
+/* What is asked, of a client that waits for names. */
+static void walk_asked(struct archive *archive, struct client *client)
+{
+    const struct asked *asked = client->asked;
+    size_t length = asked != NULL ? sizeof *asked + asked->lengths[0] + asked->lengths[1] : 0;
+    const void *kept = archive_bytes(archive, "asked", asked, &length);
+    struct asked head;
+
+    if (archive->is_writing || length < sizeof head)
+        return;
+    memcpy(&head, kept, sizeof head);
+    if (head.lengths[0] > PROTOCOL_QUERY_MAX || head.lengths[1] > PROTOCOL_QUERY_MAX ||
+        length != sizeof head + head.lengths[0] + head.lengths[1]) {
+        archive_fail(archive, -EPROTO);
+        return;
+    }
+    client->asked = malloc(length);
+    if (client->asked == NULL)
+        archive_fail(archive, -ENOMEM);
+    else
+        memcpy(client->asked, kept, length);
+}
+
+static void walk_client(struct archive *archive, struct client *client, uint64_t *waiting_for)
+{
+    archive_fd(archive, "fd", &client->fd);
+    ARCHIVE_NUMBER(archive, client, id);
+    takeover_walk_program(archive, &client->program);
+    archive_number(archive, "waiting_for", waiting_for, sizeof *waiting_for);
+    ARCHIVE_NUMBER(archive, client, waiting_operation);
+    walk_asked(archive, client);
+}
+
+/* One that was read: watched from now on. */
+static void enter_client(struct archive *archive, struct client *client, struct socket *waiting_for)
+{
+    client->source.kind = SOURCE_CLIENT;
+    if (client->id > last_id)
+        last_id = client->id;
+    if (client->fd < 0 || client->program == NULL || loop_watch(client->fd, &client->source, EPOLLIN) < 0) {
+        archive_fail(archive, -EPROTO);
+        return;
+    }
+    TAILQ_INSERT_TAIL(&all, client, link);
+    count++;
+    if (waiting_for != NULL) {
+        client->waiting_for = waiting_for;
+        TAILQ_INSERT_TAIL(&waiting_for->waiters, client, wait_link);
+    }
+}
+
+void client_resume(void)
+{
+    struct client *client, *next;
+
+    for (client = TAILQ_FIRST(&all); client != NULL; client = next) {
+        next = TAILQ_NEXT(client, link);
+        if (client->asked != NULL && client->lookup == NULL && ask_again(client) < 0)
+            destroy(client); /* the library sees an end, and says that names can't be had now */
+    }
+}
+
+void client_handover(struct archive *archive, struct socket *(*find_socket)(uint64_t id))
+{
+    struct client *client;
+    uint64_t waiting_for;
+
+    if (archive->is_writing) {
+        TAILQ_FOREACH(client, &all, link) {
+            if (!archive_begin(archive, "client"))
+                return;
+            waiting_for = client->waiting_for != NULL ? client->waiting_for->id : 0;
+            walk_client(archive, client, &waiting_for);
+            archive_end(archive);
+        }
+        return;
+    }
+    while (archive_begin(archive, "client")) {
+        client = calloc(1, sizeof *client);
+        if (client == NULL) {
+            archive_fail(archive, -ENOMEM);
+            return;
+        }
+        waiting_for = 0;
+        walk_client(archive, client, &waiting_for);
+        archive_end(archive);
+        enter_client(archive, client, waiting_for != 0 ? find_socket(waiting_for) : NULL);
+    }
 }
 
 void client_close_all(void)

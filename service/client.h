@@ -18,6 +18,7 @@ struct client {
     uint16_t waiting_operation;           /* and the request that waits */
     TAILQ_ENTRY(client) wait_link;        /* on waiting_for->waiters */
     struct lookup *lookup;                /* owned; the DNS lookup that is waited for; NULL: none */
+    struct asked *asked;                  /* owned; what it asks, for who takes over; while .lookup */
     TAILQ_ENTRY(client) link;             /* on the list of all, or of the dead */
 };
 
@@ -40,6 +41,12 @@ struct client_counters {
     uint64_t errors[PROTOCOL_OPERATION_COUNT]; /* of these, answered with an error */
 };
 extern struct client_counters client_counters;
+
+/* All of them go to another service (stack/archive.h); find_socket: by number. */
+struct archive;
+void client_handover(struct archive *archive, struct socket *(*find_socket)(uint64_t id));
+/* They have come, and the wire is ours: ask the name servers again. */
+void client_resume(void);
 
 /* How many there are. */
 size_t client_count(void);

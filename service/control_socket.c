@@ -138,6 +138,16 @@ out:
     return error;
 }
 
+void control_socket_set_systemds(bool is_systemds)
+{
+    is_handed_over = is_systemds;
+}
+
+bool control_socket_is_systemds(void)
+{
+    return is_handed_over;
+}
+
 void control_socket_close(int fd, const char *path)
 {
     close(fd);

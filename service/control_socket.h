@@ -2,6 +2,7 @@
 #ifndef SIDESTACK_CONTROL_SOCKET_H
 #define SIDESTACK_CONTROL_SOCKET_H
 
+#include <stdbool.h>
 #include <sys/types.h>
 
 /* Who may connect: who may write it. */
@@ -19,6 +20,10 @@ struct control_access {
  * Return: the descriptor, -EADDRINUSE when a service answers there, -ENOTSOCK or -EPROTOTYPE when systemd handed over something else, or -errno.
  */
 int control_socket_open(const char *path, const struct control_access *access);
+
+/* Does systemd listen there on, too? The descriptor may come from another service that knows (takeover). */
+bool control_socket_is_systemds(void);
+void control_socket_set_systemds(bool is_systemds);
 
 /* Close it and remove the path, unless it is systemd's. */
 void control_socket_close(int fd, const char *path);

@@ -282,6 +282,7 @@ int datagram_execute(struct socket *socket, const struct protocol_message *reque
     case PROTOCOL_SETTINGS:
     case PROTOCOL_RULES:
     case PROTOCOL_CAPTURE:
+    case PROTOCOL_TAKEOVER:
     case PROTOCOL_OPERATION_COUNT:
         break;
     }

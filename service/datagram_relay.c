@@ -23,6 +23,7 @@
 #include "pair.h"
 #include "rules_apply.h"
 #include "stack/ip/interface.h"
+#include "stack/archive.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -100,6 +101,34 @@ void datagram_relay_describe_error(const struct queued_error *error, struct prot
     address_write(&reply->address, &error->destination);
     memcpy(reply->option, &error->wire, sizeof error->wire);
     reply->option_length = sizeof error->wire;
+}
+
+void datagram_relay_handover(struct archive *archive, struct datagram *datagram)
+{
+    struct queued_error *entry;
+
+    if (archive->is_writing) {
+        TAILQ_FOREACH(entry, &datagram->errors, link) {
+            if (!archive_begin(archive, "error"))
+                return;
+            ARCHIVE_RAW(archive, entry, wire);
+            ARCHIVE_RAW(archive, entry, destination);
+            archive_end(archive);
+        }
+        return;
+    }
+    while (archive_begin(archive, "error")) {
+        entry = calloc(1, sizeof *entry);
+        if (entry == NULL) {
+            archive_fail(archive, -ENOMEM);
+            return;
+        }
+        ARCHIVE_RAW(archive, entry, wire);
+        ARCHIVE_RAW(archive, entry, destination);
+        archive_end(archive);
+        TAILQ_INSERT_TAIL(&datagram->errors, entry, link);
+        datagram->error_count++;
+    }
 }
 
 static void queue_error(struct datagram *datagram, const struct stack_datagram_error *error)

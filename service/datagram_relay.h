@@ -19,6 +19,10 @@ void datagram_relay_put_error(struct socket *socket, int error);
 /* Take the oldest of the queued errors; *taken is the caller's to free, NULL: drop it. Return: was there one? */
 bool datagram_relay_take_error(struct socket *socket, struct queued_error **taken);
 
+/* The queued errors go to another service (stack/archive.h). */
+struct archive;
+void datagram_relay_handover(struct archive *archive, struct datagram *datagram);
+
 /* Write it into the reply to PROTOCOL_ERROR_QUEUE. */
 void datagram_relay_describe_error(const struct queued_error *error, struct protocol_message *reply);
 

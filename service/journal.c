@@ -6,6 +6,9 @@
  */
 #include "journal.h"
 
+#include "stack/archive.h"
+
+#include <errno.h>
 #include <netinet/in.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -108,6 +111,26 @@ uint32_t journal_read(const struct journal *journal, uint32_t offset, struct pro
         memcpy(reply->option, journal->bytes + offset, end - offset);
     }
     return journal != NULL && end > offset && end < journal->length ? end : 0;
+}
+
+void journal_handover(struct archive *archive, struct journal **journal)
+{
+    size_t length = *journal != NULL ? sizeof **journal + (*journal)->length : 0;
+    const struct journal *kept = archive_bytes(archive, "journal", *journal, &length);
+    struct journal head;
+
+    if (archive->is_writing || length < sizeof head)
+        return;
+    memcpy(&head, kept, sizeof head);
+    if (head.length != length - sizeof head || head.after_bind > head.length) {
+        archive_fail(archive, -EPROTO);
+        return;
+    }
+    *journal = malloc(length);
+    if (*journal == NULL)
+        archive_fail(archive, -ENOMEM);
+    else
+        memcpy(*journal, kept, length);
 }
 
 void journal_free(struct journal **journal)

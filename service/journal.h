@@ -19,6 +19,10 @@ void journal_note_bind(struct journal **journal, const struct protocol_address *
  * these were the last. */
 uint32_t journal_read(const struct journal *journal, uint32_t offset, struct protocol_message *reply);
 
+/* The journal goes to another service (stack/archive.h). */
+struct archive;
+void journal_handover(struct archive *archive, struct journal **journal);
+
 void journal_free(struct journal **journal);
 
 #endif

@@ -65,6 +65,26 @@ int listener_start(struct socket *socket, int backlog)
     return 0;
 }
 
+void listener_restore(struct socket *socket)
+{
+    (void)stack_tcp_listen(socket->tcp, may_accept); /* it listens already */
+}
+
+void listener_restore_child(struct socket *listener, struct socket *child, bool is_delivered)
+{
+    child->listener = listener;
+    TAILQ_INSERT_TAIL(&listener->untaken, child, untaken_link);
+    if (child->deferred_until_us != 0) {
+        TAILQ_INSERT_TAIL(&deferred, child, deferred_link);
+        return;
+    }
+    listener->untaken_count++;
+    if (is_delivered || listener->undelivered != NULL)
+        return;
+    listener->undelivered = child;
+    socket_watch_room(listener, true); /* it goes on when the loop runs */
+}
+
 void listener_stop(struct socket *socket)
 {
     struct socket *child;

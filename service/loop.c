@@ -19,6 +19,7 @@
 #include "service/query/capture_stream.h"
 #include "service/query/outlet.h"
 #include "service/resolver/resolver.h"
+#include "service/takeover/takeover.h"
 #include "socket.h"
 #include "stack/stack.h"
 
@@ -36,6 +37,9 @@
 /* A single frame is the rule when one waits for another's answer, and then a read that finds the wire empty is a waste: a turn begins with one frame,
  * and takes so many times more as long as each turn finds the wire ready again. */
 #define FRAMES_GROWTH 8
+
+/* Turns before another service takes over. */
+#define SETTLE_TURNS 8
 
 /* How long the last data and FINs have after SIGTERM. */
 #define STOP_GRACE_US 3000000
@@ -56,6 +60,7 @@ static uint64_t deadline_us; /* of what the loop waits for; 0: none */
 static int wire_error;
 static uint64_t turn; /* counts them */
 static void (*reload)(void); /* NULL: none */
+static bool (*give)(void);   /* loop_set_takeover() */
 
 static void read_clock(void)
 {
@@ -356,6 +361,17 @@ int loop_run_until(int signals, bool (*done)(void), unsigned timeout_ms)
     return done() ? 0 : -ETIMEDOUT;
 }
 
+/* Another service wants everything. What waits on the stack's own loopback is delivered before, as far as that comes to an end. Return: was it handed over? */
+static bool hand_over(void)
+{
+    if (state != LOOP_RUNNING || give == NULL || !takeover_is_wanted())
+        return false;
+    for (int i = 0; i < SETTLE_TURNS && stack_timer_us() == 0; i++)
+        if (loop_turn() < 0)
+            return false;
+    return give();
+}
+
 int loop_run(int signals, int control)
 {
     static struct loop_source control_source = {SOURCE_CONTROL};
@@ -364,9 +380,17 @@ int loop_run(int signals, int control)
     control_fd = control;
     if (error == 0)
         error = loop_watch(control_fd, &control_source, EPOLLIN);
-    while (error == 0 && state != LOOP_ENDED && !stop_is_complete())
+    while (error == 0 && state != LOOP_ENDED && !stop_is_complete()) {
         error = loop_turn();
+        if (error == 0 && hand_over())
+            return LOOP_HANDED_OVER;
+    }
     return error < 0 ? error : wire_error;
+}
+
+void loop_set_takeover(bool (*function)(void))
+{
+    give = function;
 }
 
 void loop_set_reload(void (*function)(void))

@@ -38,6 +38,14 @@ void notify_ready(void)
     notify_send("READY=1");
 }
 
+void notify_took_over(void)
+{
+    char state[64];
+
+    snprintf(state, sizeof state, "MAINPID=%d\nREADY=1", (int)getpid());
+    notify_send(state);
+}
+
 void notify_reloading(void)
 {
     struct timespec now = {0};

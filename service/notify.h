@@ -3,6 +3,8 @@
 #define SIDESTACK_NOTIFY_H
 
 void notify_ready(void);
+/* This process is the service now; the one that systemd started ends. */
+void notify_took_over(void);
 void notify_reloading(void);
 void notify_stopping(void);
 

@@ -31,7 +31,7 @@ struct reading {
     struct given *given; /* owned */
     size_t count;
     const char *config_path; /* of argv */
-    bool check, help, version;
+    bool check, help, version, takeover;
     bool is_good;
 };
 
@@ -188,10 +188,11 @@ static bool use_values(const struct reading *reading, struct options *options)
 }
 
 /* getopt's values. */
-enum { OPTION_SETTING = 256, OPTION_CONFIG, OPTION_CHECK, OPTION_HELP, OPTION_VERSION };
+enum { OPTION_SETTING = 256, OPTION_CONFIG, OPTION_CHECK, OPTION_TAKEOVER, OPTION_HELP, OPTION_VERSION };
 
 static const struct option other_options[] = {{"config", required_argument, NULL, OPTION_CONFIG},
                                               {"check", no_argument, NULL, OPTION_CHECK},
+                                              {"takeover", no_argument, NULL, OPTION_TAKEOVER},
                                               {"help", no_argument, NULL, OPTION_HELP},
                                               {"version", no_argument, NULL, OPTION_VERSION},
                                               {NULL, 0, NULL, 0}};
@@ -220,6 +221,9 @@ static bool read_arguments(int argc, char **argv, struct reading *reading)
             break;
         case OPTION_CHECK:
             reading->check = true;
+            break;
+        case OPTION_TAKEOVER:
+            reading->takeover = true;
             break;
         case OPTION_HELP:
             reading->help = true;
@@ -262,6 +266,8 @@ static void print_help(void)
     printf("read settings from FILE, one `name = value` a line; names are\n%*sthose of the options below\n", HELP_COLUMN, "");
     printf(option_format, "--check");
     printf("only see whether the settings are right, and print them as\n%*sa configuration file\n", HELP_COLUMN, "");
+    printf(option_format, "--takeover");
+    printf("take the place of the service that runs there, with all its\n%*sconnections; settings may be others\n", HELP_COLUMN, "");
     for (size_t i = 0; i < setting_count; i++) {
         char left[32];
 
@@ -330,6 +336,7 @@ int options_read(int argc, char **argv, struct options *options)
     bool is_good = read_all(argc, argv, options, &reading);
     int status = is_good ? 0 : 3;
 
+    options->takeover = reading.takeover;
     free_reading(&reading);
     if (is_good && (reading.help || reading.version || reading.check)) {
         if (reading.help)

@@ -71,6 +71,7 @@ struct options {
     int ready_fd;             /* -1: none */
     const char *config_path;  /* of argv; NULL: none */
     struct option_values *values; /* owned; one for each of settings[] */
+    bool takeover;            /* take the place of the service that runs there */
     int argc;                 /* the command line, to read it again; borrowed */
     char **argv;
 };

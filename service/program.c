@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -21,6 +22,20 @@ struct program *program_make(pid_t pid, uid_t uid, gid_t gid)
     program->pid = pid;
     program->uid = uid;
     program->gid = gid;
+    return program;
+}
+
+struct program *program_restore(const struct program *known)
+{
+    struct program *program = program_make(known->pid, known->uid, known->gid);
+
+    if (program == NULL)
+        return NULL;
+    if (known->number > last_number)
+        last_number = known->number;
+    program->number = known->number;
+    memcpy(program->name, known->name, sizeof program->name);
+    program->name[sizeof program->name - 1] = '\0';
     return program;
 }
 

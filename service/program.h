@@ -27,6 +27,9 @@ struct program {
 /* Make one, held once. Return: NULL when out of memory. */
 struct program *program_make(pid_t pid, uid_t uid, gid_t gid);
 
+/* One that another service knew, held once: with its number, of which no other one may be made. Return: NULL when out of memory. */
+struct program *program_restore(const struct program *known);
+
 /* Hold it once more, for a socket that it makes: from now on it has a name. NULL gives NULL. */
 struct program *program_hold(struct program *program);
 

@@ -145,6 +145,10 @@ enum protocol_operation {
      * pipe to read: struct protocol_frame and the frame, without end. -EAGAIN: too many captures. */
     PROTOCOL_CAPTURE,
 
+    /* Another service takes this one's place (service/takeover/takeover.h). For root and the user that the service runs as. Reply: one descriptor, to speak
+     * with this service about it. -EBUSY: another one is at it. */
+    PROTOCOL_TAKEOVER,
+
     PROTOCOL_OPERATION_COUNT
 };
 

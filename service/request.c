@@ -19,6 +19,7 @@
 #include "relay.h"
 #include "rules_apply.h"
 #include "service/sockopt/sockopt.h"
+#include "service/takeover/takeover.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -43,6 +44,7 @@ static bool wants_descriptor(const struct protocol_message *request)
     case PROTOCOL_KILL:
     case PROTOCOL_RULES:
     case PROTOCOL_CAPTURE:
+    case PROTOCOL_TAKEOVER:
         return false;
     case PROTOCOL_LINGER:
         return request->flags == 0;
@@ -132,6 +134,12 @@ static int make_datagram(const struct protocol_message *request, const struct pr
                             (access_may(program, ACCESS_PING) ? 1u << ACCESS_PING : 0);
 
     return datagram_make(domain, type, protocol, rights, made);
+}
+
+/* It gets everything: root, and the user that the service runs as. */
+static bool may_take_over(const struct program *program)
+{
+    return program->uid == 0 || program->uid == geteuid();
 }
 
 static int make_socket(const struct protocol_message *request, struct protocol_message *reply, struct request_context *context)
@@ -410,6 +418,7 @@ static int execute_stream(struct socket *socket, const struct protocol_message *
     case PROTOCOL_SETTINGS:
     case PROTOCOL_RULES:
     case PROTOCOL_CAPTURE:
+    case PROTOCOL_TAKEOVER:
     case PROTOCOL_OPERATION_COUNT:
         break;
     }
@@ -439,6 +448,8 @@ int request_execute(const struct protocol_message *request, struct protocol_mess
         return query_start(request, context->program, &context->reply_fd);
     if (request->operation == PROTOCOL_CAPTURE)
         return capture_stream_start(request, context->tail, context->program, &context->reply_fd);
+    if (request->operation == PROTOCOL_TAKEOVER)
+        return may_take_over(context->program) ? takeover_begin(&context->reply_fd) : -EPERM;
     if (request->operation == PROTOCOL_KILL)
         return kill_sockets(request, reply, context->program);
     if (request->operation == PROTOCOL_RULES)

@@ -68,6 +68,7 @@ static const struct call calls[] = {
     ANY(fstat), ANY(newfstatat), ANY(statx), /* a descriptor's inode; has resolv.conf changed? */
     /* Logs, systemd. */
     ONE(socket, IS(0, AF_UNIX)), ANY(connect),
+    ANY(memfd_create), /* the state, for another service that takes over */
     /* Pipes to tools. */
     ANY(pipe2), ONE(fcntl, IS(1, F_GETFL)), ONE(fcntl, IS(1, F_SETFL)),
     /* Files: the configuration, resolv.conf, /proc. To read. */

@@ -22,6 +22,8 @@
 #include "service/resolver/resolver.h"
 #include "service/resolver/resolver_config.h"
 #include "socket.h"
+#include "service/takeover/takeover.h"
+#include "stack/ip/interface.h"
 #include "stack/stack.h"
 #include "stack/wire/wire.h"
 #include "stack/wire/wire_impair.h"
@@ -29,6 +31,7 @@
 #include <arpa/inet.h>
 #include <errno.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/random.h>
@@ -95,8 +98,12 @@ static int impair_wire(const struct options *options, struct stack_config *confi
     return error;
 }
 
+static struct takeover taken = {.wire_fd = -1, .control_fd = -1}; /* from the service whose place this one takes */
+
 static int open_wire(const struct options *options, struct wire **wire, const char **message)
 {
+    if (taken.wire_fd >= 0 && strcmp(taken.netif, options->netif) == 0)
+        return wire_open_fd(taken.wire_fd, options->offload, wire, message);
     if (strncmp(options->netif, "vde:", 4) == 0)
         return wire_open_vde(options->netif + 4, options->mtu, wire, message);
     if (strncmp(options->netif, "fd:", 3) == 0)
@@ -129,13 +136,16 @@ static int open_stack(const struct options *options)
                                   .dhcp = options->dhcp,
                                   .slaac = options->slaac,
                                   .hostname = options->hostname[0] != '\0' ? options->hostname : NULL,
+                                  .resumes = options->takeover,
                                   .changed = network_changed};
     const char *message = "";
     int error;
 
     config.route_count = options_get_routes(options, routes);
     memcpy(config.mac, options->mac, sizeof config.mac);
-    if (!options->mac_given) {
+    if (options->takeover && !options->mac_given) {
+        memcpy(config.mac, taken.mac, sizeof config.mac);
+    } else if (!options->mac_given) {
         if (getrandom(config.mac, sizeof config.mac, 0) != sizeof config.mac)
             return -errno;
         config.mac[0] = (uint8_t)((config.mac[0] & 0xfc) | 0x02); /* locally administered, one station's */
@@ -155,7 +165,7 @@ static int open_stack(const struct options *options)
         return error;
     frames_setup(config.wire);
     if (options->capture_path != NULL) {
-        error = capture_open(options->capture_path, &message);
+        error = capture_open(options->capture_path, options->takeover, &message);
         if (error < 0) {
             log_errorx("pcap: %s: %s; give another file", options->capture_path, message);
             config.wire->operations->close(config.wire);
@@ -193,6 +203,9 @@ static int seclude(const struct options *options, const struct privilege_identit
     return error;
 }
 
+static const struct options *running; /* and the control socket's descriptor, for hand_over() */
+static int given_control_fd;
+
 /* Tell whoever started us. Return: 0 or -errno. */
 static int report_ready(int fd)
 {
@@ -201,6 +214,29 @@ static int report_ready(int fd)
 
     close(fd);
     return error;
+}
+
+/* Another service takes over: what it gets. Return: is all its? */
+static bool hand_over(void)
+{
+    struct stack_interface interface;
+    struct takeover given = {.wire_fd = -1, .control_fd = given_control_fd, .control_is_systemds = control_socket_is_systemds(), .pid = (uint64_t)getpid()};
+
+    snprintf(given.netif, sizeof given.netif, "%s", running->netif);
+    if (strncmp(running->netif, "tap:", 4) == 0)
+        given.wire_fd = stack_wire_fd();
+    if (stack_get_interface(STACK_INTERFACE_WIRE, &interface) == 0)
+        memcpy(given.mac, interface.mac, sizeof given.mac);
+    return takeover_give(&given) == 0;
+}
+
+/* Be the one that runs there from now on. Does not return when that fails, or something before did: nothing was touched yet, and nothing may be. */
+static void commit_takeover(int error)
+{
+    if (error < 0 || takeover_commit() < 0)
+        _exit(EXIT_FAILURE);
+    control_socket_set_systemds(taken.control_is_systemds);
+    log_info("took over from process %llu: %zu sockets", (unsigned long long)taken.pid, socket_count());
 }
 
 static void say_started(const struct options *options)
@@ -257,14 +293,20 @@ static int serve(struct options *options)
     resolver_set_domains(&options->search);
     if (options->rules != NULL)
         rules_install(options->rules);
+    if (options->takeover && takeover_ask(options->socket_path, &taken) < 0)
+        _exit(EXIT_FAILURE);
     error = open_stack(options);
+    if (error < 0 && options->takeover)
+        _exit(EXIT_FAILURE);
     if (error < 0)
         goto out_capture;
+    if (options->takeover && takeover_build() < 0)
+        _exit(EXIT_FAILURE);
     if (options->socket_access.user == (uid_t)-1)
         options->socket_access.user = identity.user;
     if (options->socket_access.group == (gid_t)-1)
         options->socket_access.group = identity.group;
-    control_fd = control_socket_open(options->socket_path, &options->socket_access);
+    control_fd = options->takeover ? taken.control_fd : control_socket_open(options->socket_path, &options->socket_access);
     if (control_fd < 0) {
         error = control_fd;
         errno = -error;
@@ -275,9 +317,11 @@ static int serve(struct options *options)
         goto out_stack;
     }
     error = seclude(options, &identity);
+    if (options->takeover)
+        commit_takeover(error);
     if (error < 0)
         goto out_control;
-    error = network_wait(signal_fd);
+    error = options->takeover ? 0 : network_wait(signal_fd);
     if (error < 0) {
         error = error == -EINTR ? 0 : error;
         goto out_control;
@@ -293,8 +337,19 @@ static int serve(struct options *options)
     }
     reload_begin(options);
     loop_set_reload(reload_settings);
-    notify_ready();
+    if (options->takeover)
+        notify_took_over();
+    else
+        notify_ready();
+    running = options;
+    given_control_fd = control_fd;
+    loop_set_takeover(hand_over);
     error = loop_run(signal_fd, control_fd);
+    if (error == LOOP_HANDED_OVER) {
+        capture_close();
+        log_run_timers(UINT64_MAX);
+        _exit(EXIT_SUCCESS); /* whatever closes something in order would tell programs, or the peers */
+    }
     notify_stopping();
     log_info("stopped");
 out_control:

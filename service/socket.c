@@ -162,6 +162,44 @@ out:
     return error;
 }
 
+struct socket *socket_restore_new(void)
+{
+    struct socket *socket = calloc(1, sizeof *socket);
+
+    if (socket == NULL)
+        return NULL;
+    socket->source.kind = SOURCE_SOCKET;
+    socket->pair_fd = socket->program_fd = -1;
+    TAILQ_INIT(&socket->waiters);
+    TAILQ_INIT(&socket->untaken);
+    return socket;
+}
+
+int socket_restore(struct socket *socket)
+{
+    int error = 0;
+
+    if (socket->pair_fd >= 0)
+        error = loop_watch(socket->pair_fd, &socket->source, socket->datagram != NULL ? DATAGRAM_EVENTS : STREAM_EVENTS);
+    socket->hash_next = *bucket_of(socket->program_inode);
+    *bucket_of(socket->program_inode) = socket;
+    if (socket->pair_fd >= 0) {
+        TAILQ_INSERT_TAIL(&socket_live, socket, state_link);
+        live_count++;
+    } else {
+        TAILQ_INSERT_TAIL(&retired, socket, state_link);
+        retired_count++;
+    }
+    if (socket->id > last_id)
+        last_id = socket->id;
+    return error;
+}
+
+const struct socket_list *socket_retired(void)
+{
+    return &retired;
+}
+
 int socket_renew_pair(struct socket *socket)
 {
     struct pair pair;

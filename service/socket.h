@@ -124,6 +124,13 @@ void socket_limit(size_t max);
  * Return: 0 and *socket, or -ENFILE at the limit, or -errno. */
 int socket_make(char kind, struct socket **socket);
 
+/* A record that another service had, filled in: known, watched, and on its list from now on. Return: 0 or -errno. */
+struct socket *socket_restore_new(void);
+int socket_restore(struct socket *socket);
+
+/* The records that are kept for questions, oldest first. */
+const struct socket_list *socket_retired(void);
+
 /* Give a failed socket a fresh, held pair, as after socket(). Return: 0 or -errno. */
 int socket_renew_pair(struct socket *socket);
 

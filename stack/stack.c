@@ -54,6 +54,7 @@ int stack_open(const struct stack_config *config)
         lwip_init();
     initialised = true;
     wire = config->wire;
+    gather_is_mute = config->resumes;
     impairable = config->impairable;
     tcp_ecn_mode = config->ecn;
     memset(&lwip_stats, 0, sizeof lwip_stats);

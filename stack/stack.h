@@ -45,6 +45,7 @@ struct stack_config {
     size_t route_count;
     uint16_t mtu;                    /* 576 to 65521, bytes of IP packet */
     uint8_t mac[6];                  /* the stack's own, not the device's other end */
+    bool resumes;                    /* goes on where another process stops: nothing is sent before stack_resume() (handover.h) */
     bool impairable;                 /* wire is one of wire_impair_open() */
     bool dhcp;                       /* ask for an IPv4 address by DHCP */
     enum stack_ecn ecn;              /* of TCP: never, asked for by our connections, too, or only agreed to */

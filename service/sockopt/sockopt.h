@@ -146,6 +146,9 @@ int sockopt_number(const struct socket *socket, enum sockopt_number which);
 
 /* TCP is about to be done with the socket: TCP_INFO goes on to tell what it did, as on Linux. */
 void sockopt_keep_info(struct socket *socket);
+/* That goes to another service (stack/archive.h). */
+struct archive;
+void sockopt_handover_info(struct archive *archive, struct socket *socket);
 
 /* Both: args[0] level, args[1] name, as protocol.h says; root: may do what needs CAP_NET_ADMIN on Linux.
  * Return: 0 or -errno as Linux gives it. */

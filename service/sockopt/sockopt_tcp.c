@@ -1,5 +1,6 @@
 /* sockopt_tcp.c - the options at IPPROTO_TCP that have a structure or a rule of their own. */
 #include "sockopt_row.h"
+#include "stack/archive.h"
 
 #include <errno.h>
 #include <netinet/tcp.h>
@@ -74,6 +75,18 @@ void sockopt_keep_info(struct socket *socket)
         return;
     write_info(socket->tcp, socket->last_info);
     info->tcpi_state = TCP_CLOSE;
+}
+
+void sockopt_handover_info(struct archive *archive, struct socket *socket)
+{
+    size_t length = socket->last_info != NULL ? TCP_INFO_BYTES : 0;
+    const void *kept = archive_bytes(archive, "last_info", socket->last_info, &length);
+
+    if (archive->is_writing || length != TCP_INFO_BYTES)
+        return;
+    socket->last_info = malloc(TCP_INFO_BYTES);
+    if (socket->last_info != NULL)
+        memcpy(socket->last_info, kept, TCP_INFO_BYTES);
 }
 
 int sockopt_get_info(const struct socket *socket, const struct sockopt_row *row, const struct protocol_message *request,

@@ -8,8 +8,10 @@
  */
 #include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "datagram_socket.h"
+#include "stack/archive.h"
 #include "stack/ip/interface.h"
 #include "stack/wire/loop_netif.h"
 #include "stack/ip/route.h"
@@ -225,6 +227,51 @@ static int change_source(struct datagram_membership **link, bool include, bool a
     }
     membership->sources[place] = membership->sources[--membership->source_count];
     return 0;
+}
+
+void datagram_multicast_handover(struct archive *archive, struct stack_datagram *datagram)
+{
+    struct datagram_membership **end = &datagram->memberships;
+
+    for (struct datagram_membership *it = *end; archive->is_writing && it != NULL; it = it->next) {
+        size_t length = it->source_count * sizeof *it->sources;
+
+        if (!archive_begin(archive, "membership"))
+            return;
+        ARCHIVE_NUMBER(archive, it, interface);
+        ARCHIVE_RAW(archive, it, group);
+        ARCHIVE_NUMBER(archive, it, include);
+        (void)archive_bytes(archive, "sources", it->sources, &length);
+        archive_end(archive);
+    }
+    while (!archive->is_writing && archive_begin(archive, "membership")) {
+        struct datagram_membership *it = calloc(1, sizeof *it);
+        size_t length = 0;
+        const void *sources;
+
+        if (it == NULL) {
+            archive_fail(archive, -ENOMEM);
+            return;
+        }
+        ARCHIVE_NUMBER(archive, it, interface);
+        ARCHIVE_RAW(archive, it, group);
+        ARCHIVE_NUMBER(archive, it, include);
+        sources = archive_bytes(archive, "sources", NULL, &length);
+        archive_end(archive);
+        it->sources = length > 0 ? malloc(length) : NULL;
+        if (it->sources != NULL) {
+            memcpy(it->sources, sources, length);
+            it->source_count = (unsigned)(length / sizeof *it->sources);
+        }
+        if (netif_of(it->interface) == NULL || enter_group(it->interface, &it->group) < 0) {
+            archive_fail(archive, -ENOBUFS);
+            free(it->sources);
+            free(it);
+            return;
+        }
+        *end = it;
+        end = &it->next;
+    }
 }
 
 /* Which interface does a membership without one mean? Return: 0: none. */

@@ -107,6 +107,9 @@ bool datagram_multicast_allows(const struct stack_datagram *datagram, const ip_a
 /* Is anybody on this host a member of the group, on this interface? */
 bool datagram_multicast_has_members(unsigned interface, const ip_addr_t *group);
 
+struct archive;
+void datagram_multicast_handover(struct archive *archive, struct stack_datagram *datagram);
+
 void datagram_multicast_leave_all(struct stack_datagram *datagram);
 
 /* ---- datagram_bind.c ---- */

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "stack/archive.h"
 #include "stack/lwip_api.h"
 #include "stack/port.h"
 
@@ -14,6 +15,11 @@ int isn_open(void)
 {
     follows = false;
     return port_get_entropy(key, sizeof key);
+}
+
+void isn_handover(struct archive *archive)
+{
+    archive_raw(archive, "isn_key", key, sizeof key);
 }
 
 static uint64_t rotate(uint64_t x, int bits)

@@ -30,6 +30,13 @@ static err_t tcp_connect_on_connected(void *arg, struct tcp_pcb *pcb, err_t erro
     return tcp_socket_leave(tcp);
 }
 
+void tcp_connect_set_callback(struct stack_tcp *tcp)
+{
+    tcp->pcb->connected = tcp_connect_on_connected;
+    if (tcp->options[STACK_TCP_BLACKHOLE] && tcp->pcb->netif_idx != NETIF_NO_INDEX)
+        tcp_bind_netif(tcp->pcb, blackhole_netif());
+}
+
 /* Where does a connection to an IPv4 peer come from? *local is what the socket is bound to. Return: 0 and *local, or -errno. */
 static int choose_local4(const ip4_addr_t *peer, ip4_addr_t *local)
 {

@@ -17,6 +17,19 @@ void tcp_listen_note_mss(uint16_t mss)
 }
 
 /* lwIP got a SYN and has made a control block. */
+/* The handshake of tcp is under way, and comes to this listening socket. */
+static void add_incoming(struct stack_tcp *parent, struct stack_tcp *tcp)
+{
+    tcp->listener = parent;
+    tcp->incoming_next = parent->incoming_first;
+    tcp->incoming_link = &parent->incoming_first;
+    if (parent->incoming_first != NULL)
+        parent->incoming_first->incoming_link = &tcp->incoming_next;
+    parent->incoming_first = tcp;
+    parent->incoming++;
+    tcp_listen_half_open++;
+}
+
 err_t tcp_listen_passive_open(u8_t id, struct tcp_pcb_listen *listener, struct tcp_pcb *pcb)
 {
     struct stack_tcp *parent = tcp_ext_arg_get((struct tcp_pcb *)listener, id);
@@ -29,14 +42,7 @@ err_t tcp_listen_passive_open(u8_t id, struct tcp_pcb_listen *listener, struct t
     tcp->sender.congestion.algorithm = parent->sender.congestion.algorithm;
     tcp->role = TCP_ROLE_INCOMING;
     tcp->label = (struct stack_label){.user = parent->label.user, .program = parent->label.program};
-    tcp->listener = parent;
-    tcp->incoming_next = parent->incoming_first;
-    tcp->incoming_link = &parent->incoming_first;
-    if (parent->incoming_first != NULL)
-        parent->incoming_first->incoming_link = &tcp->incoming_next;
-    parent->incoming_first = tcp;
-    parent->incoming++;
-    tcp_listen_half_open++;
+    add_incoming(parent, tcp);
     tcp->peer = pcb->remote_ip;
     tcp->peer_port = pcb->remote_port;
     tcp->connect_us = port_now_us;
@@ -107,6 +113,15 @@ static err_t tcp_listen_on_accept(void *arg, struct tcp_pcb *pcb, err_t error)
     tcp_socket_leave(parent);
     result = tcp_socket_leave(tcp);
     return result;
+}
+
+void tcp_listen_restore(struct stack_tcp *tcp, struct stack_tcp *listener)
+{
+    if (listener == NULL || listener->pcb == NULL)
+        return; /* it was closed: the handshake ends with a reset */
+    add_incoming(listener, tcp);
+    tcp->pcb->listener = (struct tcp_pcb_listen *)listener->pcb;
+    tcp->pcb->callback_arg = listener;
 }
 
 int stack_tcp_listen(struct stack_tcp *tcp, stack_tcp_may_accept *may_accept)

@@ -81,6 +81,29 @@ static bool receive_queue_append(struct receive_queue *queue, struct pbuf *p)
     return true;
 }
 
+bool tcp_receive_append(struct stack_tcp *tcp, const void *bytes, size_t length)
+{
+    const uint8_t *at = bytes;
+
+    while (length > 0) {
+        struct receive_block *block = receive_block_get(length > block_sizes[BLOCK_SMALL] / 2 ? BLOCK_MEDIUM : BLOCK_SMALL);
+        struct pbuf *p;
+        size_t n;
+
+        if (block == NULL)
+            return false;
+        p = receive_block_pbuf(block);
+        n = LWIP_MIN(length, block->capacity);
+        memcpy(p->payload, at, n);
+        p->len = p->tot_len = (u16_t)n;
+        if (!receive_queue_append(&tcp->receive, p))
+            return false;
+        at += n;
+        length -= n;
+    }
+    return true;
+}
+
 /* lwIP: data came, or the peer's FIN (p is NULL). */
 err_t tcp_receive_on_data(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t error)
 {

@@ -13,6 +13,7 @@
  */
 #include <errno.h>
 #include <stddef.h>
+#include <string.h>
 
 #include "stack/wire/gather.h"
 #include "stack/port.h"
@@ -137,6 +138,35 @@ int stack_tcp_send_reserve(struct stack_tcp *tcp, size_t want, struct iovec iov[
         chunk = chunk->next;
     }
     return count;
+}
+
+bool tcp_send_append(struct stack_tcp *tcp, const void *bytes, size_t length)
+{
+    struct send_queue *queue = &tcp->send;
+    const uint8_t *at = bytes;
+
+    while (length > 0) {
+        struct send_chunk *chunk = queue->filling;
+        uint32_t n;
+
+        if (chunk == NULL) {
+            if (!send_queue_grow(queue, length))
+                return false;
+            chunk = queue->tail;
+        }
+        n = (uint32_t)LWIP_MIN(chunk->capacity - chunk->filled, length);
+        memcpy(chunk->data + chunk->filled, at, n);
+        if (queue->handing == NULL)
+            queue->handing = chunk;
+        chunk->filled += n;
+        queue->queued += n;
+        queue->unhanded += n;
+        at += n;
+        length -= n;
+        if (chunk->filled == chunk->capacity)
+            queue->filling = chunk->next;
+    }
+    return true;
 }
 
 static int send_commit(struct stack_tcp *tcp, size_t length, bool more, bool part)

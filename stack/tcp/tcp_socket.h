@@ -121,6 +121,7 @@ struct stack_tcp {
     uint64_t sent_us;           /* when data was sent last */
 
     struct stack_label label;              /* inspect.h */
+    uint32_t handover_number;              /* while the stack's state is written: this socket in it */
     struct stack_tcp *all_prev, *all_next; /* list of all sockets */
 };
 
@@ -170,6 +171,13 @@ extern unsigned tcp_listen_half_open; /* handshakes under way that we remember, 
 
 /* tcp_filter.c: a segment came for a connection in TIME-WAIT that made way for a new one, or with a SYN cookie: input it again. */
 void tcp_filter_replay(void);
+
+/* tcp_handover.c fills a socket that it has made: what the owner committed, what came, whom an incoming one belongs to, and lwIP's callback of one that
+ * connects. Return: false when memory is short. */
+bool tcp_send_append(struct stack_tcp *tcp, const void *bytes, size_t length);
+bool tcp_receive_append(struct stack_tcp *tcp, const void *bytes, size_t length);
+void tcp_listen_restore(struct stack_tcp *tcp, struct stack_tcp *listener);
+void tcp_connect_set_callback(struct stack_tcp *tcp);
 
 /* tcp_send.c */
 void tcp_send_push(struct stack_tcp *tcp, bool more);

@@ -126,6 +126,35 @@ static void fill(struct time_wait *wait, const struct tcp_pcb *pcb, const struct
         wait->flags |= TIME_WAIT_V6ONLY;
 }
 
+/* It is filled in: into all tables. */
+static void enter(struct time_wait *wait)
+{
+    struct tcp_bucket *bucket =
+        tcp_lookup_bucket(&(struct tcp_ends){&wait->local, &wait->peer, wait->local_port, wait->peer_port});
+
+    wait->next = bucket->waits;
+    if (bucket->waits != NULL)
+        bucket->waits->link = &wait->next;
+    bucket->waits = wait;
+    wait->link = &bucket->waits;
+    tcp_bind_enter_wait(wait);
+    queue_append(wait);
+    time_wait_count++;
+}
+
+void tcp_time_wait_restore(const void *from_local)
+{
+    struct time_wait *wait = calloc(1, sizeof *wait);
+    uint64_t since_us;
+
+    if (wait == NULL)
+        return;
+    memcpy(&wait->local, from_local, sizeof *wait - offsetof(struct time_wait, local));
+    since_us = wait->since_us;
+    enter(wait);
+    wait->since_us = since_us; /* they come in the order of it */
+}
+
 void tcp_time_wait_take(struct tcp_pcb *pcb)
 {
     struct stack_tcp *tcp = tcp_ext_arg_get(pcb, 0);
@@ -137,18 +166,8 @@ void tcp_time_wait_take(struct tcp_pcb *pcb)
     }
     wait = malloc(sizeof *wait);
     if (wait != NULL) {
-        struct tcp_bucket *bucket;
-
         fill(wait, pcb, tcp);
-        bucket = tcp_lookup_bucket(&(struct tcp_ends){&wait->local, &wait->peer, wait->local_port, wait->peer_port});
-        wait->next = bucket->waits;
-        if (bucket->waits != NULL)
-            bucket->waits->link = &wait->next;
-        bucket->waits = wait;
-        wait->link = &bucket->waits;
-        tcp_bind_enter_wait(wait);
-        queue_append(wait);
-        time_wait_count++;
+        enter(wait);
         tcp_statistics.time_waits++;
     } /* else late segments will be reset: better than to end something else */
     tcp->finished = true;

@@ -42,6 +42,9 @@ extern size_t time_wait_count;
 /* A control block has come to TIME-WAIT: keep what is needed of it, and free it. The socket may be gone afterwards. */
 void tcp_time_wait_take(struct tcp_pcb *pcb);
 
+/* One that another process had (tcp_handover.c): its memory from .local on. */
+void tcp_time_wait_restore(const void *from_local);
+
 /* Return: a control block for lwIP to find, for the time of one segment; NULL: there is none with these ends. */
 struct tcp_pcb *tcp_time_wait_place(const struct tcp_ends *ends);
 

@@ -2,6 +2,8 @@
 #ifndef SIDESTACK_GATHER_H
 #define SIDESTACK_GATHER_H
 
+#include <stdbool.h>
+
 #include "netif/ethernet.h"
 #include "stack/lwip_api.h"
 #include "wire.h"
@@ -21,6 +23,9 @@ void gather_frame(struct pbuf *p);
 /* The Ethernet address that the gathered segments go to, if their IP destination is this one of size bytes: what follows them goes there, too. NULL:
  * they have another, or there are none. */
 const struct eth_addr *gather_neighbour(const void *destination, size_t size);
+
+/* Frames are dropped: another process still speaks on this wire (handover.h). */
+extern bool gather_is_mute;
 
 /* Write what is gathered. Must be called before memory of sent data is released. */
 void gather_flush(void);

@@ -23,7 +23,7 @@ same() {
 }
 help=$(build/sidestackd --help | sed -n 's/^  --\([a-z-]*\).*/\1/p')
 same "options of sidestackd" "$help" "$(sed -n 's/^\.It Fl Fl \([a-z-]*\).*/\1/p' docs/man/sidestackd.8)"
-same "settings" "$(grep -v -x -E 'config|check|help|version' <<<"$help")" \
+same "settings" "$(grep -v -x -E 'config|check|takeover|help|version' <<<"$help")" \
     "$(sed -n 's/^\.It Cm \([a-z-]*\).*/\1/p' docs/man/sidestack.conf.5)"
 commands=$(build/sidestack --help | sed -n -E 's/^(usage:|      ) sidestack ([a-z]+)( .*)?$/\2/p')
 same "commands of sidestack" "$commands" "$(sed -n 's/^\.It Cm \([a-z]*\).*/\1/p' docs/man/sidestack.1)"

@@ -1,0 +1,108 @@
+"""For takeover.sh: streams whose every byte is known, so that one that is lost, doubled or changed shows.
+
+takeover.py serve ADDRESS PORT        for each connection: what comes is checked, and as much is sent
+takeover.py stream ADDRESS PORT SECONDS BYTES_A_WRITE
+takeover.py datagrams ADDRESS PORT SECONDS
+"""
+import random
+import socket
+import sys
+import threading
+import time
+
+PATTERN = random.Random(1).randbytes(1 << 20)
+
+
+def piece(at, size):
+    at %= len(PATTERN)
+    return (PATTERN[at:] + PATTERN)[:size] if at + size > len(PATTERN) else PATTERN[at:at + size]
+
+
+def send_all(connection, seconds, size):
+    at, end = 0, time.monotonic() + seconds
+    while time.monotonic() < end:
+        connection.sendall(piece(at, size))
+        at += size
+    connection.shutdown(socket.SHUT_WR)
+    return at
+
+
+def receive_all(connection):
+    at = 0
+    while True:
+        data = connection.recv(1 << 16)
+        if not data:
+            return at
+        if data != piece(at, len(data)):
+            raise RuntimeError(f"byte {at} and what follows are not what was sent")
+        at += len(data)
+
+
+def both_ways(connection, seconds, size):
+    result = {}
+
+    def send():
+        result["sent"] = send_all(connection, seconds, size)
+    sender = threading.Thread(target=send)
+    sender.start()
+    result["received"] = receive_all(connection)
+    sender.join()
+    return result
+
+
+def serve(address, port):
+    listener = socket.create_server((address, port), backlog=100)
+    print("ready", flush=True)
+
+    def one(connection):
+        try:
+            seconds, size = map(int, connection.recv(32).split())
+            connection.sendall(b"go".ljust(2))
+            result = both_ways(connection, seconds, size)
+            print("served", result["received"], result["sent"], flush=True)
+        except Exception as error:  # pylint: disable=broad-except
+            print("failed", error, flush=True)
+        connection.close()
+    while True:
+        threading.Thread(target=one, args=(listener.accept()[0],), daemon=True).start()
+
+
+def stream(address, port, seconds, size):
+    connection = socket.create_connection((address, port))
+    connection.sendall(f"{seconds} {size}".encode())
+    if connection.recv(2) != b"go":
+        raise RuntimeError("no go")
+    print("flows", flush=True)
+    result = both_ways(connection, seconds, size)
+    print("done", result["sent"], result["received"], flush=True)
+
+
+def datagrams(address, port, seconds):
+    """Each is waited for, at most a second: how many were lost?"""
+    s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    s.connect((address, port))
+    s.settimeout(1)
+    number, lost, end = 0, 0, time.monotonic() + seconds
+    print("flows", flush=True)
+    while time.monotonic() < end:
+        number += 1
+        s.send(str(number).encode())
+        try:
+            while int(s.recv(100)) != number:
+                pass
+        except TimeoutError:
+            lost += 1
+    print("done", number, "lost", lost, flush=True)
+
+
+def main():
+    mode, address, port = sys.argv[1], sys.argv[2], int(sys.argv[3])
+    if mode == "serve":
+        serve(address, port)
+    elif mode == "stream":
+        stream(address, port, int(sys.argv[4]), int(sys.argv[5]))
+    else:
+        datagrams(address, port, int(sys.argv[4]))
+
+
+main()
