@@ -4,6 +4,7 @@
 #include "log.h"
 #include "loop.h"
 #include "stack/ip/interface.h"
+#include "text_list.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -15,20 +16,6 @@
 #define ADDRESSES_MAX (2 * STACK_ADDRESSES_MAX + 2)
 #define LINE_BYTES 1024
 
-/* A list for one line of the log. */
-struct line {
-    char text[LINE_BYTES];
-    size_t length;
-};
-
-static void add_word(struct line *line, const char *word)
-{
-    int n = snprintf(line->text + line->length, sizeof line->text - line->length, "%s%s", line->length > 0 ? ", " : "", word);
-
-    if (n > 0 && line->length + (size_t)n < sizeof line->text)
-        line->length += (size_t)n;
-}
-
 static void format_address(const union stack_address *address, char text[INET6_ADDRSTRLEN])
 {
     inet_ntop(address->sa.sa_family,
@@ -38,7 +25,7 @@ static void format_address(const union stack_address *address, char text[INET6_A
 }
 
 /* All addresses on the wire that may be used, or are about to be lost. */
-static void list_addresses(struct line *line)
+static void list_addresses(char line[LINE_BYTES])
 {
     struct stack_interface_address addresses[ADDRESSES_MAX];
     size_t count = stack_get_addresses(addresses, ADDRESSES_MAX);
@@ -53,11 +40,11 @@ static void list_addresses(struct line *line)
                  (addresses[i].flags & IFA_F_DADFAILED) != 0    ? " (duplicate)"
                  : (addresses[i].flags & IFA_F_DEPRECATED) != 0 ? " (deprecated)"
                                                                 : "");
-        add_word(line, word);
+        text_list_add(line, LINE_BYTES, word);
     }
 }
 
-static void list_names(struct line *servers, struct line *domains)
+static void list_names(char servers[LINE_BYTES], char domains[LINE_BYTES])
 {
     union stack_address found[STACK_NAME_SERVERS_MAX];
     const char *names[STACK_DOMAINS_MAX];
@@ -67,32 +54,32 @@ static void list_names(struct line *servers, struct line *domains)
         char text[INET6_ADDRSTRLEN];
 
         format_address(&found[i], text);
-        add_word(servers, text);
+        text_list_add(servers, LINE_BYTES, text);
     }
     count = stack_get_domains(names, STACK_DOMAINS_MAX);
     for (size_t i = 0; i < count; i++)
-        add_word(domains, names[i]);
+        text_list_add(domains, LINE_BYTES, names[i]);
 }
 
 void network_log_addresses(void)
 {
-    struct line addresses = {.length = 0};
+    char addresses[LINE_BYTES] = "";
 
-    list_addresses(&addresses);
-    log_info("addresses: %s", addresses.length > 0 ? addresses.text : "none");
+    list_addresses(addresses);
+    log_info("addresses: %s", addresses[0] != '\0' ? addresses : "none");
 }
 
 void network_changed(void *context)
 {
     static char said[3 * LINE_BYTES + 64];
-    struct line servers = {.length = 0}, domains = {.length = 0}, addresses = {.length = 0};
+    char servers[LINE_BYTES] = "", domains[LINE_BYTES] = "", addresses[LINE_BYTES] = "";
     char all[3 * LINE_BYTES + 64];
 
     (void)context;
-    list_addresses(&addresses);
-    list_names(&servers, &domains);
-    snprintf(all, sizeof all, "addresses: %s; name servers: %s; domains: %s", addresses.length > 0 ? addresses.text : "none",
-             servers.length > 0 ? servers.text : "none", domains.length > 0 ? domains.text : "none");
+    list_addresses(addresses);
+    list_names(servers, domains);
+    snprintf(all, sizeof all, "addresses: %s; name servers: %s; domains: %s", addresses[0] != '\0' ? addresses : "none",
+             servers[0] != '\0' ? servers : "none", domains[0] != '\0' ? domains : "none");
     if (strcmp(all, said) == 0)
         return; /* a lease was renewed as it was */
     strcpy(said, all);

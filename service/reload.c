@@ -18,6 +18,7 @@
 #include "settings.h"
 #include "socket.h"
 #include "stack/stack.h"
+#include "text_list.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,20 +27,6 @@
 #define NAMES_BYTES 512
 
 static struct options *running;
-
-/* Names for one line of the log. */
-struct name_list {
-    char text[NAMES_BYTES];
-    size_t length;
-};
-
-static void add_name(struct name_list *list, const char *name)
-{
-    int n = snprintf(list->text + list->length, sizeof list->text - list->length, "%s%s", list->length > 0 ? ", " : "", name);
-
-    if (n > 0 && list->length + (size_t)n < sizeof list->text)
-        list->length += (size_t)n;
-}
 
 static int apply_addresses(const struct options *options)
 {
@@ -157,7 +144,7 @@ static void keep_old(struct options *fresh, size_t setting)
 
 static void apply_changes(struct options *fresh)
 {
-    struct name_list changed = {0}, later = {0};
+    char changed[NAMES_BYTES] = "", later[NAMES_BYTES] = ""; /* their names */
 
     for (size_t i = 0; i < setting_count; i++) {
         const struct applier *applier = find_applier(settings[i].name);
@@ -172,17 +159,17 @@ static void apply_changes(struct options *fresh)
             (void)applier->apply(running);
         }
         if (applier != NULL && error == 0) {
-            add_name(&changed, settings[i].name);
+            text_list_add(changed, sizeof changed, settings[i].name);
         } else {
             if (applier == NULL)
-                add_name(&later, settings[i].name);
+                text_list_add(later, sizeof later, settings[i].name);
             keep_old(fresh, i);
         }
     }
-    log_each(LOG_LEVEL_INFO, "reloaded %s: %s%s", running->config_path, changed.length > 0 ? "changed " : "nothing changed",
-             changed.text);
-    if (later.length > 0)
-        log_each(LOG_LEVEL_WARN, "reload: these take a restart of the service: %s", later.text);
+    log_each(LOG_LEVEL_INFO, "reloaded %s: %s%s", running->config_path, changed[0] != '\0' ? "changed " : "nothing changed",
+             changed);
+    if (later[0] != '\0')
+        log_each(LOG_LEVEL_WARN, "reload: these take a restart of the service: %s", later);
 }
 
 void reload_settings(void)

@@ -5,11 +5,11 @@
  * Ends with SIGINT and SIGTERM in order: what is in the pipe by then is written, and the statistics.
  */
 #include "ask.h"
+#include "option.h"
 #include "pcapng.h"
 #include "sidestack.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <limits.h>
 #include <pcap/pcap.h>
 #include <poll.h>
@@ -24,7 +24,7 @@
 #define FILTER_TEXT_MAX 1500
 #define INPUT_BYTES (1u << 20)
 
-enum { OPTION_PROGRAM = 0x100, OPTION_PID, OPTION_ID, OPTION_HELP };
+enum { OPTION_PROGRAM = 0x100, OPTION_PID, OPTION_ID };
 
 static const char usage[] =
     "usage: sidestack capture [OPTION...] FILE [FILTER]\n"
@@ -311,11 +311,9 @@ static int read_number(const char *text, unsigned long max, unsigned long *numbe
     return -EINVAL;
 }
 
-/* Return: 0, 1 for --help, or -errno, said. */
+/* Return: 0 or -EINVAL, said. */
 static int read_option(int option, struct request *request)
 {
-    int error = 0;
-
     switch (option) {
     case 'c': return read_number(optarg, ULONG_MAX, &request->count);
     case 's': return read_number(optarg, PROTOCOL_CAPTURE_SNAP_MAX, &request->snap_length);
@@ -328,13 +326,8 @@ static int read_option(int option, struct request *request)
             return 0;
         fputs(COMMAND ": a program's name has at most 15 bytes (/proc/PID/comm)\n", stderr);
         return -EINVAL;
-    case OPTION_HELP: return 1;
-    case ASK_OPTION_NAME:
-    case ASK_OPTION_SOCKET:
-        error = service_path_set(&request->path, option, optarg);
-        return error < 0 ? complain("can't tell where the service is", error) : 0;
-    default: return -EINVAL; /* getopt_long() said why */
     }
+    return 0;
 }
 
 int sidestack_capture(int argc, char **argv)
@@ -345,25 +338,16 @@ int sidestack_capture(int argc, char **argv)
                                             {"pid", required_argument, NULL, OPTION_PID},
                                             {"id", required_argument, NULL, OPTION_ID},
                                             {"quiet", no_argument, NULL, 'q'},
-                                            {"help", no_argument, NULL, OPTION_HELP},
-                                            ASK_OPTIONS,
-                                            {NULL, 0, NULL, 0}};
+                                            TOOL_OPTIONS};
     struct request request = {.count = 0};
+    const struct tool_options tool = {COMMAND, usage, "+c:s:q", options, &request.path};
     size_t length = 0;
-    int option, error = 0;
+    int option, status, error = 0;
 
-    while (error == 0 && (option = getopt_long(argc, argv, "+c:s:q", options, NULL)) != -1)
-        error = read_option(option, &request);
-    if (error == 1) {
-        fputs(usage, stdout);
-        return EXIT_SUCCESS;
-    }
-    if (error == 0) {
-        error = service_path_complete(&request.path);
-        if (error < 0)
-            complain("can't tell where the service is", error);
-    }
-    if (error == 0 && optind == argc) {
+    while ((option = tool_next_option(&tool, argc, argv, &status)) != -1)
+        if (option == '?' || read_option(option, &request) < 0)
+            return status;
+    if (optind == argc) {
         fputs(COMMAND ": into which file? (- for standard output; sidestack capture --help)\n", stderr);
         error = -EINVAL;
     }

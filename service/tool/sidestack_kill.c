@@ -1,18 +1,16 @@
 /* sidestack_kill.c - ends sockets that a filter names, as ss -K does. */
 #include "ask.h"
 #include "filter.h"
+#include "option.h"
 #include "sidestack.h"
 #include "ss_text.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define COMMAND "sidestack kill"
-
-enum { OPTION_HELP = 0x100 };
 
 static const char usage[] =
     "usage: sidestack kill [OPTION...] FILTER\n"
@@ -108,30 +106,25 @@ static int end(const struct service_path *path, const struct victims *victims)
 int sidestack_kill(int argc, char **argv)
 {
     static const struct option options[] = {{"dry-run", no_argument, NULL, 'n'}, {"quiet", no_argument, NULL, 'q'},
-                                            {"tcp", no_argument, NULL, 't'}, {"udp", no_argument, NULL, 'u'},
-                                            {"help", no_argument, NULL, OPTION_HELP}, ASK_OPTIONS, {NULL, 0, NULL, 0}};
+                                            {"tcp", no_argument, NULL, 't'}, {"udp", no_argument, NULL, 'u'}, TOOL_OPTIONS};
     struct service_path path = {""};
+    const struct tool_options tool = {COMMAND, usage, "nqtu", options, &path};
     struct victims victims = {NULL, 0};
     struct filter filter;
     unsigned sorts = 0;
     bool dry_run = false, quiet = false;
     char message[512];
-    int option, error = 0;
+    int option, status, error;
 
-    while (error == 0 && (option = getopt_long(argc, argv, "nqtu", options, NULL)) != -1) {
+    while ((option = tool_next_option(&tool, argc, argv, &status)) != -1) {
         switch (option) {
         case 'n': dry_run = true; break;
         case 'q': quiet = true; break;
         case 't': sorts |= PROTOCOL_QUERY_TCP; break;
         case 'u': sorts |= PROTOCOL_QUERY_UDP; break;
-        case OPTION_HELP: fputs(usage, stdout); return EXIT_SUCCESS;
-        case ASK_OPTION_NAME:
-        case ASK_OPTION_SOCKET: error = service_path_set(&path, option, optarg); break;
-        default: return SIDESTACK_EXIT_USAGE; /* getopt_long() said why */
+        default: return status;
         }
     }
-    if (service_path_settle(&path, COMMAND, error) < 0)
-        return SIDESTACK_EXIT_USAGE;
     if (optind == argc) {
         fputs(COMMAND ": which ones? (sidestack kill --help)\n", stderr);
         return SIDESTACK_EXIT_USAGE;

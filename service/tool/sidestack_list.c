@@ -1,11 +1,11 @@
 /* sidestack_list.c - sidestack list: the services of this machine that the user may see. */
 #include "ask.h"
+#include "option.h"
 #include "service/control_path.h"
 #include "sidestack.h"
 
 #include <dirent.h>
 #include <errno.h>
-#include <getopt.h>
 #include <spawn.h>
 #include <stdlib.h>
 #include <string.h>
@@ -239,18 +239,15 @@ static int list_directory(const char *runtime, bool is_system, bool as_json)
 
 int sidestack_list(int argc, char **argv)
 {
-    static const struct option options[] = {{"json", no_argument, NULL, 'j'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"json", no_argument, NULL, 'j'}, TOOL_OPTIONS_END};
+    const struct tool_options tool = {COMMAND, usage, "", options, NULL};
     const char *own = geteuid() != 0 ? getenv("XDG_RUNTIME_DIR") : NULL;
     bool as_json = false;
-    int option, found = 0, count;
+    int option, status, found = 0, count;
 
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
-        if (option == 'h') {
-            fputs(usage, stdout);
-            return EXIT_SUCCESS;
-        }
-        if (option != 'j')
-            return SIDESTACK_EXIT_USAGE; /* getopt_long() said why */
+    while ((option = tool_next_option(&tool, argc, argv, &status)) != -1) {
+        if (option == '?')
+            return status;
         as_json = true;
     }
     if (optind < argc) {

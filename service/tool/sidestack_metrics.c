@@ -4,13 +4,13 @@
  * HTTP is libmicrohttpd's business, in a process of its own: what somebody sends there can't do anything to the service.
  */
 #include "ask.h"
+#include "option.h"
 #include "row.h"
 #include "sidestack.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
-#include <getopt.h>
 #include <microhttpd.h>
 #include <netdb.h>
 #include <netinet/in.h>
@@ -27,8 +27,6 @@
 #define IDLE_S 10
 #define BACKLOG 64
 #define NAME_BYTES 128
-
-enum { OPTION_HELP = 0x100 };
 
 static const char usage[] =
     "usage: sidestack metrics [OPTION...]\n"
@@ -332,24 +330,19 @@ static int serve(const char *where)
 
 int sidestack_metrics(int argc, char **argv)
 {
-    static const struct option options[] = {{"listen", required_argument, NULL, 'l'}, {"help", no_argument, NULL, OPTION_HELP},
-                                            ASK_OPTIONS, {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"listen", required_argument, NULL, 'l'}, TOOL_OPTIONS};
+    const struct tool_options tool = {COMMAND, usage, "l:", options, &service};
     const char *where = NULL;
     size_t length = 0;
-    int option, error = 0;
+    int option, status, error;
     char *text;
 
-    while (error == 0 && (option = getopt_long(argc, argv, "l:", options, NULL)) != -1) {
+    while ((option = tool_next_option(&tool, argc, argv, &status)) != -1) {
         switch (option) {
         case 'l': where = optarg; break;
-        case OPTION_HELP: fputs(usage, stdout); return EXIT_SUCCESS;
-        case ASK_OPTION_NAME:
-        case ASK_OPTION_SOCKET: error = service_path_set(&service, option, optarg); break;
-        default: return SIDESTACK_EXIT_USAGE; /* getopt_long() said why */
+        default: return status;
         }
     }
-    if (service_path_settle(&service, COMMAND, error) < 0)
-        return SIDESTACK_EXIT_USAGE;
     if (optind < argc) {
         fprintf(stderr, COMMAND ": '%s'? (sidestack metrics --help)\n", argv[optind]);
         return SIDESTACK_EXIT_USAGE;

@@ -1,15 +1,15 @@
 /* sidestack_netif.c - the network as a running service has it: interfaces, addresses, routes, neighbours, names, the wire. */
 #include "ask.h"
+#include "option.h"
 #include "sidestack.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
 
 #define COMMAND "sidestack netif"
 
-enum { OPTION_JSON = 0x100, OPTION_HELP };
+enum { OPTION_JSON = 0x100 };
 
 static const char usage[] =
     "usage: sidestack netif [OPTION...]\n"
@@ -122,25 +122,20 @@ static void print_list(const char *title, const json_t *texts)
 
 int sidestack_netif(int argc, char **argv)
 {
-    static const struct option options[] = {{"json", no_argument, NULL, OPTION_JSON},
-                                            {"help", no_argument, NULL, OPTION_HELP}, ASK_OPTIONS, {NULL, 0, NULL, 0}};
+    static const struct option options[] = {{"json", no_argument, NULL, OPTION_JSON}, TOOL_OPTIONS};
     struct service_path path = {""};
+    const struct tool_options tool = {COMMAND, usage, "", options, &path};
     const json_t *interfaces;
     bool as_json = false;
     json_t *object;
-    int option, error = 0;
+    int option, status;
 
-    while (error == 0 && (option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+    while ((option = tool_next_option(&tool, argc, argv, &status)) != -1) {
         switch (option) {
         case OPTION_JSON: as_json = true; break;
-        case OPTION_HELP: fputs(usage, stdout); return EXIT_SUCCESS;
-        case ASK_OPTION_NAME:
-        case ASK_OPTION_SOCKET: error = service_path_set(&path, option, optarg); break;
-        default: return SIDESTACK_EXIT_USAGE; /* getopt_long() said why */
+        default: return status;
         }
     }
-    if (service_path_settle(&path, COMMAND, error) < 0)
-        return SIDESTACK_EXIT_USAGE;
     object = ask_for_object(COMMAND, &path, PROTOCOL_QUERY_NETWORK);
     if (object == NULL)
         return EXIT_FAILURE;

@@ -5,11 +5,11 @@
  * program on the stack would get.
  */
 #include "ask.h"
+#include "option.h"
 #include "sidestack.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <getopt.h>
 #include <linux/errqueue.h>
 #include <linux/icmp.h>
 #include <limits.h>
@@ -34,8 +34,6 @@
 #define EXIT_ERROR 2
 #define SEQUENCES 65536
 #define ARGUMENTS_MAX 64
-
-enum { OPTION_HELP = 0x100 };
 
 static const char usage[] =
     "usage: sidestack ping [OPTION...] HOST\n"
@@ -374,8 +372,8 @@ static int read_seconds(const char *text, double min, double *seconds)
     return -EINVAL;
 }
 
-/* Return: 0, 1 for --help, or -errno, said. */
-static int read_option(int option, struct ping *ping, struct service_path *path)
+/* Return: 0 or -EINVAL, said. */
+static int read_option(int option, struct ping *ping)
 {
     switch (option) {
     case 'c': return read_number(optarg, 1, ULONG_MAX, &ping->count);
@@ -387,28 +385,21 @@ static int read_option(int option, struct ping *ping, struct service_path *path)
     case '6': ping->family = AF_INET6; return 0;
     case 'q': ping->quiet = true; return 0;
     case 'n': return 0; /* it never asks for names of hosts */
-    case OPTION_HELP: fputs(usage, stdout); return 1;
-    case ASK_OPTION_NAME:
-    case ASK_OPTION_SOCKET:
-        if (service_path_set(path, option, optarg) == 0)
-            return 0;
-        complain("can't tell where the service is", optarg);
-        return -EINVAL;
-    default: return -EINVAL; /* getopt_long() said why */
     }
+    return 0;
 }
 
 int sidestack_ping(int argc, char **argv)
 {
-    static const struct option options[] = {{"help", no_argument, NULL, OPTION_HELP}, ASK_OPTIONS, {NULL, 0, NULL, 0}};
+    static const struct option options[] = {TOOL_OPTIONS};
     static struct ping ping = {.size = 56, .interval_s = 1, .wait_s = 10};
     struct service_path path = {""};
-    int option, error = 0;
+    const struct tool_options tool = {COMMAND, usage, "c:i:s:t:W:46qn", options, &path};
+    int option, status, error;
 
-    while (error == 0 && (option = getopt_long(argc, argv, "c:i:s:t:W:46qn", options, NULL)) != -1)
-        error = read_option(option, &ping, &path);
-    if (error != 0)
-        return error == 1 ? EXIT_SUCCESS : EXIT_ERROR;
+    while ((option = tool_next_option(&tool, argc, argv, &status)) != -1)
+        if (option == '?' || read_option(option, &ping) < 0)
+            return status == EXIT_SUCCESS ? EXIT_SUCCESS : EXIT_ERROR;
     if (optind + 1 != argc) {
         fputs(COMMAND ": one host (sidestack ping --help)\n", stderr);
         return EXIT_ERROR;

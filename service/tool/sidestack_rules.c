@@ -1,11 +1,11 @@
 /* sidestack_rules.c - the rules of a running service: which there are, how often each has decided, and what would happen. */
 #include "ask.h"
+#include "option.h"
 #include "service/rules.h"
 #include "sidestack.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <getopt.h>
 #include <limits.h>
 #include <pwd.h>
 #include <stdlib.h>
@@ -14,7 +14,7 @@
 
 #define COMMAND "sidestack rules"
 
-enum { OPTION_JSON = 0x100, OPTION_HELP, OPTION_USER, OPTION_PROTOCOL };
+enum { OPTION_JSON = 0x100, OPTION_USER, OPTION_PROTOCOL };
 
 static const char usage[] =
     "usage: sidestack rules [OPTION...]\n"
@@ -318,16 +318,15 @@ int sidestack_rules(int argc, char **argv)
     static const struct option options[] = {{"json", no_argument, NULL, OPTION_JSON},
                                             {"user", required_argument, NULL, OPTION_USER},
                                             {"protocol", required_argument, NULL, OPTION_PROTOCOL},
-                                            {"help", no_argument, NULL, OPTION_HELP},
-                                            ASK_OPTIONS,
-                                            {NULL, 0, NULL, 0}};
+                                            TOOL_OPTIONS};
     struct service_path path = {""};
+    const struct tool_options tool = {COMMAND, usage, "", options, &path};
     struct question question = {.uid = getuid()};
     unsigned protocol = 0;
     bool json = false;
-    int option, error = 0;
+    int option, status, error;
 
-    while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
+    while ((option = tool_next_option(&tool, argc, argv, &status)) != -1) {
         switch (option) {
         case OPTION_JSON:
             json = true;
@@ -343,21 +342,10 @@ int sidestack_rules(int argc, char **argv)
             if (protocol == 0)
                 return fail("expected tcp, udp, udplite, icmp or raw", optarg);
             break;
-        case ASK_OPTION_NAME:
-        case ASK_OPTION_SOCKET:
-            error = service_path_set(&path, option, optarg);
-            break;
-        case OPTION_HELP:
-            fputs(usage, stdout);
-            return EXIT_SUCCESS;
         default:
-            return SIDESTACK_EXIT_USAGE; /* getopt_long() said why */
+            return status;
         }
     }
-    if (error == 0)
-        error = service_path_complete(&path);
-    if (error < 0)
-        return fail("can't tell where the service is", strerror(-error));
     if (optind == argc)
         return list_rules(&path, json);
     if (strcmp(argv[optind], "test") != 0)

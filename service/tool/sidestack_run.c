@@ -1,12 +1,12 @@
 /*
  * sidestack_run.c - sidestack run: start a program with libintercept.so in it.
  */
+#include "option.h"
 #include "sidestack.h"
 
 #include "service/control_path.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -57,6 +57,14 @@ static int check_service(const char *path)
     return error;
 }
 
+static const char usage[] =
+    "usage: sidestack run [OPTION...] [--] PROGRAM [ARGUMENT...]\n"
+    "Runs PROGRAM with its Internet sockets on the TCP/IP stack of a running sidestackd. With SIDESTACK_TRACE=1 in the environment\n"
+    "each socket call is printed on standard error.\n"
+    "\n"
+    ASK_HELP
+    "      --help          this text\n";
+
 /* Print a message. Return: SIDESTACK_EXIT_USAGE. */
 static int fail(const char *what, const char *detail, int error)
 {
@@ -96,15 +104,16 @@ static int choose_service(const char *name, const char *socket_path)
 int sidestack_run(int argc, char **argv)
 {
     static const struct option options[] = {
-        {"stack", required_argument, NULL, 'n'}, {"name", required_argument, NULL, 'n'}, {"socket", required_argument, NULL, 's'}, {NULL, 0, NULL, 0}};
+        {"stack", required_argument, NULL, 'n'}, {"name", required_argument, NULL, 'n'}, {"socket", required_argument, NULL, 's'}, TOOL_OPTIONS_END};
+    const struct tool_options tool = {"sidestack run", usage, "+", options, NULL};
     const char *name = NULL;
     const char *socket_path = NULL;
     char path[PATH_BYTES];
     char message[PATH_BYTES + 128];
-    int option;
+    int option, status;
     int error;
 
-    while ((option = getopt_long(argc, argv, "+", options, NULL)) != -1) {
+    while ((option = tool_next_option(&tool, argc, argv, &status)) != -1) {
         switch (option) {
         case 'n':
             name = optarg;
@@ -113,11 +122,11 @@ int sidestack_run(int argc, char **argv)
             socket_path = optarg;
             break;
         default:
-            return SIDESTACK_EXIT_USAGE; /* getopt_long() said why */
+            return status;
         }
     }
     if (optind == argc)
-        return fail("no program given (sidestack --help)", NULL, 0);
+        return fail("no program given (sidestack run --help)", NULL, 0);
 
     error = sidestack_find_program(argv[optind], path, sizeof path);
     if (error == 0)

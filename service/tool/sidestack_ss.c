@@ -2,11 +2,11 @@
 #include "ask.h"
 #include "filter.h"
 #include "holders.h"
+#include "option.h"
 #include "sidestack.h"
 #include "ss_text.h"
 
 #include <errno.h>
-#include <getopt.h>
 #include <netinet/tcp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,7 +14,7 @@
 #define COMMAND "sidestack ss"
 #define CELL_BYTES 80
 
-enum { OPTION_JSON = 0x100, OPTION_HELP };
+enum { OPTION_JSON = 0x100 };
 
 static const char usage[] =
     "usage: sidestack ss [OPTION...] [FILTER]\n"
@@ -236,36 +236,31 @@ static int run(const struct request *request)
     return error;
 }
 
-/* Read one option. Return: 0, 1 for --help, -EINVAL (getopt_long() said why), or another -errno. */
-static int read_option(int option, struct request *request)
+static void read_option(int option, struct request *request)
 {
     switch (option) {
-    case 't': request->sorts |= PROTOCOL_QUERY_TCP; return 0;
-    case 'u': request->sorts |= PROTOCOL_QUERY_UDP; return 0;
-    case 'w': request->sorts |= PROTOCOL_QUERY_RAW | PROTOCOL_QUERY_PING; return 0;
-    case 'l': request->states = 1u << TCP_LISTEN | 1u << TCP_CLOSE; return 0;
-    case 'a': request->states = FILTER_STATES_ALL; return 0;
-    case '4': request->family = 4; return 0;
-    case '6': request->family = 6; return 0;
-    case 'n': request->show.numeric = true; return 0;
-    case 'r': request->show.resolve = true; return 0;
-    case 'p': request->show.processes = true; return 0;
-    case 'i': request->show.info = true; return 0;
-    case 'o': request->show.timers = true; return 0;
-    case 'm': request->show.memory = true; return 0;
-    case 'e': request->show.extended = true; return 0;
-    case 's': request->summary = true; return 0;
-    case 'H': request->show.no_header = true; return 0;
-    case 'O': request->show.one_line = true; return 0;
-    case OPTION_JSON: request->json = true; return 0;
-    case OPTION_HELP: return 1;
-    case ASK_OPTION_NAME:
-    case ASK_OPTION_SOCKET: return service_path_set(&request->path, option, optarg);
-    default: return -EINVAL;
+    case 't': request->sorts |= PROTOCOL_QUERY_TCP; break;
+    case 'u': request->sorts |= PROTOCOL_QUERY_UDP; break;
+    case 'w': request->sorts |= PROTOCOL_QUERY_RAW | PROTOCOL_QUERY_PING; break;
+    case 'l': request->states = 1u << TCP_LISTEN | 1u << TCP_CLOSE; break;
+    case 'a': request->states = FILTER_STATES_ALL; break;
+    case '4': request->family = 4; break;
+    case '6': request->family = 6; break;
+    case 'n': request->show.numeric = true; break;
+    case 'r': request->show.resolve = true; break;
+    case 'p': request->show.processes = true; break;
+    case 'i': request->show.info = true; break;
+    case 'o': request->show.timers = true; break;
+    case 'm': request->show.memory = true; break;
+    case 'e': request->show.extended = true; break;
+    case 's': request->summary = true; break;
+    case 'H': request->show.no_header = true; break;
+    case 'O': request->show.one_line = true; break;
+    case OPTION_JSON: request->json = true; break;
     }
 }
 
-/* Return: 0, 1 when the command is to end with status 0, -errno when with an error that was said. */
+/* Return: -1, or the exit status when the command is to end. */
 static int read_arguments(int argc, char **argv, struct request *request)
 {
     static const struct option options[] = {{"tcp", no_argument, NULL, 't'},
@@ -286,28 +281,21 @@ static int read_arguments(int argc, char **argv, struct request *request)
                                             {"no-header", no_argument, NULL, 'H'},
                                             {"oneline", no_argument, NULL, 'O'},
                                             {"json", no_argument, NULL, OPTION_JSON},
-                                            {"help", no_argument, NULL, OPTION_HELP},
-                                            ASK_OPTIONS,
-                                            {NULL, 0, NULL, 0}};
+                                            TOOL_OPTIONS};
+    const struct tool_options tool = {COMMAND, usage, "tuwla46nrpiomesHO", options, &request->path};
     char message[512];
-    int option, error = 0;
+    int option, status;
 
-    while (error == 0 && (option = getopt_long(argc, argv, "tuwla46nrpiomesHO", options, NULL)) != -1) {
-        error = read_option(option, request);
-        if (error == -EINVAL)
-            return error;
+    while ((option = tool_next_option(&tool, argc, argv, &status)) != -1) {
+        if (option == '?')
+            return status;
+        read_option(option, request);
     }
-    if (error == 0)
-        error = service_path_complete(&request->path);
-    if (error < 0) {
-        fprintf(stderr, COMMAND ": can't tell where the service is: %s\n", strerror(-error));
-    } else if (error == 1) {
-        fputs(usage, stdout);
-    } else if (filter_parse(&request->filter, argc - optind, argv + optind, message, sizeof message) < 0) {
+    if (filter_parse(&request->filter, argc - optind, argv + optind, message, sizeof message) < 0) {
         fprintf(stderr, COMMAND ": %s\n", message);
-        error = -EINVAL;
+        return SIDESTACK_EXIT_USAGE;
     }
-    return error;
+    return -1;
 }
 
 /* How many bits are set? */
@@ -319,10 +307,10 @@ static int count_bits(unsigned bits)
 int sidestack_ss(int argc, char **argv)
 {
     struct request request = {.sorts = 0};
-    int error = read_arguments(argc, argv, &request);
+    int status = read_arguments(argc, argv, &request), error;
 
-    if (error != 0)
-        return error > 0 ? EXIT_SUCCESS : SIDESTACK_EXIT_USAGE;
+    if (status >= 0)
+        return status;
     request.show.netid = count_bits(request.sorts) != 1;
     request.show.state = count_bits(chosen_states(&request)) != 1;
     error = run(&request);

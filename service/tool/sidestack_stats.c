@@ -1,10 +1,10 @@
 /* sidestack_stats.c - the counters of a running service: once, since the last call, or every few seconds. */
 #include "ask.h"
+#include "option.h"
 #include "sidestack.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -14,7 +14,7 @@
 #define COMMAND "sidestack stats"
 #define HEADER_EVERY 20 /* lines, as vmstat(8) */
 
-enum { OPTION_JSON = 0x100, OPTION_HELP };
+enum { OPTION_JSON = 0x100 };
 
 static const char usage[] =
     "usage: sidestack stats [OPTION...] [SECONDS [COUNT]]\n"
@@ -231,25 +231,20 @@ static int show(const struct request *request)
 int sidestack_stats(int argc, char **argv)
 {
     static const struct option options[] = {{"delta", no_argument, NULL, 'd'}, {"zeros", no_argument, NULL, 'z'},
-                                            {"json", no_argument, NULL, OPTION_JSON},
-                                            {"help", no_argument, NULL, OPTION_HELP}, ASK_OPTIONS, {NULL, 0, NULL, 0}};
+                                            {"json", no_argument, NULL, OPTION_JSON}, TOOL_OPTIONS};
     struct request request = {.seconds = 0};
-    int option, error = 0;
+    const struct tool_options tool = {COMMAND, usage, "dz", options, &request.path};
+    int option, status, error;
     char *end = NULL;
 
-    while (error == 0 && (option = getopt_long(argc, argv, "dz", options, NULL)) != -1) {
+    while ((option = tool_next_option(&tool, argc, argv, &status)) != -1) {
         switch (option) {
         case 'd': request.delta = true; break;
         case 'z': request.zeros = true; break;
         case OPTION_JSON: request.json = true; break;
-        case OPTION_HELP: fputs(usage, stdout); return EXIT_SUCCESS;
-        case ASK_OPTION_NAME:
-        case ASK_OPTION_SOCKET: error = service_path_set(&request.path, option, optarg); break;
-        default: return SIDESTACK_EXIT_USAGE; /* getopt_long() said why */
+        default: return status;
         }
     }
-    if (service_path_settle(&request.path, COMMAND, error) < 0)
-        return SIDESTACK_EXIT_USAGE;
     if (optind < argc)
         request.seconds = strtod(argv[optind], &end);
     if (optind < argc && (*end != '\0' || !(request.seconds >= 0.01 && request.seconds <= 1e6))) {

@@ -1,10 +1,10 @@
 /* sidestack_top.c - the connections and programs of a running service, live, in a terminal; or as text, with -b. */
+#include "option.h"
 #include "sidestack.h"
 #include "top_table.h"
 
 #include <curses.h>
 #include <errno.h>
-#include <getopt.h>
 #include <locale.h>
 #include <poll.h>
 #include <signal.h>
@@ -17,8 +17,6 @@
 #define WIDTH_MIN 80
 #define BATCH_WIDTH 120
 #define KEY_ESCAPE 27
-
-enum { OPTION_HELP = 0x100 };
 
 static const char usage[] =
     "usage: sidestack top [OPTION...] [FILTER]\n"
@@ -275,7 +273,7 @@ static int run_batch(struct top *top)
 
 /* ---- the command line ---- */
 
-/* Return: 0, 1 for --help, -EINVAL after saying why, or another -errno. */
+/* Return: 0, or -EINVAL after saying why. */
 static int read_option(struct top *top, int option)
 {
     char *end;
@@ -301,11 +299,8 @@ static int read_option(struct top *top, int option)
     case 'p': top->choice.view = TOP_PROGRAMS; return 0;
     case 'a': top->choice.shows_all = true; return 0;
     case 'b': top->batch = true; return 0;
-    case OPTION_HELP: fputs(usage, stdout); return 1;
-    case ASK_OPTION_NAME:
-    case ASK_OPTION_SOCKET: return service_path_set(&top->path, option, optarg);
-    default: return -EINVAL; /* getopt_long() said why */
     }
+    return 0;
 }
 
 /* Return: 0 or -EINVAL, said. */
@@ -331,19 +326,14 @@ int sidestack_top(int argc, char **argv)
 {
     static const struct option options[] = {{"delay", required_argument, NULL, 'd'}, {"sort", required_argument, NULL, 'o'},
                                             {"programs", no_argument, NULL, 'p'}, {"all", no_argument, NULL, 'a'},
-                                            {"batch", no_argument, NULL, 'b'}, {"count", required_argument, NULL, 'n'},
-                                            {"help", no_argument, NULL, OPTION_HELP}, ASK_OPTIONS, {NULL, 0, NULL, 0}};
+                                            {"batch", no_argument, NULL, 'b'}, {"count", required_argument, NULL, 'n'}, TOOL_OPTIONS};
     struct top top = {.delay_s = 1};
-    int option, error = 0;
+    const struct tool_options tool = {COMMAND, usage, "d:o:pabn:", options, &top.path};
+    int option, status, error = 0;
 
-    while (error == 0 && (option = getopt_long(argc, argv, "d:o:pabn:", options, NULL)) != -1)
-        error = read_option(&top, option);
-    if (error == 1)
-        return EXIT_SUCCESS;
-    if (error == -EINVAL)
-        return SIDESTACK_EXIT_USAGE;
-    if (service_path_settle(&top.path, COMMAND, error) < 0)
-        return SIDESTACK_EXIT_USAGE;
+    while ((option = tool_next_option(&tool, argc, argv, &status)) != -1)
+        if (option == '?' || read_option(&top, option) < 0)
+            return status;
     if (read_filter(&top, argc - optind, argv + optind) < 0)
         return SIDESTACK_EXIT_USAGE;
     if (!top.batch && (!isatty(STDOUT_FILENO) || !isatty(STDIN_FILENO))) {

@@ -29,7 +29,7 @@ commands=$(build/sidestack --help | sed -n -E 's/^(usage:|      ) sidestack ([a-
 same "commands of sidestack" "$commands" "$(sed -n 's/^\.It Cm \([a-z]*\).*/\1/p' docs/man/sidestack.1)"
 page=$(mandoc -T utf8 docs/man/sidestack.1 | col -b)
 for command in $commands; do
-    text=$(build/sidestack "$command" --help 2>/dev/null) || continue
+    text=$(build/sidestack "$command" --help)
     grep -o -E -e '(^|[ ,[])--[a-z][a-z0-9-]+' <<<"$text" | grep -o -E -e '--.*' | sort -u >"$scratch"
     while read -r option; do
         if ! grep -q -w -e "$option" <<<"$page"; then
