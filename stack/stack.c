@@ -27,12 +27,13 @@
 #include "tick.h"
 
 #define LOOP_PACKETS_A_TURN 64 /* delivered before the wire gets its turn again */
-#define RECEIVE_BYTES (2 * 1024 * 1024) /* read at a time; then the programs have their turn */
+#define RECEIVE_BYTES (256 * 1024) /* read at a time; then the programs have it, while it is in the cache */
 #define FRAMES_A_TURN 64       /* that an impaired wire held back, at a time */
 #define MTU_MIN 576            /* RFC 791: what every host takes */
 #define MTU_MAX 65521          /* with its Ethernet header, 65 535 */
 
 static struct wire *wire; /* owned; closed in stack_close(). NULL: the stack is not open */
+static bool has_more;     /* the last read of the wire ended because it was much */
 static bool impairable;   /* it has a layer of wire_impair.h */
 
 int stack_open(const struct stack_config *config)
@@ -123,7 +124,16 @@ void stack_set_clock(uint64_t now_us)
 
 int stack_receive(unsigned max_frames)
 {
-    return wire_netif_receive(max_frames, RECEIVE_BYTES);
+    const uint64_t before = wire_netif_counters.bytes;
+    int frames = wire_netif_receive(max_frames, RECEIVE_BYTES);
+
+    has_more = frames > 0 && wire_netif_counters.bytes - before >= RECEIVE_BYTES;
+    return frames;
+}
+
+bool stack_has_more(void)
+{
+    return has_more;
 }
 
 /* Return: the earlier of two times to wait, of which -1 is the latest. */

@@ -85,9 +85,12 @@ int stack_wire_fd(void);
 /* The time of this turn of the loop: CLOCK_MONOTONIC in microseconds. */
 void stack_set_clock(uint64_t now_us);
 
-/* Read at most max_frames frames from the wire, and no more after 2 MB, and process them. Return: how many, or -errno
+/* Read at most max_frames frames from the wire, and no more after 256 KiB, and process them. Return: how many, or -errno
  * when the wire is broken. */
 int stack_receive(unsigned max_frames);
+
+/* Did the last of these end because it was much, and is there probably more? */
+bool stack_has_more(void);
 
 /* Milliseconds until stack_run_timers() has something to do; -1: nothing is due. 0 also when packets wait on the stack's
  * own loopback. */
