@@ -288,13 +288,27 @@ void congestion_forget(struct congestion *congestion)
     congestion->searching = true;
 }
 
-void congestion_idle(struct congestion *congestion, uint64_t idle_us, uint64_t rto_us, uint32_t restart)
+/* The window comes down without a loss: slow start may go back to near where it was. */
+static void remember_window(struct congestion *congestion)
+{
+    congestion->threshold = at_least(congestion->threshold, congestion->window / 4 * 3);
+}
+
+void congestion_unused(struct congestion *congestion, uint32_t used)
+{
+    if (used >= congestion->window)
+        return;
+    remember_window(congestion);
+    congestion->window = (congestion->window + used) / 2;
+}
+
+bool congestion_idle(struct congestion *congestion, uint64_t idle_us, uint64_t rto_us, uint32_t restart)
 {
     if (congestion->epoch_us != 0)
         congestion->epoch_us += idle_us; /* RFC 9438 5.8: time in which nothing was sent does not count */
     if (idle_us <= rto_us || congestion->window <= restart)
-        return;
-    congestion->threshold = at_least(congestion->threshold, congestion->window / 4 * 3);
+        return false;
+    remember_window(congestion);
     while (idle_us > rto_us && congestion->window > restart) {
         congestion->window /= 2;
         idle_us -= rto_us;
@@ -302,4 +316,5 @@ void congestion_idle(struct congestion *congestion, uint64_t idle_us, uint64_t r
     congestion->window = at_least(congestion->window, restart);
     congestion->round_open = false;
     congestion->round_rtt_us = congestion->last_round_rtt_us = UINT32_MAX;
+    return true;
 }

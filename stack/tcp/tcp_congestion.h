@@ -79,7 +79,10 @@ void congestion_forget(struct congestion *congestion);
 /* It was no loss: all as before, unless it is better now. */
 void congestion_undo(struct congestion *congestion);
 
-/* Nothing was sent for as long as rto_us: RFC 5681 4.1, by halves as Linux. */
-void congestion_idle(struct congestion *congestion, uint64_t idle_us, uint64_t rto_us, uint32_t restart);
+/* Of the window only so much was used for a time: it comes down half-way. */
+void congestion_unused(struct congestion *congestion, uint32_t used);
+
+/* Nothing was sent for as long as idle_us: RFC 5681 4.1, by halves as Linux. Return: whether the window came down. */
+bool congestion_idle(struct congestion *congestion, uint64_t idle_us, uint64_t rto_us, uint32_t restart);
 
 #endif

@@ -58,7 +58,7 @@ void tcp_sender_start(struct stack_tcp *tcp)
     tcp_pace_start(tcp);
     sender->min_rtt_us = tcp->rtt_us; /* of the handshake */
     sender->min_rtt_at_us = port_now_us;
-    sender->sent_us = port_now_us;
+    sender->sent_us = sender->window_since_us = port_now_us;
     sender->congestion = congestion;
     congestion_start(&sender->congestion, tcp_sender_mss(tcp->pcb), INITIAL_WINDOW_SEGMENTS * tcp_sender_mss(tcp->pcb));
 }
@@ -233,14 +233,40 @@ bool tcp_sender_on_segment(struct stack_tcp *tcp, const struct tcp_hdr *header, 
     return true;
 }
 
+/* From now on it is counted how much of the window is used. */
+static void begin_use(struct tcp_sender *sender)
+{
+    sender->window_used = 0;
+    sender->window_since_us = port_now_us;
+}
+
 void tcp_sender_wake(struct stack_tcp *tcp)
 {
     struct tcp_sender *sender = &tcp->sender;
 
     if (sender->board.count > 0 || !sender->started || tcp->send.unhanded == 0 || tcp->pcb->unsent != NULL)
         return;
-    congestion_idle(&sender->congestion, port_now_us - sender->sent_us, tcp_recovery_rto_us(tcp),
-                    INITIAL_WINDOW_SEGMENTS * sender->congestion.mss);
+    if (congestion_idle(&sender->congestion, port_now_us - sender->sent_us, tcp_recovery_rto_us(tcp),
+                        INITIAL_WINDOW_SEGMENTS * sender->congestion.mss))
+        begin_use(sender);
+}
+
+/* A window of which only a part is used for longer than a time-out comes down half-way to that (RFC 2861; Linux: tcp_cwnd_validate()). */
+static void validate_window(struct stack_tcp *tcp)
+{
+    struct tcp_sender *sender = &tcp->sender;
+    struct congestion *congestion = &sender->congestion;
+
+    if (sender->limited || (congestion->window < congestion->threshold && congestion->window < 2 * sender->max_pipe)) {
+        begin_use(sender);
+        return;
+    }
+    sender->window_used = LWIP_MAX(sender->window_used, tcp->pcb->snd_nxt - tcp->pcb->lastack);
+    if (port_now_us - sender->window_since_us < tcp_recovery_rto_us(tcp))
+        return;
+    if (sender->state == TCP_CA_Open && !tcp_sender_has_new_data(tcp)) /* else the peer's window holds us back */
+        congestion_unused(congestion, LWIP_MAX(sender->window_used, INITIAL_WINDOW_SEGMENTS * congestion->mss));
+    begin_use(sender);
 }
 
 void tcp_sender_apply_window(struct stack_tcp *tcp)
@@ -286,6 +312,7 @@ void tcp_sender_settle(struct stack_tcp *tcp)
     } else if (sender->limited && TCP_SEQ_GEQ(pcb->lastack, sender->limited_end)) {
         sender->limited = false;
     }
+    validate_window(tcp);
     tcp_recovery_set_clock(tcp);
 }
 

@@ -74,6 +74,8 @@ struct tcp_sender {
     bool limited;
     uint32_t limited_end; /* valid until this is acknowledged */
     uint32_t max_pipe, max_pipe_end;
+    uint32_t window_used;     /* the most that was on its way ... */
+    uint64_t window_since_us; /* ... since then, when the window last was what held us back, or came down for not being used */
 
     /* Is the path a black hole? tcp_path_mtu.c */
     uint64_t silent_us;  /* the first of the time-outs in a row */

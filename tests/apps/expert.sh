@@ -35,11 +35,11 @@ background server on_stack "$TOP/build/bench/traffic" serve
 wait_for_line server '^[0-9]'
 stack_port=$(head -n 1 "$WORK/server.log")
 
-# traffic NAME clean|lossy KIND STREAMS MS: from the stack to the world, and from the world to the stack
+# traffic NAME clean|lossy KIND STREAMS MS [BYTES]: from the stack to the world, and from the world to the stack
 traffic() {
     capture_begin
-    on_stack "$TOP/build/bench/traffic" "$3" $WORLD "$port" "$4" "$5" >"$WORK/out"
-    "$TOP/build/bench/traffic" "$3" $STACK "$stack_port" "$4" "$5" >"$WORK/out"
+    on_stack "$TOP/build/bench/traffic" "$3" $WORLD "$port" "${@:4}" >"$WORK/out"
+    "$TOP/build/bench/traffic" "$3" $STACK "$stack_port" "${@:4}" >"$WORK/out"
     capture_end "$1" "$2"
 }
 traffic "one stream sending" clean upload 1 200
@@ -47,22 +47,35 @@ traffic "one stream receiving" clean download 1 200
 traffic "one stream both ways" clean both 1 200
 traffic "eight streams sending" clean upload 8 200
 traffic "eight streams receiving" clean download 8 200
-traffic "round trips" clean echo 1 300
+traffic "eight streams both ways" clean both 8 200
+traffic "round trips" clean echo 1 200
+traffic "round trips of 1 KiB" clean echo 1 200 1024
+traffic "round trips beside a stream" clean echo-busy 1 300
 traffic "connections" clean connect 4 300
+
+capture_begin
+for kind in upload download echo; do
+    on_stack "$TOP/build/bench/traffic" $kind $WORLD6 "$port" 1 200 >"$WORK/out"
+    "$TOP/build/bench/traffic" $kind $STACK6 "$stack_port" 1 200 >"$WORK/out"
+done
+capture_end "IPv6" clean
 
 nginx_configuration $STACK:80
 random_file "$WORK/www/file" 20K
+random_file "$WORK/www/large" 1M
 background nginx on_stack nginx -c "$WORK/nginx.conf" -e stderr
 wait_for_port $STACK 80
 capture_begin
 wrk -t 1 -c 16 -d 1 -H 'Connection: close' http://$STACK/file >"$WORK/out"
 wrk -t 1 -c 16 -d 1 http://$STACK/file >"$WORK/out"
+curl -sf -o "$WORK/out" http://$STACK/large http://$STACK/large
 capture_end nginx clean
 
 background redis on_stack redis-server --save '' --appendonly no --port 6379 --protected-mode no --dir "$WORK" --bind $STACK
 wait_for_port $STACK 6379
 capture_begin
 redis-benchmark -h $STACK -p 6379 -n 2000 -t set,get,lrange_100 --csv >"$WORK/out"
+redis-benchmark -h $STACK -p 6379 -n 2000 -t get -P 16 --csv >"$WORK/out"
 capture_end redis clean
 
 "$BUILD/sidestack" impair --socket "$WORK/control" \

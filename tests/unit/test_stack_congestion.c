@@ -52,6 +52,26 @@ START_TEST(rfc2861_a_window_that_was_not_used_does_not_grow)
 }
 END_TEST
 
+START_TEST(rfc2861_a_window_that_is_not_used_any_more_comes_down)
+{
+    sender_write(70);
+    for (unsigned n = 10, before = 0; before < 70; before = n, n = n * 2 < 70 ? n * 2 : 70) {
+        stack_advance(RTT_MS);
+        ACK(n);
+    }
+    ck_assert_uint_gt(sender_info().tcpi_snd_cwnd, 60);
+    for (unsigned i = 0; i < 40; i++) {
+        sender_write(1);
+        wire_drop_all();
+        stack_advance(RTT_MS);
+        ACK(71 + i);
+    }
+    ck_assert_uint_le(sender_info().tcpi_snd_cwnd, 12);
+    ck_assert_uint_ge(sender_info().tcpi_snd_cwnd, 10);
+    ck_assert_uint_ge(sender_info().tcpi_snd_ssthresh, 45);
+}
+END_TEST
+
 START_TEST(rfc5681_after_a_silence_the_window_is_the_first_one_again)
 {
     sender_write(70);
@@ -234,6 +254,7 @@ int main(void)
     tcase_add_test(with, rfc6928_the_first_window_is_ten_segments);
     tcase_add_test(with, rfc5681_slow_start_adds_what_is_acknowledged);
     tcase_add_test(with, rfc2861_a_window_that_was_not_used_does_not_grow);
+    tcase_add_test(with, rfc2861_a_window_that_is_not_used_any_more_comes_down);
     tcase_add_test(with, rfc5681_after_a_silence_the_window_is_the_first_one_again);
     tcase_add_test(with, rfc5681_reno_halves);
     tcase_add_test(with, rfc6937_the_window_comes_down_to_the_threshold);
