@@ -109,6 +109,8 @@ static void walk_sender(struct archive *archive, struct tcp_sender *sender)
     ARCHIVE_NUMBER(archive, sender, limited_end);
     ARCHIVE_NUMBER(archive, sender, max_pipe);
     ARCHIVE_NUMBER(archive, sender, max_pipe_end);
+    ARCHIVE_NUMBER(archive, sender, window_used);
+    ARCHIVE_NUMBER(archive, sender, window_since_us);
     ARCHIVE_NUMBER(archive, sender, silent_us);
     ARCHIVE_NUMBER(archive, sender, hole_piece);
     ARCHIVE_NUMBER(archive, sender, hole_passed);
