@@ -159,7 +159,7 @@ $(PLATFORM_PROGRAMS): $(call objects,$(PLATFORM_HELPERS))
 oracle: $(ORACLE_PROGRAMS) $(B)/oracle/peer
 $(ORACLE_PROGRAMS): $(call objects,$(ORACLE_HELPERS))
 $(B)/oracle/peer: $(call objects,$(filter-out tests/oracle/peer.c,$(ORACLE_PEER)))
-$(PLATFORM_PROGRAMS) $(ORACLE_PROGRAMS) $(B)/oracle/peer $(B)/bench/traffic $(B)/bench/bound $(B)/bench/impair: $(B)/%: $(B)/obj/tests/%.o
+$(PLATFORM_PROGRAMS) $(ORACLE_PROGRAMS) $(B)/oracle/peer $(B)/bench/traffic $(B)/bench/bound $(B)/bench/impair $(B)/bench/holder: $(B)/%: $(B)/obj/tests/%.o
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(BASE) -pie -o $@ $^
@@ -196,7 +196,7 @@ $(FUZZ_PROGRAMS): $(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $(B)/libfuzz.a $(if $(FUZ
 print-%:
 	@echo $($*)
 
-tests: unit platform oracle $(B)/segments/kernel $(B)/bench/traffic $(B)/bench/bound $(B)/bench/impair ## the test programs
+tests: unit platform oracle $(B)/segments/kernel $(B)/bench/traffic $(B)/bench/bound $(B)/bench/impair $(B)/bench/holder ## the test programs
 
 # The order is: packages, every build, then the tests.
 check: ## everything, from the packages on; JOBS=N tests at a time (2)
@@ -226,6 +226,11 @@ bench: ## speed against the kernel's stack and others; QUICK=1: the main rows; R
 	scripts/install-packages build demo test bench
 	$(MAKE) -j$(CORES) all $(B)/bench/traffic $(B)/bench/bound
 	tests/bench/run $(ROWS)
+
+bench-scale: ## what connections cost by how many there are, against the kernel's; QUICK=1: up to 10 000
+	scripts/install-packages build demo test bench
+	$(MAKE) -j$(CORES) all $(B)/bench/holder
+	tests/bench/scale
 
 bench-wan: ## throughput over bad networks against the kernel's; QUICK=1: a few points
 	scripts/install-packages build demo test
@@ -274,7 +279,7 @@ help: ## this
 	    'LWIP_SRC=D  the lwIP that you have (D holds src/core)' 'SAN=1       with sanitizers, in build/asan'
 
 .DELETE_ON_ERROR:
-.PHONY: all unit platform oracle fuzzers tests check fuzz demo demo-user demo-machines bench bench-wan suites deb install install-files \
+.PHONY: all unit platform oracle fuzzers tests check fuzz demo demo-user demo-machines bench bench-scale bench-wan suites deb install install-files \
     uninstall clean distclean help
 
 -include $(shell [ ! -d $(B)/obj ] || find $(B)/obj -name '*.d')
