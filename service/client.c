@@ -16,6 +16,7 @@
 #include "service/takeover/takeover.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -44,6 +45,7 @@ static struct client_list all = TAILQ_HEAD_INITIALIZER(all);
 static struct client_list dead = TAILQ_HEAD_INITIALIZER(dead);
 static size_t count, count_max;
 static uint64_t last_id;
+static int spare_fd = -1; /* owned; given up for the moment in which there is no other; -1: not there */
 
 void client_setup(size_t max)
 {
@@ -80,6 +82,36 @@ static void destroy(struct client *client)
     count--;
 }
 
+int client_keep_spare(void)
+{
+    int ends[2];
+
+    if (pipe2(ends, O_CLOEXEC) < 0) /* what the sandbox has */
+        return -errno;
+    close(ends[1]);
+    spare_fd = ends[0];
+    return 0;
+}
+
+/* No descriptor is left for a program that wants to connect: let it know. Unaccepted it would wake the loop for ever. Return: 0 or -errno. */
+static int turn_away(int control_fd)
+{
+    int fd, error;
+
+    close(spare_fd);
+    spare_fd = -1;
+    fd = accept4(control_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
+    error = fd < 0 ? -errno : 0;
+    if (fd >= 0) {
+        close(fd);
+        client_counters.refused++;
+        log_warnx("control: no descriptor is left, a program was turned away; raise the limit on open files");
+    }
+    if (client_keep_spare() < 0)
+        log_warn("control: no spare descriptor");
+    return error;
+}
+
 /* Take one connection. Return: 0, -EAGAIN when none waits, or -errno. */
 static int accept_one(int control_fd)
 {
@@ -89,6 +121,8 @@ static int accept_one(int control_fd)
     int error;
     int fd = accept4(control_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
+    if (fd < 0 && (errno == EMFILE || errno == ENFILE) && spare_fd >= 0)
+        return turn_away(control_fd);
     if (fd < 0)
         return -errno;
     if (count >= count_max) {

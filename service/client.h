@@ -25,6 +25,9 @@ struct client {
 /* Allow at most max control connections; the listening descriptor is the loop's to watch and ours to read. */
 void client_setup(size_t max);
 
+/* Hold a descriptor for the moment in which there is no other. Return: 0 or -errno. */
+int client_keep_spare(void);
+
 /* Take the connections that wait at the control socket. */
 void client_accept(int control_fd);
 

@@ -61,6 +61,7 @@ struct options {
     bool offload;
     unsigned busy_poll_us;
     struct impairments impairments; /* of the wire, from the start */
+    size_t memory_max;              /* bytes; 0: no bound */
     size_t sockets_max;             /* 0: what the limit on open files allows */
     enum protocol_on_death on_death;
     struct rules_set *rules;        /* owned; NULL: none */

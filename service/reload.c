@@ -17,6 +17,7 @@
 #include "rules.h"
 #include "settings.h"
 #include "socket.h"
+#include "stack/memory.h"
 #include "stack/stack.h"
 #include "text_list.h"
 
@@ -99,6 +100,12 @@ static int apply_access(const struct options *options)
     return 0;
 }
 
+static int apply_max_memory(const struct options *options)
+{
+    memory_set_limit(options->memory_max);
+    return 0;
+}
+
 static int apply_log(const struct options *options)
 {
     log_threshold = options->log_level;
@@ -112,7 +119,7 @@ static const struct applier {
 } appliers[] = {
     {"address", apply_addresses},  {"gateway", apply_routes},     {"route", apply_routes}, {"dns", apply_dns},
     {"search", apply_search},      {"impair", apply_impair}, {"max-sockets", apply_max_sockets},
-    {"rule", apply_rules},
+    {"rule", apply_rules},         {"max-memory", apply_max_memory},
     {"on-death", apply_on_death},
     {"busy-poll", apply_busy_poll},
     {"privileged-ports", apply_access}, {"allow-ports", apply_access}, {"allow-raw", apply_access},

@@ -258,6 +258,8 @@ static bool set_busy_poll(struct options *options, const char *value)
     return true;
 }
 
+#define MEMORY_MIN (1024 * 1024) /* less than one busy connection wants */
+
 static const char impair_example[] = "delay=20ms,jitter=5ms,loss=1%,in:rate=10mbit";
 
 static bool set_impair(struct options *options, const char *value)
@@ -278,6 +280,25 @@ static bool set_max_sockets(struct options *options, const char *value)
         return false;
     options->sockets_max = (size_t)sockets;
     return true;
+}
+
+static bool set_max_memory(struct options *options, const char *value)
+{
+    static const char units[] = "KMG";
+    char number[24];
+    size_t length = strlen(value);
+    const char *unit = length > 0 ? strchr(units, value[length - 1]) : NULL;
+    long count;
+
+    if (length == 0 || length >= sizeof number)
+        return false;
+    memcpy(number, value, length + 1);
+    if (unit != NULL)
+        number[length - 1] = '\0';
+    if (!parse_number(number, 0, 1l << 40, &count))
+        return false;
+    options->memory_max = (size_t)count << (unit != NULL ? 10 * (unit - units + 1) : 0);
+    return options->memory_max == 0 || (options->memory_max >= MEMORY_MIN && options->memory_max <= (size_t)1 << 40);
 }
 
 static bool set_rule(struct options *options, const char *value)
@@ -432,6 +453,9 @@ const struct setting settings[] = {
      "repeated; to change it later: sidestack impair", SETTING_REPEATS | SETTING_RELOADS, NULL},
     {"max-sockets", set_max_sockets, "N", "1 to 16777216", "sockets of all programs at most (default: what the limit on\n"
      "open files allows)", SETTING_RELOADS, NULL},
+    {"max-memory", set_max_memory, "SIZE", "bytes, from 1M to 1024G, or with K, M or G behind; 0",
+     "what connections and their data take at most, with the\n"
+     "heaviest throttled first; 0: no bound (default: 0)", SETTING_RELOADS, "0"},
     {"on-death", set_on_death, "WHAT", "fail, wait or host",
      "what programs do that want a socket while the service is\n"
      "gone: fail with ENETDOWN, wait for it, or take one of the\n"

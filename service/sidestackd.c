@@ -24,6 +24,7 @@
 #include "socket.h"
 #include "service/takeover/takeover.h"
 #include "stack/ip/interface.h"
+#include "stack/memory.h"
 #include "stack/stack.h"
 #include "stack/wire/wire.h"
 #include "stack/wire/wire_impair.h"
@@ -58,7 +59,9 @@ static int set_limits(void)
     usable = limit.rlim_cur > DESCRIPTOR_RESERVE * 2 ? limit.rlim_cur - DESCRIPTOR_RESERVE : DESCRIPTOR_RESERVE;
     client_setup(usable / 8);
     socket_setup(usable - usable / 8 - usable / 4);
-    return 0;
+    log_info("limits: %zu open files: %zu sockets, %zu programs and threads", (size_t)limit.rlim_cur, usable - usable / 8 - usable / 4,
+             usable / 8);
+    return client_keep_spare();
 }
 
 /* SIGTERM, SIGINT and SIGHUP come as events; a client that goes away is no reason to die. Return: the signalfd or -errno. */
@@ -287,6 +290,7 @@ static int serve(struct options *options)
     }
     socket_limit(options->sockets_max);
     access_set(&options->access);
+    memory_set_limit(options->memory_max);
     request_on_death = options->on_death;
     query_setup(&(struct query_service){options->name, options->socket_path});
     resolver_set_servers(options->dns, options->dns_count);

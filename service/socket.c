@@ -70,6 +70,11 @@ void socket_limit(size_t max)
     live_max = max > 0 ? MIN(max, live_allowed) : live_allowed;
 }
 
+bool socket_has_room(void)
+{
+    return live_count < live_max;
+}
+
 static struct socket **bucket_of(ino_t inode)
 {
     return &by_inode[(inode * UINT64_C(0x9e3779b97f4a7c15)) >> 50];

@@ -117,6 +117,9 @@ struct socket {
 /* Allow at most max records, retired ones not counted. */
 void socket_setup(size_t max);
 
+/* Is there room for one more? */
+bool socket_has_room(void);
+
 /* Allow at most max of what socket_setup() allows; 0: all of it. */
 void socket_limit(size_t max);
 

@@ -17,6 +17,7 @@
 #include "stack/wire/blackhole_netif.h"
 #include "stack/wire/loop_netif.h"
 #include "stack/ip/path_mtu.h"
+#include "memory.h"
 #include "port.h"
 #include "small.h"
 #include "stack/tcp/tcp_socket.h"
@@ -59,6 +60,7 @@ int stack_open(const struct stack_config *config)
     impairable = config->impairable;
     tcp_ecn_mode = config->ecn;
     memset(&lwip_stats, 0, sizeof lwip_stats);
+    memory_counters = (struct memory_counters){0};
     tcp_socket_open_all();
     datagram_receive_open();
     path_mtu_open();

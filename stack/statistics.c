@@ -4,6 +4,7 @@
 #include <assert.h>
 
 #include "stack/datagram/datagram_socket.h"
+#include "stack/memory.h"
 #include "stack/tcp/tcp_socket.h"
 #include "lwip/stats.h"
 
@@ -81,6 +82,11 @@ static void add_tcp(struct list *list)
     add(list, "Sockets", tcp_counters.sockets + time_wait_count);
     add(list, "TimeWaits", time_wait_count);
     add(list, "HalfOpen", tcp_listen_half_open);
+    add(list, "MemoryUsed", memory_used());
+    add(list, "MemoryLimit", memory_limit());
+    add(list, "MemoryThrottled", memory_counters.throttled);
+    add(list, "MemoryDropped", memory_counters.dropped);
+    add(list, "MemoryRefused", memory_counters.refused);
     add(list, "SendMemory", tcp_counters.transmit_bytes);
     add(list, "ReceiveMemory", tcp_counters.receive_bytes);
 }

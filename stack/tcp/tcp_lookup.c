@@ -52,7 +52,7 @@ static uint64_t fold_product(uint64_t one, uint64_t other)
 
 uint64_t tcp_lookup_hash(const struct tcp_ends *ends)
 {
-    uint64_t ports = (uint64_t)ends->local_port << 16 | ends->peer_port;
+    uint64_t ports = (uint64_t)ends->local_port << 16 | ends->peer_port, hash;
 
     if (IP_IS_V6(ends->local)) {
         uint64_t words[4];
@@ -60,10 +60,13 @@ uint64_t tcp_lookup_hash(const struct tcp_ends *ends)
         memcpy(words, ip_2_ip6(ends->local)->addr, 16);
         memcpy(words + 2, ip_2_ip6(ends->peer)->addr, 16);
         ports ^= fold_product(words[0] ^ secret[0], words[1] ^ secret[1]);
-        return fold_product(fold_product(words[2] ^ secret[0], words[3] ^ secret[1]) ^ ports, secret[1] | 1);
+        hash = fold_product(words[2] ^ secret[0], words[3] ^ secret[1]) ^ ports;
+    } else {
+        uint64_t addresses = (uint64_t)ip4_addr_get_u32(ip_2_ip4(ends->local)) << 32 | ip4_addr_get_u32(ip_2_ip4(ends->peer));
+
+        hash = fold_product(addresses ^ secret[0], ports ^ secret[1]);
     }
-    return fold_product(((uint64_t)ip4_addr_get_u32(ip_2_ip4(ends->local)) << 32 | ip4_addr_get_u32(ip_2_ip4(ends->peer))) ^ secret[0],
-                        ports ^ secret[1]);
+    return fold_product(hash ^ secret[0], 0x9e3779b97f4a7c15ull); /* 2^64 by the golden ratio: ports that follow each other differ in all bits */
 }
 
 struct tcp_bucket *tcp_lookup_bucket(const struct tcp_ends *ends)

@@ -289,6 +289,8 @@ static void look(struct tcp_clock *clock)
     }
     if (tcp->pcb != NULL)
         tcp_clock_set(&tcp->timer, next_look_us(tcp));
+    if (tcp->sender.board.count == 0)
+        scoreboard_release(&tcp->sender.board); /* idle connections hold no buffers */
     (void)tcp_socket_leave(tcp);
 }
 

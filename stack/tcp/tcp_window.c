@@ -15,6 +15,7 @@
  * these: such a window would grow for ever and only keep data waiting until it is in no processor's cache any more. So it
  * has a bound by the least round trip: what the fastest sender has under way there.
  */
+#include "stack/memory.h"
 #include "stack/port.h"
 #include "tcp_socket.h"
 
@@ -114,6 +115,7 @@ static size_t tcp_window_grow(struct stack_tcp *tcp, size_t length)
     bound = LWIP_MAX(SHORT_PATH_MAX, BYTES_A_US * (uint64_t)(least_us > 0 ? least_us : UNKNOWN_PATH_US));
     wanted = LWIP_MIN(LWIP_MIN(wanted, bound), TCP_WND_MAX(tcp->pcb));
     length = 0;
+    wanted = LWIP_MIN(wanted, memory_share());
     if (window->consumed > window->size / 2 && wanted > window->size && tcp->options[STACK_TCP_RECEIVE_WINDOW] == 0) {
         length = wanted - window->size;
         window->size = (uint32_t)wanted;
@@ -123,12 +125,30 @@ static size_t tcp_window_grow(struct stack_tcp *tcp, size_t length)
     return length;
 }
 
+/* Memory is short, and the window is larger than what the connection may have: have it open no further than that. The owner has just
+ * consumed length bytes. */
+static void tcp_window_throttle(struct stack_tcp *tcp, size_t length)
+{
+    size_t share = LWIP_MAX(memory_share(), SEGMENTS_MIN * (size_t)tcp->pcb->mss), has;
+
+    if (share >= tcp->window.size)
+        return;
+    has = (size_t)tcp->pcb->rcv_wnd + tcp->receive.queued + length;
+    if (has <= share + tcp->window.debt)
+        return;
+    memory_counters.throttled++;
+    tcp->window.debt = (uint32_t)(has - share);
+    tcp->window.size = (uint32_t)share; /* from where it grows again */
+}
+
 void tcp_window_open(struct stack_tcp *tcp, size_t length)
 {
     struct tcp_pcb *pcb = tcp->pcb;
-    size_t paid = LWIP_MIN(length, tcp->window.debt);
+    size_t paid;
     u32_t announced = pcb->rcv_ann_right_edge - pcb->rcv_nxt;
 
+    tcp_window_throttle(tcp, length);
+    paid = LWIP_MIN(length, tcp->window.debt);
     tcp->window.debt -= (uint32_t)paid;
     if (pcb->state == CLOSE_WAIT) { /* nothing more will come: no need to tell the peer */
         pcb->rcv_wnd = LWIP_MIN(pcb->rcv_wnd + (tcpwnd_size_t)(length - paid), TCP_WND_MAX(pcb));
@@ -172,10 +192,15 @@ size_t tcp_window_send_room(const struct stack_tcp *tcp)
 {
     size_t window = LWIP_MIN(tcp->sender.congestion.window, tcp->pcb->snd_wnd);
     size_t limit = LWIP_MAX(SEND_WINDOWS * window, SEND_MIN), segments = SEND_SEGMENTS_MIN * (size_t)tcp->pcb->mss, room;
+    size_t share = memory_share();
 
     if (tcp->options[STACK_TCP_SEND_BUFFER] > 0)
         limit = LWIP_MAX((size_t)tcp->options[STACK_TCP_SEND_BUFFER], segments);
     limit = LWIP_MIN(limit, SEND_MAX);
+    if (limit > share) {
+        memory_counters.throttled++;
+        limit = share;
+    }
     room = limit > tcp->send.queued ? limit - tcp->send.queued : 0;
     if (tcp->options[STACK_TCP_NOTSENT_LOWAT] > 0) {
         size_t low_water = LWIP_MAX((size_t)tcp->options[STACK_TCP_NOTSENT_LOWAT], segments);
