@@ -61,6 +61,7 @@ static int signal_fd = -1, control_fd = -1; /* the caller's of loop_run() */
 static enum loop_state state;
 static uint64_t now_us;
 static uint64_t deadline_us; /* of what the loop waits for; 0: none */
+static struct loop_source wire_source = {SOURCE_WIRE};
 static int wire_error;
 static uint64_t turn; /* counts them */
 static void (*reload)(void); /* NULL: none */
@@ -294,6 +295,16 @@ static void dispatch_batch(const struct epoll_event *events, int count)
             dispatch(&events[i]);
 }
 
+void loop_wire_is_down(bool is_down)
+{
+    int error = loop_rewatch(stack_wire_fd(), &wire_source, EPOLLIN | (is_down ? EPOLLET : 0)); /* an error is told once, not in each turn */
+
+    if (error < 0 && error != -ENOENT) {
+        errno = -error;
+        log_warn("loop: waiting for the wire");
+    }
+}
+
 void loop_catch_up(void)
 {
     struct epoll_event events[EVENTS_PER_TURN];
@@ -342,7 +353,7 @@ int loop_turn(void)
 /* Watch what every turn needs, once. Return: 0 or -errno. */
 static int watch_inputs(int signals)
 {
-    static struct loop_source wire_source = {SOURCE_WIRE}, signal_source = {SOURCE_SIGNAL};
+    static struct loop_source signal_source = {SOURCE_SIGNAL};
     int error;
 
     if (signal_fd == signals)

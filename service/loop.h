@@ -39,6 +39,9 @@ int loop_rewatch(int fd, struct loop_source *source, uint32_t events);
 /* Sleep until something happens, and do all of it. Return: 0 or -errno. */
 int loop_turn(void);
 
+/* The wire went down, and its descriptor has only errors to tell; or it is back. */
+void loop_wire_is_down(bool is_down);
+
 /* In the middle of a turn: handle what the pairs have to say by now. What a program did to one socket before it asks about another may not have been
  * looked at yet. Everything but pairs is level-triggered and comes again. */
 void loop_catch_up(void);

@@ -15,6 +15,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/if_tun.h>
 #include <linux/sockios.h>
 #include <sched.h>
 #include <seccomp.h>
@@ -60,6 +61,8 @@ static const struct call calls[] = {
     ANY(epoll_wait), ANY(epoll_pwait), ANY(epoll_pwait2), ANY(epoll_ctl),
     ANY(poll), ANY(ppoll),      /* pair_ends() */
     ANY(restart_syscall),       /* waiting goes on after SIGSTOP and SIGCONT */
+    /* A TAP device that was removed is there again. */
+    ONE(ioctl, IS(1, TUNSETIFF)), ONE(ioctl, IS(1, TUNSETVNETHDRSZ)), ONE(ioctl, IS(1, TUNSETOFFLOAD)),
     /* New sockets. */
     ONE(socketpair, IS(0, AF_UNIX)),
     ANY(bind),                  /* a pair's abstract name; of a socket of AF_UNIX, there being no other */

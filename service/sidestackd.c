@@ -118,6 +118,8 @@ static int open_wire(const struct options *options, struct wire **wire, const ch
 static void report_wire(void *context, int error, const char *text)
 {
     (void)context;
+    if (strncmp(text, "tap:", 4) == 0)
+        loop_wire_is_down(error < 0);
     if (error < 0) {
         log_errorx("%s", text);
     } else {

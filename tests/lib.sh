@@ -265,6 +265,33 @@ start_daemon() {
     rm "$WORK/ready"
 }
 
+# take_over OPTION...: start a new service in the running one's place.
+take_over() {
+    local old=$DAEMON_PID
+    rm -f "$WORK/ready"
+    mkfifo "$WORK/ready"
+    # shellcheck disable=SC2086 # the wrapper is a command with options
+    env "${SANITIZER_OPTIONS[@]}" $DAEMON_WRAPPER "$BUILD/sidestackd" --socket "$WORK/control" --netif tap:stack0 \
+        --address $STACK/24 --gateway $WORLD --address $STACK6/64 --gateway $WORLD6 \
+        "${DAEMON_OPTIONS[@]}" --takeover --ready-fd 3 "$@" 3>"$WORK/ready" 2>>"$WORK/sidestackd.log" </dev/null &
+    DAEMON_PID=$!
+    PID_OF[sidestackd]=$DAEMON_PID
+    IFS= read -r -N 1 -t 20 _ <"$WORK/ready" || fail "the new service did not take over"
+    wait "$old" || fail "the old service ended with status $?"
+}
+
+# flow BYTES: until so many more have come out of the stack, or nothing has come for a second: what sent them has ended.
+flow() {
+    local begin now last=-1 deadline=0
+    begin=$(sed -n 's/^ *stack0: *\([0-9]*\).*/\1/p' /proc/net/dev)
+    while now=$(sed -n 's/^ *stack0: *\([0-9]*\).*/\1/p' /proc/net/dev); [ "$now" -lt $((begin + $1)) ]; do
+        [ "$now" = "$last" ] || deadline=$((SECONDS + 2))
+        [ $SECONDS -lt $deadline ] || return 0
+        last=$now
+        pause
+    done
+}
+
 # Ask the service to end: it must do so by itself and with exit status 0. Return: 1 when it did not.
 stop_daemon() {
     local pid=$DAEMON_PID status=0

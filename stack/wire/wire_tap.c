@@ -1,14 +1,22 @@
-/* wire_tap.c - a wire that is a TAP device, with offloads when the kernel gives them. */
+/*
+ * wire_tap.c - a wire that is a TAP device, with offloads when the kernel gives them.
+ *
+ * When the device is removed (ip link delete) the descriptor stays, of no device (EBADFD). Every second it is tried to attach it to a device of that
+ * name again, which takes no open file and, if the device is there and may be used by us, no privilege; who makes the device anew brings it up and
+ * sets its MTU. Until then frames are lost, as on a cable that is out.
+ */
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/if.h>
 #include <linux/if_tun.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "stack/port.h"
 #include "wire_tap.h"
 
 #ifndef TUN_F_USO4 /* headers older than Linux 6.2 */
@@ -18,14 +26,38 @@
 
 #define IOV_MAX_FRAME 128 /* pieces of one frame, the virtio header included */
 
+#define ATTACH_AGAIN_US 1000000 /* between two attempts */
+
 struct tap {
     struct wire wire; /* first: operations get it */
     int fd;           /* owned; closed in tap_close() */
+    struct ifreq device; /* its name and flags; no name: not one that could be attached again */
+    bool offload;
+    bool is_down;     /* the device is gone */
+    uint64_t attach_again_us; /* while it is */
 };
 
 static struct tap *tap_of(struct wire *wire)
 {
     return (struct tap *)wire;
+}
+
+static void report(const struct tap *tap, int error, const char *what)
+{
+    char text[IFNAMSIZ + 128];
+
+    if (tap->wire.report == NULL)
+        return;
+    snprintf(text, sizeof text, "tap:%.*s: %s", IFNAMSIZ, tap->device.ifr_name, what);
+    tap->wire.report(tap->wire.report_context, error, text);
+}
+
+/* The device was removed. */
+static void go_down(struct tap *tap)
+{
+    tap->is_down = true;
+    tap->attach_again_us = port_now_us + ATTACH_AGAIN_US;
+    report(tap, -ENETDOWN, "the device is gone; frames are lost until there is one of this name again, which is tried every second");
 }
 
 static ssize_t tap_read_frame(struct wire *wire, struct virtio_net_hdr *header, const struct iovec *iov, int count)
@@ -40,6 +72,11 @@ static ssize_t tap_read_frame(struct wire *wire, struct virtio_net_hdr *header, 
     do
         n = readv(tap_of(wire)->fd, all, count + 1);
     while (n < 0 && errno == EINTR);
+    if (n < 0 && errno == EBADFD && tap_of(wire)->device.ifr_name[0] != '\0') {
+        if (!tap_of(wire)->is_down)
+            go_down(tap_of(wire));
+        return 0;
+    }
     if (n < 0)
         return errno == EAGAIN ? 0 : -errno;
     if (n <= (ssize_t)sizeof *header)
@@ -68,8 +105,6 @@ static void tap_close(struct wire *wire)
     free(tap_of(wire));
 }
 
-static const struct wire_operations tap_operations = {
-    .read_frame = tap_read_frame, .write_frame = tap_write_frame, .close = tap_close};
 
 /* Set the MTU of a new device, check that of an old one, and bring it up. Return: 0 or -errno and *message. */
 static int tap_set_up_device(const struct ifreq *device, uint16_t mtu, bool is_new, const char **message)
@@ -132,6 +167,49 @@ static unsigned tap_set_offload(int fd)
     return 0;
 }
 
+/* Attach to a new device of the old one's name. Return: 0 or -errno. */
+static int attach_again(struct tap *tap)
+{
+    struct ifreq request = tap->device;
+    int header_size = sizeof(struct virtio_net_hdr);
+
+    if (ioctl(tap->fd, TUNSETIFF, &request) < 0 || ioctl(tap->fd, TUNSETVNETHDRSZ, &header_size) < 0)
+        return -errno;
+    if (tap->offload)
+        (void)tap_set_offload(tap->fd); /* as it was: the kernel is the same */
+    else
+        (void)ioctl(tap->fd, TUNSETOFFLOAD, 0ul);
+    return 0;
+}
+
+static uint64_t tap_due_us(const struct wire *wire)
+{
+    const struct tap *tap = (const struct tap *)wire;
+
+    return tap->is_down ? tap->attach_again_us : UINT64_MAX;
+}
+
+static bool tap_run(struct wire *wire)
+{
+    struct tap *tap = tap_of(wire);
+
+    if (tap_due_us(wire) > port_now_us)
+        return false;
+    if (attach_again(tap) < 0) {
+        tap->attach_again_us = port_now_us + ATTACH_AGAIN_US;
+        return false;
+    }
+    tap->is_down = false;
+    report(tap, 0, "the device is back");
+    return true;
+}
+
+static const struct wire_operations tap_operations = {.read_frame = tap_read_frame,
+                                                      .write_frame = tap_write_frame,
+                                                      .close = tap_close,
+                                                      .due_us = tap_due_us,
+                                                      .run = tap_run};
+
 int wire_tap_wrap(int fd, unsigned features, struct wire **wire, const char **message)
 {
     struct tap *tap = calloc(1, sizeof *tap);
@@ -164,7 +242,17 @@ int wire_tap_adopt(int fd, bool offload, struct wire **wire, const char **messag
         features = tap_set_offload(fd);
     else
         (void)ioctl(fd, TUNSETOFFLOAD, 0ul);
-    return wire_tap_wrap(fd, features, wire, message);
+    {
+        struct ifreq device = {0};
+        int error = wire_tap_wrap(fd, features, wire, message);
+
+        if (error < 0 || ioctl(fd, TUNGETIFF, &device) < 0)
+            return error;
+        tap_of(*wire)->device = device;
+        tap_of(*wire)->device.ifr_flags &= IFF_TAP | IFF_NO_PI | IFF_VNET_HDR;
+        tap_of(*wire)->offload = offload;
+    }
+    return 0;
 }
 
 int wire_open_tap(const char *ifname, uint16_t mtu, bool offload, struct wire **wire, const char **message)

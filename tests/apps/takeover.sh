@@ -7,21 +7,6 @@
 lib_begin
 [ "$MODE" = stack ] || exit 0 # the kernel's stack is not replaced
 
-# take_over OPTION...: start a new one beside the running one. Return: the new one's status when it did not become it.
-take_over() {
-    local old=$DAEMON_PID
-    rm -f "$WORK/ready"
-    mkfifo "$WORK/ready"
-    # shellcheck disable=SC2086 # the wrapper is a command with options
-    env "${SANITIZER_OPTIONS[@]}" $DAEMON_WRAPPER "$BUILD/sidestackd" --socket "$WORK/control" --netif tap:stack0 \
-        --address $STACK/24 --gateway $WORLD --address $STACK6/64 --gateway $WORLD6 \
-        "${DAEMON_OPTIONS[@]}" --takeover --ready-fd 3 "$@" 3>"$WORK/ready" 2>>"$WORK/sidestackd.log" </dev/null &
-    DAEMON_PID=$!
-    PID_OF[sidestackd]=$DAEMON_PID
-    IFS= read -r -N 1 -t 20 _ <"$WORK/ready" || fail "the new service did not take over"
-    wait "$old" || fail "the old service ended with status $?"
-}
-
 background world $PYTHON "$TOP/tests/apps/takeover.py" serve $WORLD 7000
 background inside on_stack $PYTHON "$TOP/tests/apps/takeover.py" serve 0.0.0.0 7000
 background udp socat UDP4-LISTEN:7001,bind=$WORLD,fork EXEC:cat
@@ -42,10 +27,10 @@ done
 
 for _ in 1 2 3 4 5; do
     take_over
-    sleep 0.7 # bytes are to flow between two of them
+    flow 10000000
 done
 take_over --mtu 1400 --log-level debug --busy-poll 0
-sleep 0.5
+flow 10000000
 take_over
 
 for name in out_bulk out_small in_bulk local; do
