@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <pcap/pcap.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <sys/time.h>
 
@@ -18,6 +19,7 @@
 static pcap_t *format;
 static pcap_dumper_t *file;
 static unsigned char frame[SNAPLEN];
+static bool is_over; /* a frame could not be written */
 
 static void write_frame(struct frames_watcher *watcher, bool outgoing, const struct iovec *iov, int count, size_t length)
 {
@@ -25,12 +27,17 @@ static void write_frame(struct frames_watcher *watcher, bool outgoing, const str
 
     (void)watcher;
     (void)outgoing;
+    if (is_over)
+        return;
     header.caplen = (bpf_u_int32)frames_copy(frame, sizeof frame, iov, count, length);
     if (gettimeofday(&header.ts, NULL) < 0)
         log_warn("pcap: a frame has no time" LOG_FAULT);
     pcap_dump((unsigned char *)file, &header, frame);
-    if (pcap_dump_flush(file) != 0)
-        log_warn("pcap: the file misses frames (is the disk full?)");
+    if (pcap_dump_flush(file) == 0 && ferror(pcap_dump_file(file)) == 0)
+        return;
+    /* Part of the frame may be there; what came behind that could not be read. */
+    log_error("pcap: the recording ends here (is the disk full?); the service goes on without");
+    is_over = true;
 }
 
 static struct frames_watcher watcher = {.frame = write_frame};
