@@ -1,4 +1,5 @@
 #!/bin/bash
+# time: 180
 # No shell script of ours gives shellcheck cause to complain.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
