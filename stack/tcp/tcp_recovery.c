@@ -40,6 +40,7 @@
 #define BACKOFF_MAX 10
 /* Two ticks of Debian's kernel, its TCP_TIMEOUT_MIN: a host that stalls for less has lost nothing. */
 #define PROBE_SLACK_US 8000u
+#define RENEGED_US 10000u
 #define PEER_DELAY_US 200000u    /* RFC 8985 7.2: the peer may hold the acknowledgement of a single segment */
 #define MIN_RTT_WINDOW_US 300000000u /* Linux: tcp_min_rtt_wlen */
 
@@ -91,6 +92,9 @@ void tcp_recovery_set_clock(struct stack_tcp *tcp)
     struct tcp_sender *sender = &tcp->sender;
     uint64_t rto_due_us = sender->rto_base_us + tcp_recovery_rto_us(tcp);
 
+    /* The peer does not acknowledge what it has SACKed: it may have dropped it (RFC 2018 8; Linux: tcp_check_sack_reneging()). */
+    if (sender->board.count > 0 && (scoreboard_at(&sender->board, 0)->flags & SENT_SACKED) != 0)
+        rto_due_us = LWIP_MIN(rto_due_us, sender->rto_base_us + LWIP_MAX(tcp->rtt_us / 2, RENEGED_US));
     if (sender->board.count == 0) {
         sender->timer = SENDER_TIMER_NONE;
         tcp_clock_set(&sender->clock, TCP_CLOCK_NEVER);
