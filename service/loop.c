@@ -45,6 +45,9 @@
 /* Turns before another service takes over. */
 #define SETTLE_TURNS 8
 
+/* How many turns an acknowledgement may wait for data to go with, while there is other work. */
+#define POSTPONE_TURNS 2
+
 /* How long the last data and FINs have after SIGTERM. */
 #define STOP_GRACE_US 3000000
 
@@ -252,7 +255,8 @@ static int64_t sooner(int64_t a, int64_t b)
 /* How long to wait at most. Return: microseconds; negative: until something happens. */
 static int64_t choose_wait_us(void)
 {
-    int64_t wait_us = TAILQ_EMPTY(&socket_busy) && TAILQ_EMPTY(&socket_brief) ? stack_timer_us() : 0;
+    const bool idle = TAILQ_EMPTY(&socket_busy) && TAILQ_EMPTY(&socket_brief) && !stack_acknowledgements_wait();
+    int64_t wait_us = idle ? stack_timer_us() : 0;
 
     wait_us = sooner(wait_us, resolver_timer_us(now_us));
     wait_us = sooner(wait_us, listener_timer_us());
@@ -317,6 +321,23 @@ void loop_catch_up(void)
     } while (count == EVENTS_PER_TURN);
 }
 
+/*
+ * The end of a turn: what was gathered goes out, acknowledgements when there is nothing else to do, or after POSTPONE_TURNS: a program that has just been
+ * given data often answers by then, and its answer takes the acknowledgement along.
+ */
+static void flush(bool had_events)
+{
+    static unsigned postponed; /* turns that acknowledgements waited */
+
+    if (had_events && stack_acknowledgements_wait() && postponed < POSTPONE_TURNS) {
+        postponed++;
+        stack_flush_data();
+    } else {
+        postponed = 0;
+        stack_flush();
+    }
+}
+
 int loop_turn(void)
 {
     struct epoll_event events[EVENTS_PER_TURN];
@@ -342,7 +363,7 @@ int loop_turn(void)
         stack_run_timers();
         datagram_deliver_flush();
     }
-    stack_flush();
+    flush(count > 0);
     capture_stream_flush();
     socket_sweep();
     client_sweep();
@@ -388,6 +409,7 @@ static bool hand_over(void)
     for (int i = 0; i < SETTLE_TURNS && stack_timer_us() == 0; i++)
         if (loop_turn() < 0)
             return false;
+    stack_flush(); /* what flush() let wait */
     return give();
 }
 

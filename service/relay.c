@@ -139,7 +139,7 @@ static bool read_short(struct socket *socket)
         (socket->events & EVENT_FAILED))
         return true;
     if (!waits)
-        stack_flush();
+        stack_flush_data();
     if (pair_take_peeked(socket->pair_fd, bytes, (size_t)got) < 0)
         log_warnx("relay: socket %llu: bytes are missing from the pair" LOG_FAULT, (unsigned long long)socket->id);
     return true;

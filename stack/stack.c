@@ -225,6 +225,16 @@ void stack_flush(void)
     gather_flush();
 }
 
+void stack_flush_data(void)
+{
+    gather_flush();
+}
+
+bool stack_acknowledgements_wait(void)
+{
+    return tcp_acknowledge_waits();
+}
+
 void stack_get_counters(struct stack_counters *counters)
 {
     *counters = tcp_counters;

@@ -105,6 +105,10 @@ void stack_run_timers(void);
 /* Hand every frame that was gathered for sending to the wire. */
 void stack_flush(void);
 
+/* The same without acknowledgements that data may still take along; do any wait? */
+void stack_flush_data(void);
+bool stack_acknowledgements_wait(void);
+
 /* The wire was gone and is back, perhaps with others at its other end: ask for their Ethernet addresses anew, and tell them ours. */
 void stack_wire_is_back(void);
 

@@ -40,6 +40,9 @@ void tcp_acknowledge_window(struct stack_tcp *tcp);
 /* It is the end of a turn: acknowledge what was put off until then. */
 void tcp_acknowledge_flush(void);
 
+/* Would tcp_acknowledge_flush() acknowledge something? */
+bool tcp_acknowledge_waits(void);
+
 /* A segment of size bytes comes, to be processed. */
 void tcp_acknowledge_look(struct stack_tcp *tcp, uint32_t sequence, u16_t size, u16_t flags);
 /* Acknowledge up to so many segments at once, and wait for no answer to ride on (Linux: tcp_enter_quickack_mode()). */
