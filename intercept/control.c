@@ -23,6 +23,7 @@
 
 #include "descriptor.h"
 #include "libc.h"
+#include "spare.h"
 #include "service/control_path.h"
 
 #include <errno.h>
@@ -49,7 +50,7 @@
 /* Nobody needs a connection for longer, but for a connect() that waits. */
 #define KEPT_WAIT_MS 1000
 #define KEPT_YIELDS  20
-/* More than this may not come with a reply; those beyond the first are closed. */
+/* More than this may not come with a reply; those beyond what is asked for are closed. */
 #define RECEIVED_MAX 8
 
 /* One connection, and what it was when it was made. */
@@ -121,8 +122,7 @@ static void connection_close(struct connection *connection)
     *connection = (struct connection){.fd = -1};
 }
 
-/* Move fd to a high number. Return: the number it has now. */
-static int move_up(int fd)
+int control_move_up(int fd)
 {
     struct rlimit limit;
     unsigned top = FD_TOP;
@@ -161,7 +161,7 @@ static int connection_open(struct connection *connection)
         libc_close(fd);
         return -error;
     }
-    fd = move_up(fd);
+    fd = control_move_up(fd);
     if (fstat(fd, &status) < 0) {
         error = errno;
         libc_close(fd);
@@ -197,11 +197,12 @@ static void begin_child(void)
     }
     *pool_pid = getpid();
     descriptor_start();
+    descriptor_forget_numbers();
+    spare_close_all();
     errno = saved_errno;
 }
 
-/* Is the pool this process's? A child that nobody told us of gets one here. */
-static bool pool_is_own(void)
+bool control_is_own_process(void)
 {
     if (pool_pid == NULL)
         return false;
@@ -214,7 +215,7 @@ static bool pool_is_own(void)
 static void request_begin(struct request *request)
 {
     request->slot = NULL;
-    if (pool_is_own())
+    if (control_is_own_process())
         for (size_t i = 0; i < POOL_SIZE && request->slot == NULL; i++)
             if (atomic_exchange(&pool[i].state, SLOT_BUSY) == SLOT_FREE)
                 request->slot = &pool[i];
@@ -236,7 +237,7 @@ static void request_end(struct request *request, bool keep)
  */
 static bool request_wait_for_kept(struct request *request)
 {
-    bool is_any_open = pool_is_own();
+    bool is_any_open = control_is_own_process();
 
     request_end(request, false);
     request->slot = NULL;
@@ -292,10 +293,16 @@ static int send_request(const struct connection *connection, const struct protoc
     return sent < 0 ? -errno : 0;
 }
 
-/* Take the descriptors of a received message: the first is returned (or -1), all others are closed. */
-static int take_received(struct msghdr *in)
+static void close_received(const struct control_received *received)
 {
-    int first = -1;
+    for (size_t i = 0; i < received->count; i++)
+        libc_close(received->fds[i]);
+}
+
+/* Take the first `max` descriptors of a received message; all others are closed. */
+static void take_received(struct msghdr *in, size_t max, struct control_received *received)
+{
+    received->count = 0;
 
     for (struct cmsghdr *header = CMSG_FIRSTHDR(in); header != NULL; header = CMSG_NXTHDR(in, header)) {
         size_t count;
@@ -307,13 +314,12 @@ static int take_received(struct msghdr *in)
             int fd;
 
             memcpy(&fd, CMSG_DATA(header) + i * sizeof fd, sizeof fd);
-            if (first < 0)
-                first = fd;
+            if (received->count < max)
+                received->fds[received->count++] = fd;
             else
                 libc_close(fd);
         }
     }
-    return first;
 }
 
 /* Wait until a reply is there, and make room for what follows it. cancel_state: the caller's, which holds while we wait.
@@ -337,8 +343,8 @@ static int prepare_tail(const struct connection *connection, struct control_tail
 
 /* Wait for the reply. wait: a signal handler and a time limit may end it, and the caller's cancel_state holds. tail: where what follows the reply goes; NULL: nothing may.
  * Return: 0 (*message, *received and *tail are set), or -errno. */
-static int receive_reply(const struct connection *connection, struct protocol_message *message, int *received,
-                         bool wait, struct control_tail *tail, int cancel_state)
+static int receive_reply(const struct connection *connection, struct protocol_message *message,
+                         struct control_received *received, size_t received_max, bool wait, struct control_tail *tail, int cancel_state)
 {
     struct protocol_message reply;
     union {
@@ -347,7 +353,6 @@ static int receive_reply(const struct connection *connection, struct protocol_me
     } control;
     struct iovec iov[2] = {{&reply, sizeof reply}};
     struct msghdr in = {.msg_iov = iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
-    int came;
     ssize_t length;
     int state;
 
@@ -366,23 +371,23 @@ static int receive_reply(const struct connection *connection, struct protocol_me
         return errno == ECONNRESET ? -ENETDOWN : -errno;
     if (length == 0)
         return -ENETDOWN;
-    came = take_received(&in);
+    take_received(&in, received_max > 0 ? received_max : 1, received);
     if (length != (ssize_t)(sizeof reply + (tail != NULL ? tail->length : 0)) || (in.msg_flags & MSG_TRUNC) || reply.magic != PROTOCOL_MAGIC ||
         reply.version != PROTOCOL_VERSION || reply.operation != message->operation || reply.result > 0 ||
         reply.result < -4095 || reply.address.length > sizeof reply.address.bytes ||
-        reply.option_length > sizeof reply.option || (came >= 0 && received == NULL)) {
-        if (came >= 0)
-            libc_close(came);
+        reply.option_length > sizeof reply.option || received->count > received_max) {
+        close_received(received);
+        received->count = 0;
         return -EPROTO;
     }
-    if (in.msg_flags & MSG_CTRUNC) { /* there was no number free for it */
-        if (came >= 0)
-            libc_close(came);
+    if ((in.msg_flags & MSG_CTRUNC) && (received->count == 0 || received_max == 1)) { /* there was no number free for it */
+        close_received(received);
+        received->count = 0;
         return -EMFILE;
     }
+    if (reply.result == -PROTOCOL_SHOW)
+        return -PROTOCOL_SHOW; /* the request is still in *message */
     *message = reply;
-    if (received != NULL)
-        *received = came;
     return 0;
 }
 
@@ -394,7 +399,8 @@ static void cancel_request(void *request)
 /* What goes with a request; whatever it has not is 0. */
 struct exchange {
     int fd;                         /* rides along; -1: none */
-    int *received;                  /* for the descriptor that comes back; NULL: none may */
+    struct control_received *received; /* for the descriptors that come back */
+    size_t received_max;            /* how many may */
     bool wait;                      /* a signal handler may end it, and a time limit */
     const struct timeval *timeout;  /* with wait */
     const struct control_tail *out; /* NULL: nothing follows the request */
@@ -410,31 +416,74 @@ static int await_reply(struct request *request, struct protocol_message *message
     pthread_cleanup_push(cancel_request, request);
     error = exchange->in != NULL ? prepare_tail(request->connection, exchange->in, cancel_state) : 0;
     if (error == 0)
-        error = receive_reply(request->connection, message, exchange->received, exchange->wait, exchange->in, cancel_state);
+        error = receive_reply(request->connection, message, exchange->received, exchange->received_max, exchange->wait,
+                              exchange->in, cancel_state);
     pthread_cleanup_pop(0);
     return error;
 }
 
-/* Do the request. Return: the reply's result, or -errno of our own. */
-static int do_request(struct protocol_message *message, const struct exchange *exchange)
+/* May such a request name the socket by its number? */
+static bool operation_takes_number(uint16_t operation)
+{
+    switch (operation) {
+    case PROTOCOL_BIND:
+    case PROTOCOL_LISTEN:
+    case PROTOCOL_CONNECT:
+    case PROTOCOL_SHUTDOWN:
+    case PROTOCOL_GETSOCKNAME:
+    case PROTOCOL_GETPEERNAME:
+    case PROTOCOL_GETSOCKOPT:
+    case PROTOCOL_SETSOCKOPT:
+    case PROTOCOL_STATUS:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/*
+ * Say which socket the request is about: by its number, which spares passing its descriptor, or have the descriptor ride along. A request without
+ * reply has no second try, so the number must be known to the service: not on a connection that is fresh, when the older ones may be gone.
+ * Return: the descriptor to send, or -1.
+ */
+static int name_socket(struct protocol_message *message, int fd, bool is_fresh)
+{
+    const bool is_one_way = (message->flags & PROTOCOL_FLAG_ONE_WAY) != 0;
+    struct descriptor_number number;
+
+    if (message->flags & PROTOCOL_FLAG_BY_NUMBER) { /* of an earlier attempt */
+        message->flags &= ~PROTOCOL_FLAG_BY_NUMBER;
+        message->args[2] = message->args[3] = 0;
+    }
+    if (fd < 0 || !operation_takes_number(message->operation) || (is_one_way && is_fresh) ||
+        !descriptor_find_number(fd, &number))
+        return fd;
+    message->flags |= PROTOCOL_FLAG_BY_NUMBER;
+    message->args[2] = (int32_t)number.number;
+    message->args[3] = (int32_t)number.instance;
+    return -1;
+}
+
+/* Do the request, once. Return: the reply's result, or -errno of our own. */
+static int try_request(struct protocol_message *message, const struct exchange *exchange)
 {
     static const struct timeval forever;
     const bool wait = exchange->wait;
     const struct timeval *timeout = exchange->timeout;
-    int *received = exchange->received;
     bool is_limited = wait && (timeout->tv_sec != 0 || timeout->tv_usec != 0);
     struct request request;
     int error = -ENETDOWN;
     int open_error = 0; /* why no connection could be made, when one that was kept is used instead */
     int state;
 
-    if (received != NULL)
-        *received = -1;
+    exchange->received->count = 0;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
     request_begin(&request);
     for (int attempt = 0; attempt < 2; attempt++) {
         bool is_fresh = !connection_is_ours(request.connection);
 
+        if (is_fresh && request.connection->inode != 0) /* it was lost, perhaps with all others */
+            descriptor_forget_numbers();
         error = is_fresh ? connection_open(request.connection) : 0;
         if (error == -EACCES || error == -EPERM || error == -ENOENT) {
             open_error = -error;
@@ -443,10 +492,11 @@ static int do_request(struct protocol_message *message, const struct exchange *e
         if (error < 0 && !is_out_of_resources(-error))
             error = complain(-error);
         if (error == 0)
-            error = send_request(request.connection, message, exchange->fd, exchange->out);
+            error = send_request(request.connection, message, name_socket(message, exchange->fd, is_fresh), exchange->out);
         /* Only an old connection can have died before the request went out. */
         if (is_fresh || (error != -EPIPE && error != -ECONNRESET && error != -ENOTCONN))
             break;
+        descriptor_forget_numbers();
         connection_close(request.connection);
     }
     if (error == -EPIPE || error == -ECONNRESET)
@@ -462,11 +512,23 @@ static int do_request(struct protocol_message *message, const struct exchange *e
     }
     /* A connection whose reply did not come, or made no sense, is of no use to the next request. EMFILE is about the
      * descriptor that came with the reply, and the next connection would have no number either. */
-    request_end(&request, error == 0 || error == -EMFILE);
+    request_end(&request, error == 0 || error == -EMFILE || error == -PROTOCOL_SHOW);
     pthread_setcancelstate(state, &state);
     if (error == 0 && message->result == -ENOTSOCK && exchange->fd >= 0)
         return -ENETDOWN; /* the service was started anew and does not know it: the network that it was on is gone */
     return error < 0 ? error : message->result;
+}
+
+/* Do the request. Return: the reply's result, or -errno of our own. */
+static int do_request(struct protocol_message *message, const struct exchange *exchange)
+{
+    int result = try_request(message, exchange);
+
+    if (result == -PROTOCOL_SHOW) {
+        descriptor_forget_number(exchange->fd);
+        result = try_request(message, exchange);
+    }
+    return result == -PROTOCOL_SHOW ? -EPROTO : result;
 }
 
 void control_prepare(struct protocol_message *message, enum protocol_operation operation)
@@ -477,10 +539,30 @@ void control_prepare(struct protocol_message *message, enum protocol_operation o
     message->operation = (uint16_t)operation;
 }
 
+/* For who has a place for one descriptor, or none. */
+static int request_one(struct protocol_message *message, struct exchange *exchange, int *received)
+{
+    struct control_received came = {.count = 0};
+    int saved_errno = errno, result;
+
+    exchange->received = &came;
+    exchange->received_max = received != NULL ? 1 : 0;
+    result = do_request(message, exchange);
+    if (received != NULL)
+        *received = came.count > 0 ? came.fds[0] : -1;
+    errno = saved_errno;
+    return result;
+}
+
 int control_request(struct protocol_message *message, int fd, int *received)
 {
-    int saved_errno = errno;
-    int result = do_request(message, &(struct exchange){.fd = fd, .received = received});
+    return request_one(message, &(struct exchange){.fd = fd}, received);
+}
+
+int control_request_sockets(struct protocol_message *message, struct control_received *received)
+{
+    struct exchange exchange = {.fd = -1, .received = received, .received_max = 1 + PROTOCOL_SPARES_MAX};
+    int saved_errno = errno, result = do_request(message, &exchange);
 
     errno = saved_errno;
     return result;
@@ -494,25 +576,22 @@ int control_send(struct protocol_message *message, int fd)
 
 int control_request_waiting(struct protocol_message *message, int fd, int *received, const struct timeval *timeout)
 {
-    int saved_errno = errno;
-    int result = do_request(message, &(struct exchange){fd, received, true, timeout, NULL, NULL});
-
-    errno = saved_errno;
-    return result;
+    return request_one(message, &(struct exchange){.fd = fd, .wait = true, .timeout = timeout}, received);
 }
 
 int control_request_with_tail(struct protocol_message *message, const struct control_tail *out, struct control_tail *in)
 {
-    int saved_errno = errno;
     int result;
 
     *in = (struct control_tail){NULL, 0};
-    result = do_request(message, &(struct exchange){.fd = -1, .out = out, .in = in});
+    result = request_one(message, &(struct exchange){.fd = -1, .out = out, .in = in}, NULL);
     if (result < 0) {
+        int saved_errno = errno;
+
         free(in->bytes);
         *in = (struct control_tail){NULL, 0};
+        errno = saved_errno;
     }
-    errno = saved_errno;
     return result;
 }
 
@@ -538,7 +617,7 @@ void control_keep(void)
     struct request requests[KEPT_CONNECTIONS];
     int state;
 
-    if (!pool_is_own())
+    if (!control_is_own_process())
         return;
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
     for (size_t i = 0; i < KEPT_CONNECTIONS; i++)

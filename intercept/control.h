@@ -26,6 +26,21 @@ int control_request(struct protocol_message *message, int fd, int *received);
  */
 int control_request_waiting(struct protocol_message *message, int fd, int *received, const struct timeval *timeout);
 
+/* What can come with the reply to PROTOCOL_SOCKET. */
+struct control_received {
+    int fds[1 + PROTOCOL_SPARES_MAX];
+    size_t count;
+};
+
+/* PROTOCOL_SOCKET: as control_request(), but that many descriptors may come. */
+int control_request_sockets(struct protocol_message *message, struct control_received *received);
+
+/* Move fd up, out of the way of the program's numbers, and close-on-exec. Return: the number that it has now. */
+int control_move_up(int fd);
+
+/* Is the pool, and what else belongs to one process, this process's? One that is a child that nobody told us of is made ready here. */
+bool control_is_own_process(void);
+
 /* Send a request that wants no reply (PROTOCOL_FLAG_ONE_WAY is set here). Return: 0, -ENETDOWN when there is no service, or another -errno. */
 int control_send(struct protocol_message *message, int fd);
 

@@ -50,6 +50,80 @@ bool descriptor_address_is_ours(const void *address, socklen_t length, char *kin
     return true;
 }
 
+/* What descriptor_set_number() noted: the number, and the epoch that it was noted in. Checked against the name each time, so a number that was closed where we could
+ * not see it is no harm. */
+static _Atomic uint32_t noted_numbers[DESCRIPTOR_TABLE_SIZE];
+static _Atomic uint32_t epoch = 1;
+
+/* Return: what is noted for a number; not 0, which is for none. */
+static uint32_t note_of(uint32_t number)
+{
+    uint32_t note = number + epoch * 0x9e3779b1u;
+
+    return note != 0 ? note : 1;
+}
+
+void descriptor_set_number(int fd, const struct descriptor_number *number)
+{
+    if ((unsigned)fd < DESCRIPTOR_TABLE_SIZE && number->instance != 0)
+        noted_numbers[fd] = note_of(number->number);
+}
+
+bool descriptor_is_noted(int fd, uint32_t number)
+{
+    return (unsigned)fd < DESCRIPTOR_TABLE_SIZE && noted_numbers[fd] == note_of(number);
+}
+
+void descriptor_forget_number(int fd)
+{
+    if ((unsigned)fd < DESCRIPTOR_TABLE_SIZE)
+        noted_numbers[fd] = 0;
+}
+
+void descriptor_forget_numbers(void)
+{
+    epoch++;
+}
+
+int descriptor_parse_number(const void *address, socklen_t length, struct descriptor_number *number)
+{
+    struct sockaddr_un name = {.sun_path = ""};
+    uint64_t instance = 0, id = 0;
+    const char *text = name.sun_path + 1 + NAME_PREFIX_LENGTH + 2; /* behind the kind and a slash */
+    char kind;
+
+    if (!descriptor_address_is_ours(address, length, &kind) || length > sizeof name)
+        return -EINVAL;
+    memcpy(&name, address, length);
+    for (; text < (char *)&name + length && *text != '/'; text++) {
+        int digit = *text >= '0' && *text <= '9' ? *text - '0' : *text >= 'a' && *text <= 'f' ? *text - 'a' + 10 : -1;
+
+        if (digit < 0)
+            return -EINVAL;
+        instance = instance << 4 | (unsigned)digit;
+    }
+    for (text++; text < (char *)&name + length; text++) {
+        if (*text < '0' || *text > '9')
+            return -EINVAL;
+        id = id * 10 + (unsigned)(*text - '0');
+    }
+    *number = (struct descriptor_number){(uint32_t)id, (uint32_t)instance};
+    return 0;
+}
+
+bool descriptor_find_number(int fd, struct descriptor_number *number)
+{
+    struct sockaddr_storage address;
+    socklen_t length = sizeof address;
+    int saved_errno = errno;
+    bool found = (unsigned)fd < DESCRIPTOR_TABLE_SIZE && noted_numbers[fd] != 0 &&
+                 libc_getpeername(fd, (struct sockaddr *)&address, &length) == 0 &&
+                 descriptor_parse_number(&address, length, number) == 0 && descriptor_is_noted(fd, number->number);
+
+    errno = saved_errno;
+    return found;
+}
+
 static uint8_t *entry_of(int fd)
 {
     return (unsigned)fd < DESCRIPTOR_TABLE_SIZE ? (uint8_t *)&descriptor_table[fd] : NULL;

@@ -64,6 +64,24 @@ static inline bool descriptor_is_foreign(int fd)
 /* Has this process had a descriptor that is DESCRIPTOR_DATAGRAM_ERRORS? */
 extern _Atomic bool descriptor_errors_are_possible;
 
+/*
+ * The number of a socket that this process made, or accepted from such a one, by which the service lets it control that without the descriptor
+ * (PROTOCOL_FLAG_BY_NUMBER). In a child of fork, and when the connections to the service were lost, none is known any more.
+ */
+struct descriptor_number {
+    uint32_t number, instance;
+};
+void descriptor_set_number(int fd, const struct descriptor_number *number);
+bool descriptor_is_noted(int fd, uint32_t number);
+/* The same, asking the kernel. Return: is it known, and still this descriptor's? errno is kept. */
+bool descriptor_find_number(int fd, struct descriptor_number *number);
+/* That one is not known to the service; all that are known now are not. */
+void descriptor_forget_number(int fd);
+void descriptor_forget_numbers(void);
+
+/* Read the number out of an address of the service's end. Return: 0 or -EINVAL. */
+int descriptor_parse_number(const void *address, socklen_t length, struct descriptor_number *number);
+
 /* Note what fd is; UNKNOWN when it is about to be closed or was replaced behind our back. */
 void descriptor_set(int fd, enum descriptor_kind kind);
 

@@ -11,6 +11,7 @@
 #include "linger.h"
 #include "on_death.h"
 #include "replace.h"
+#include "spare.h"
 #include "state.h"
 
 #include <errno.h>
@@ -68,7 +69,11 @@ static bool has_capability(unsigned capability)
 /* Ask for a socket; without a service do as it is wished. Return: 0 and *fd, -PROTOCOL_ON_HOST, or -errno. */
 static int ask_for_socket(int domain, int type, int protocol, int *fd)
 {
+    const bool is_stream = (type & TYPE_MASK) == SOCK_STREAM;
     struct protocol_message message;
+    struct control_received received;
+    struct descriptor_number first;
+    spare_places places;
     enum protocol_on_death policy = PROTOCOL_ON_DEATH_WAIT;
     int error = -ENETDOWN;
 
@@ -77,10 +82,16 @@ static int ask_for_socket(int domain, int type, int protocol, int *fd)
         message.args[0] = domain;
         message.args[1] = type & TYPE_MASK;
         message.args[2] = protocol;
-        message.args[3] = (type & TYPE_MASK) == SOCK_RAW && !has_capability(CAP_NET_RAW);
-        error = control_request(&message, -1, fd);
+        message.args[3] = is_stream ? spare_count_wanted(&places) : (type & TYPE_MASK) == SOCK_RAW && !has_capability(CAP_NET_RAW);
+        error = control_request_sockets(&message, &received);
+        *fd = received.count > 0 ? received.fds[0] : -1;
         if (error == 0)
             on_death_note(message.args[0]);
+        first = (struct descriptor_number){(uint32_t)message.args[2], (uint32_t)message.args[3]};
+        if (is_stream)
+            spare_keep(places, domain, &received, &first);
+        if (is_stream && error == 0 && *fd >= 0)
+            descriptor_set_number(*fd, &first);
         if (error != -ENETDOWN)
             return error;
         policy = on_death_decide(attempt);
@@ -91,11 +102,16 @@ static int ask_for_socket(int domain, int type, int protocol, int *fd)
 int socket_create(int domain, int type, int protocol)
 {
     int error = check_type(domain, type, protocol);
+    bool is_spare;
     int fd;
 
     if (error < 0)
         return error;
-    error = ask_for_socket(domain, type, protocol, &fd);
+    fd = (type & TYPE_MASK) == SOCK_STREAM ? spare_take(domain, type & SOCK_CLOEXEC) : -ENOENT;
+    if (fd < 0 && fd != -ENOENT)
+        return fd;
+    is_spare = fd >= 0;
+    error = is_spare ? 0 : ask_for_socket(domain, type, protocol, &fd);
     if (error == -PROTOCOL_ON_HOST) {
         fd = STATE_RESULT(libc_socket(domain, type, protocol));
         if (fd >= 0)
@@ -109,7 +125,7 @@ int socket_create(int domain, int type, int protocol)
     }
     if (fd < 0)
         return -EPROTO;
-    if (!(type & SOCK_CLOEXEC))
+    if (!(type & SOCK_CLOEXEC) && !is_spare)
         libc_fcntl(fd, F_SETFD, 0);
     if (type & SOCK_NONBLOCK)
         libc_fcntl(fd, F_SETFL, O_NONBLOCK);
@@ -303,6 +319,8 @@ int socket_accept(int fd, struct sockaddr *address, socklen_t *length, int flags
     if (accepted.flags & PROTOCOL_ACCEPTED_OPTIONS)
         inherit_options(fd, new_fd);
     linger_inherit(fd, new_fd);
+    if (descriptor_is_noted(fd, accepted.listener))
+        descriptor_set_number(new_fd, &(struct descriptor_number){accepted.number, accepted.instance});
     descriptor_set(new_fd, accepted.flags & PROTOCOL_ACCEPTED_CORKED ? DESCRIPTOR_DATA : DESCRIPTOR_UNCORKED);
     if (address != NULL)
         error = address_copy_out(&accepted.peer, address, length);

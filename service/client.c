@@ -70,7 +70,7 @@ static void destroy(struct client *client)
     client->lookup = NULL;
     free(client->asked);
     client->asked = NULL;
-    program_release(client->program);
+    program_disconnect(client->program);
     client->program = NULL;
     rules_who_release(client->who);
     client->who = NULL;
@@ -140,7 +140,7 @@ static int accept_one(int control_fd)
     client->fd = fd;
     client->id = ++last_id;
     error = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length) < 0 ? -errno : 0;
-    client->program = program_make(credentials.pid, credentials.uid, credentials.gid);
+    client->program = program_connect(credentials.pid, credentials.uid, credentials.gid);
     if (client->program == NULL)
         error = -ENOMEM;
     else if (access_asks_for_groups)
@@ -148,7 +148,7 @@ static int accept_one(int control_fd)
     if (error == 0)
         error = loop_watch(fd, &client->source, EPOLLIN);
     if (error < 0) {
-        program_release(client->program);
+        program_disconnect(client->program);
         close(fd);
         free(client);
         return error;
@@ -177,20 +177,20 @@ void client_accept(int control_fd)
     }
 }
 
-/* Send a reply, with a descriptor unless fd is -1 (it stays the caller's). Return: 0 or -errno. */
-static int send_reply(const struct client *client, const struct protocol_message *reply, int fd)
+/* Send a reply, with descriptors (they stay the caller's). Return: 0 or -errno. */
+static int send_reply(const struct client *client, const struct protocol_message *reply, const int *fds, size_t fd_count)
 {
     struct iovec iov = {(void *)reply, sizeof *reply};
     union {
         struct cmsghdr header;
-        char space[CMSG_SPACE(sizeof(int))];
-    } control = {.header = {CMSG_LEN(sizeof(int)), SOL_SOCKET, SCM_RIGHTS}};
+        char space[CMSG_SPACE(REQUEST_REPLY_FDS * sizeof(int))];
+    } control = {.header = {CMSG_LEN(fd_count * sizeof(int)), SOL_SOCKET, SCM_RIGHTS}};
     struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
 
-    if (fd >= 0) {
-        memcpy(CMSG_DATA(&control.header), &fd, sizeof fd);
+    if (fd_count > 0) {
+        memcpy(CMSG_DATA(&control.header), fds, fd_count * sizeof *fds);
         message.msg_control = &control;
-        message.msg_controllen = sizeof control;
+        message.msg_controllen = CMSG_SPACE(fd_count * sizeof(int));
     }
     return sendmsg(client->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
@@ -205,10 +205,10 @@ static int heed_sender(struct client *client, const struct ucred *sender)
 
     if (sender->uid == UNKNOWN_USER || sender->uid == client->program->uid)
         return 0;
-    program = program_make(client->program->pid, sender->uid, sender->gid);
+    program = program_connect(client->program->pid, sender->uid, sender->gid);
     if (program == NULL)
         return -ENOMEM;
-    program_release(client->program);
+    program_disconnect(client->program);
     client->program = program;
     return 0;
 }
@@ -338,6 +338,8 @@ static int serve(struct client *client, const struct protocol_message *request, 
         .magic = PROTOCOL_MAGIC, .version = PROTOCOL_VERSION, .operation = request->operation};
     struct request_context context = {
         .tail = tail, .fd = fd, .reply_fd = -1};
+    int fds[REQUEST_REPLY_FDS];
+    size_t fd_count;
     int error;
 
     error = request_check(request, fd, tail_length);
@@ -369,9 +371,12 @@ static int serve(struct client *client, const struct protocol_message *request, 
     }
     if (request->flags & PROTOCOL_FLAG_ONE_WAY)
         return 1;
-    error = send_reply(client, &reply, context.reply_fd);
-    if (context.reply_fd >= 0)
-        close(context.reply_fd);
+    fds[0] = context.reply_fd;
+    memcpy(fds + 1, context.spare_fds, context.spare_count * sizeof *fds);
+    fd_count = context.reply_fd >= 0 ? 1 + context.spare_count : 0;
+    error = send_reply(client, &reply, fds, fd_count);
+    for (size_t i = 0; i < fd_count; i++)
+        close(fds[i]);
     return error;
 }
 
@@ -412,7 +417,7 @@ void client_answer_wait(struct client *client, int result)
                                      .result = result};
 
     stop_waiting(client);
-    if (send_reply(client, &reply, -1) < 0)
+    if (send_reply(client, &reply, NULL, 0) < 0)
         destroy(client);
 }
 
@@ -459,6 +464,7 @@ static void enter_client(struct archive *archive, struct client *client, struct 
         archive_fail(archive, -EPROTO);
         return;
     }
+    program_enter(client->program);
     TAILQ_INSERT_TAIL(&all, client, link);
     count++;
     if (waiting_for != NULL) {

@@ -117,6 +117,8 @@ static int send_child(const struct socket *listener, const struct socket *child)
 
     address_write(&accepted.local, &child->local);
     address_write(&accepted.peer, &child->peer);
+    accepted.listener = (uint32_t)listener->id;
+    socket_tell_number(child, &accepted.number, &accepted.instance);
     memcpy(CMSG_DATA(&control.header), &child->program_fd, sizeof child->program_fd);
     return sendmsg(listener->pair_fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
 }

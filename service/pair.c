@@ -47,7 +47,7 @@
 /* SO_RCVBUF of a new datagram socket: net.core.rmem_default. */
 #define DATAGRAM_BUFFER 212992
 
-static char instance[17]; /* hexadecimal, so that two services never give the same name */
+static uint64_t instance; /* random, so that two services never give the same name */
 static int filler_fd = -1; /* a file of FILLER_BYTES zeros */
 static int held_send_buffer; /* what setsockopt() is given for the program's end of a pair that begins held */
 
@@ -86,12 +86,12 @@ static int measure_filler(int *filler, int *both)
 
 int pair_setup(void)
 {
-    uint64_t random;
     int filler, both, error;
 
-    if (getrandom(&random, sizeof random, 0) != sizeof random)
-        return -errno;
-    snprintf(instance, sizeof instance, "%016llx", (unsigned long long)random);
+    do {
+        if (getrandom(&instance, sizeof instance, 0) != sizeof instance)
+            return -errno;
+    } while (pair_instance() == 0);
     if (filler_fd < 0)
         filler_fd = memfd_create("sidestack filler", MFD_CLOEXEC);
     if (filler_fd < 0 || ftruncate(filler_fd, FILLER_BYTES) < 0)
@@ -101,12 +101,27 @@ int pair_setup(void)
     return error;
 }
 
+uint32_t pair_instance(void)
+{
+    return (uint32_t)instance;
+}
+
+uint64_t pair_get_instance(void)
+{
+    return instance;
+}
+
+void pair_set_instance(uint64_t number)
+{
+    instance = number;
+}
+
 /* Bind the service's end to its abstract name, which getpeername() on the program's end will show. */
 static int bind_name(int fd, char kind, uint64_t id)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int length = snprintf(address.sun_path + 1, sizeof address.sun_path - 1, PROTOCOL_NAME_PREFIX "%c/%s/%llu", kind,
-                          instance, (unsigned long long)id);
+    int length = snprintf(address.sun_path + 1, sizeof address.sun_path - 1, PROTOCOL_NAME_PREFIX "%c/%016llx/%llu", kind,
+                          (unsigned long long)instance, (unsigned long long)id);
 
     if (bind(fd, (struct sockaddr *)&address,
              (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)length)) < 0)

@@ -23,6 +23,13 @@ struct pair {
 /* Draw the random instance number that is part of every name. Once, at start. Return: 0 or -errno. */
 int pair_setup(void);
 
+/* The end of that number; not 0. */
+uint32_t pair_instance(void);
+
+/* All of it; of a service that went on from another. */
+uint64_t pair_get_instance(void);
+void pair_set_instance(uint64_t number);
+
 /* Make a pair; kind is a PROTOCOL_NAME_KIND_*. Return: 0 or -errno. */
 int pair_make(struct pair *pair, char kind, uint64_t id);
 

@@ -16,6 +16,9 @@
 struct program {
     unsigned holders;
     uint32_t number; /* not 0; of no other one */
+    uint64_t started;          /* when the process was, in the kernel's ticks; with .pid it is one process for ever; 0: not known */
+    uint64_t process;          /* the same for all control connections of a process, as long as it always has one */
+    struct program *hash_next; /* while connected */
     pid_t pid; /* 0: of another pid namespace */
     uid_t uid;
     gid_t gid;
@@ -24,8 +27,14 @@ struct program {
     char name[PROGRAM_NAME_BYTES]; /* of /proc/PID/comm; empty until it makes a socket, or if it can't be read */
 };
 
-/* Make one, held once. Return: NULL when out of memory. */
-struct program *program_make(pid_t pid, uid_t uid, gid_t gid);
+/* Make one, held once, for a control connection. Return: NULL when out of memory. */
+struct program *program_connect(pid_t pid, uid_t uid, gid_t gid);
+
+/* One that was restored has a control connection. */
+void program_enter(struct program *program);
+
+/* That connection ended; held no longer. NULL is as good. */
+void program_disconnect(struct program *program);
 
 /* One that another service knew, held once: with its number, of which no other one may be made. Return: NULL when out of memory. */
 struct program *program_restore(const struct program *known);

@@ -11,7 +11,8 @@
  * request's operation and carries 0 or a negative errno in `result`.
  *
  * A request about a socket carries that socket's descriptor (SCM_RIGHTS): holding it is the right to control it. The
- * service finds the socket by the descriptor's inode and closes the copy it received before it replies.
+ * service finds the socket by the descriptor's inode and closes the copy it received before it replies. Passing a descriptor is dear, so
+ * a process that has one of its own TCP sockets may name it instead (PROTOCOL_FLAG_BY_NUMBER).
  *
  * Besides, there are two things that the program can find without asking:
  *  - the service's end of every pair is bound to an abstract name that begins with PROTOCOL_NAME_PREFIX, so
@@ -30,7 +31,7 @@
 #include <stdint.h>
 
 #define PROTOCOL_MAGIC 0x7373746bu /* "sstk" */
-#define PROTOCOL_VERSION 3u
+#define PROTOCOL_VERSION 4u
 
 /* The abstract name of the service's end is '\0' PROTOCOL_NAME_PREFIX KIND '/' INSTANCE '/' ID, printable. */
 #define PROTOCOL_NAME_PREFIX "sidestack/"
@@ -43,8 +44,10 @@
 
 enum protocol_operation {
     /* Make a socket. in: args[0] domain, args[1] type without SOCK_NONBLOCK and SOCK_CLOEXEC, args[2] protocol, args[3] 1: the program has
-     * given up CAP_NET_RAW.
-     * Reply: one descriptor, blocking, the program's from then on. Not writable until connected. args[0] enum protocol_on_death. */
+     * given up CAP_NET_RAW; of TCP sockets: how many like it are wanted besides, at most PROTOCOL_SPARES_MAX.
+     * Reply: one descriptor, blocking, the program's from then on. Not writable until connected. args[0] enum protocol_on_death. Of TCP sockets:
+     * args[1] how many more descriptors came behind it, perhaps fewer than wanted; args[2] and args[3] its number and the instance (PROTOCOL_FLAG_BY_NUMBER),
+     * the others have the numbers that follow. */
     PROTOCOL_SOCKET = 1,
 
     /* bind(2). in: descriptor, address. */
@@ -193,6 +196,14 @@ enum protocol_state {
 
 #define PROTOCOL_FLAG_TEST 4u    /* PROTOCOL_RULES: ask what they say */
 
+/* Instead of a descriptor: args[2] the number and args[3] the instance, the last 32 bits of either in the socket's abstract name. For TCP sockets that this
+ * process, known by its control connections, made or accepted from such a one, so it needs not show that it has them, and for those operations that use neither.
+ * Any other socket: -PROTOCOL_SHOW; with PROTOCOL_FLAG_ONE_WAY, nothing happens. */
+#define PROTOCOL_FLAG_BY_NUMBER 8u
+#define PROTOCOL_SHOW EBADE /* show the descriptor */
+
+#define PROTOCOL_SPARES_MAX 4
+
 /*
  * The result of PROTOCOL_SOCKET, BIND, LISTEN, CONNECT and SEND_RESULT by which the rules say: this socket belongs to the kernel's network. For all but
  * PROTOCOL_SOCKET the reply has args[0] domain, args[1] type, args[2] protocol, and option: struct protocol_setting, one after the other, what the program did to
@@ -300,9 +311,11 @@ struct protocol_accepted {
     uint16_t flags;   /* PROTOCOL_ACCEPTED_* */
     struct protocol_address local;
     struct protocol_address peer;
+    uint32_t number, instance; /* PROTOCOL_FLAG_BY_NUMBER: of the connection */
+    uint32_t listener;         /* and the number of the listening socket */
 };
-_Static_assert(sizeof(struct protocol_accepted) == 72, "on the wire");
-_Static_assert(offsetof(struct protocol_accepted, peer) == 40, "on the wire");
+_Static_assert(sizeof(struct protocol_accepted) == 84, "on the wire");
+_Static_assert(offsetof(struct protocol_accepted, listener) == 80, "on the wire");
 
 /* protocol_datagram.flags from the program. */
 enum protocol_datagram_send_flag {

@@ -33,6 +33,8 @@ enum protocol_on_death request_on_death;
 /* Is the request about the socket whose descriptor rides with it? */
 static bool wants_descriptor(const struct protocol_message *request)
 {
+    if (request->flags & PROTOCOL_FLAG_BY_NUMBER)
+        return false;
     switch (request->operation) {
     case PROTOCOL_SOCKET:
     case PROTOCOL_IMPAIR:
@@ -53,19 +55,28 @@ static bool wants_descriptor(const struct protocol_message *request)
     }
 }
 
-/* Are these flags that such a request may have? */
-static bool flags_are_good(const struct protocol_message *request)
+/* Return: the flags that such a request may have. */
+static uint32_t flags_of(uint16_t operation)
 {
-    switch (request->operation) {
+    switch (operation) {
     case PROTOCOL_CONNECT:
+        return PROTOCOL_FLAG_WAIT | PROTOCOL_FLAG_BY_NUMBER;
     case PROTOCOL_LINGER:
-        return (request->flags & ~PROTOCOL_FLAG_WAIT) == 0;
+        return PROTOCOL_FLAG_WAIT;
     case PROTOCOL_SETSOCKOPT:
-        return (request->flags & ~PROTOCOL_FLAG_ONE_WAY) == 0;
+        return PROTOCOL_FLAG_ONE_WAY | PROTOCOL_FLAG_BY_NUMBER;
+    case PROTOCOL_BIND:
+    case PROTOCOL_LISTEN:
+    case PROTOCOL_SHUTDOWN:
+    case PROTOCOL_GETSOCKNAME:
+    case PROTOCOL_GETPEERNAME:
+    case PROTOCOL_GETSOCKOPT:
+    case PROTOCOL_STATUS:
+        return PROTOCOL_FLAG_BY_NUMBER;
     case PROTOCOL_RULES:
-        return (request->flags & ~PROTOCOL_FLAG_TEST) == 0;
+        return PROTOCOL_FLAG_TEST;
     default:
-        return request->flags == 0;
+        return 0;
     }
 }
 
@@ -87,7 +98,7 @@ int request_check(const struct protocol_message *request, int fd, size_t tail_le
 {
     if (request->magic != PROTOCOL_MAGIC || request->version != PROTOCOL_VERSION || request->operation < 1 ||
         request->operation >= PROTOCOL_OPERATION_COUNT || request->result != 0 ||
-        !flags_are_good(request) ||
+        (request->flags & ~flags_of(request->operation)) != 0 ||
         request->address.length > sizeof request->address.bytes || request->option_length > PROTOCOL_OPTION_MAX ||
         wants_descriptor(request) != (fd >= 0) || !tail_is_good(request, tail_length))
         return -EPROTO;
@@ -142,10 +153,40 @@ static bool may_take_over(const struct program *program)
     return program->uid == 0 || program->uid == geteuid();
 }
 
+/* The record is made: whose it is, and what it begins with. Return: the program's end, the caller's from now on. */
+static int finish_socket(struct socket *socket, const struct request_context *context, const struct socket_rules *rules)
+{
+    int fd = socket->program_fd;
+
+    socket->program = program_hold(context->program);
+    socket_label(socket);
+    sockopt_set_defaults(socket);
+    if (context->who != NULL)
+        rules_apply_made(socket, rules);
+    if (socket->datagram != NULL)
+        datagram_option_changed(socket, -1);
+    socket->program_fd = -1;
+    return fd;
+}
+
+/* A program that makes one TCP socket after another gets some beforehand. Without rules: these look at each when it is made. */
+static void make_spares(const struct protocol_message *request, struct protocol_message *reply, struct request_context *context)
+{
+    const int wanted = request->args[3] < PROTOCOL_SPARES_MAX ? request->args[3] : PROTOCOL_SPARES_MAX;
+    struct socket *socket;
+
+    if (context->who != NULL)
+        return;
+    while ((int)context->spare_count < wanted && make_stream(request->args[0], request->args[2], &socket) == 0)
+        context->spare_fds[context->spare_count++] = finish_socket(socket, context, NULL);
+    reply->args[1] = (int32_t)context->spare_count;
+}
+
 static int make_socket(const struct protocol_message *request, struct protocol_message *reply, struct request_context *context)
 {
     const int domain = request->args[0], type = request->args[1], protocol = request->args[2];
     struct socket_rules rules = {.who = NULL};
+    uint32_t number, instance;
     struct socket *socket;
     int error;
 
@@ -169,16 +210,14 @@ static int make_socket(const struct protocol_message *request, struct protocol_m
     }
     if (error < 0)
         return error;
-    socket->program = program_hold(context->program);
-    socket_label(socket);
-    sockopt_set_defaults(socket);
-    if (context->who != NULL)
-        rules_apply_made(socket, &rules);
-    if (socket->datagram != NULL)
-        datagram_option_changed(socket, -1);
-    context->reply_fd = socket->program_fd;
-    socket->program_fd = -1;
+    context->reply_fd = finish_socket(socket, context, &rules);
     reply->args[0] = (int32_t)request_on_death;
+    if (type == SOCK_STREAM) {
+        socket_tell_number(socket, &number, &instance);
+        reply->args[2] = (int32_t)number;
+        reply->args[3] = (int32_t)instance;
+        make_spares(request, reply, context);
+    }
     return 0;
 }
 
@@ -425,11 +464,34 @@ static int execute_stream(struct socket *socket, const struct protocol_message *
     return -EPROTO; /* request_check() let it pass, this function does not know it */
 }
 
+/* Whose descriptor came with the request, or whose number it has. Return: 0 or -errno. */
+static int find_socket(const struct protocol_message *request, const struct request_context *context, struct socket **found)
+{
+    struct socket *socket = NULL;
+    struct stat status;
+
+    if (request->flags & PROTOCOL_FLAG_BY_NUMBER) {
+        if ((uint32_t)request->args[3] == pair_instance())
+            socket = socket_find_number((uint32_t)request->args[2]);
+        if (socket == NULL || socket->program == NULL || socket->program->process != context->program->process || socket->datagram != NULL ||
+            socket->state == PROTOCOL_STATE_FAILED) /* then a connect() looks at the descriptor itself */
+            return -PROTOCOL_SHOW;
+    } else {
+        if (fstat(context->fd, &status) < 0)
+            return -errno;
+        if (S_ISSOCK(status.st_mode))
+            socket = socket_find(status.st_ino);
+        if (socket == NULL)
+            return -ENOTSOCK;
+    }
+    *found = socket;
+    return 0;
+}
+
 int request_execute(const struct protocol_message *request, struct protocol_message *reply,
                     struct request_context *context)
 {
     struct socket *socket = NULL;
-    struct stat status;
     int error;
 
     if (request->operation == PROTOCOL_SOCKET)
@@ -454,12 +516,9 @@ int request_execute(const struct protocol_message *request, struct protocol_mess
         return kill_sockets(request, reply, context->program);
     if (request->operation == PROTOCOL_RULES)
         return rules_apply_query(request, reply);
-    if (fstat(context->fd, &status) < 0)
-        return -errno;
-    if (S_ISSOCK(status.st_mode))
-        socket = socket_find(status.st_ino);
-    if (socket == NULL)
-        return -ENOTSOCK;
+    error = find_socket(request, context, &socket);
+    if (error < 0)
+        return error;
     if (request->operation == PROTOCOL_SETTINGS)
         return rules_apply_read_settings(socket, request, reply);
     error = rules_apply(socket, request, reply, context->who);

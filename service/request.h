@@ -5,12 +5,16 @@
 #include "protocol.h"
 #include "socket.h"
 
+#define REQUEST_REPLY_FDS (1 + PROTOCOL_SPARES_MAX)
+
 struct request_context {
     struct program *program; /* the client's: who asks */
     struct rules_who *who;   /* the client's; NULL: there are no rules */
     const uint8_t *tail;     /* what followed the request in its packet */
     int fd;                  /* the descriptor that rode with the request; who takes it leaves -1 */
     int reply_fd;            /* the descriptor to send with the reply, closed after; -1: none */
+    int spare_fds[PROTOCOL_SPARES_MAX]; /* PROTOCOL_SOCKET: likewise, behind it */
+    size_t spare_count;
     struct socket *wait_for; /* no reply now: the client waits for this socket */
 };
 

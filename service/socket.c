@@ -1,7 +1,7 @@
 /*
  * socket.c - the records of all sockets: made, found by inode, retired, destroyed.
  *
- * Who may hold a record: the table by inode (live and retired ones), the busy list, its listener's list of untaken children, clients
+ * Who may hold a record: the tables by inode and by number (live and retired ones), the busy list, its listener's list of untaken children, clients
  * that wait for its handshake, the stack as an owner pointer, epoll. socket_destroy() takes it out of all of them; the memory
  * stays until socket_sweep(), because an event that epoll has already returned may still point to it.
  */
@@ -40,6 +40,7 @@ struct socket_list socket_brief = TAILQ_HEAD_INITIALIZER(socket_brief);
 static struct socket_list retired = TAILQ_HEAD_INITIALIZER(retired);
 static struct socket_list dead = TAILQ_HEAD_INITIALIZER(dead);
 static struct socket *by_inode[HASH_BUCKETS];
+static struct socket *by_number[HASH_BUCKETS];
 static size_t live_count, retired_count;
 static size_t live_max, live_allowed;
 static uint64_t last_id;
@@ -90,15 +91,44 @@ struct socket *socket_find(ino_t inode)
     return socket;
 }
 
+void socket_tell_number(const struct socket *socket, uint32_t *number, uint32_t *instance)
+{
+    *number = (uint32_t)socket->id;
+    /* From then on, some may end alike; and one process must be known from another. */
+    *instance = socket->id <= UINT32_MAX && socket->program != NULL && socket->program->started != 0 ? pair_instance() : 0;
+}
+
+struct socket *socket_find_number(uint32_t number)
+{
+    struct socket *socket = by_number[number % HASH_BUCKETS];
+
+    while (socket != NULL && (uint32_t)socket->id != number)
+        socket = socket->number_next;
+    return socket;
+}
+
 struct socket *socket_find_id(uint64_t id)
 {
-    struct socket *socket;
+    struct socket *socket = socket_find_number((uint32_t)id);
 
-    TAILQ_FOREACH(socket, &socket_live, state_link) {
-        if (socket->id == id)
-            break;
-    }
-    return socket;
+    return socket != NULL && socket->id == id && socket->pair_fd >= 0 ? socket : NULL;
+}
+
+static void number_add(struct socket *socket)
+{
+    struct socket **place = &by_number[(uint32_t)socket->id % HASH_BUCKETS];
+
+    socket->number_next = *place;
+    *place = socket;
+}
+
+static void number_remove(struct socket *socket)
+{
+    struct socket **place = &by_number[(uint32_t)socket->id % HASH_BUCKETS];
+
+    while (*place != socket)
+        place = &(*place)->number_next;
+    *place = socket->number_next;
 }
 
 static void hash_remove(struct socket *socket)
@@ -158,6 +188,7 @@ int socket_make(char kind, struct socket **made)
         pair_close(&pair);
         goto out;
     }
+    number_add(socket);
     TAILQ_INSERT_TAIL(&socket_live, socket, state_link);
     live_count++;
     *made = socket;
@@ -188,6 +219,7 @@ int socket_restore(struct socket *socket)
         error = loop_watch(socket->pair_fd, &socket->source, socket->datagram != NULL ? DATAGRAM_EVENTS : STREAM_EVENTS);
     socket->hash_next = *bucket_of(socket->program_inode);
     *bucket_of(socket->program_inode) = socket;
+    number_add(socket);
     if (socket->pair_fd >= 0) {
         TAILQ_INSERT_TAIL(&socket_live, socket, state_link);
         live_count++;
@@ -367,6 +399,7 @@ void socket_destroy(struct socket *socket)
     socket->program = NULL;
     rules_apply_free(socket);
     hash_remove(socket);
+    number_remove(socket);
     if (socket->pair_fd >= 0) {
         TAILQ_REMOVE(&socket_live, socket, state_link);
         live_count--;

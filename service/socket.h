@@ -112,6 +112,7 @@ struct socket {
     TAILQ_ENTRY(socket) busy_link;  /* while .work */
     TAILQ_ENTRY(socket) state_link; /* on the list of all live, of all retired, or of all dead sockets */
     struct socket *hash_next;       /* by program_inode */
+    struct socket *number_next;     /* by id */
 };
 
 /* Allow at most max records, retired ones not counted. */
@@ -140,7 +141,13 @@ int socket_renew_pair(struct socket *socket);
 /* Find by the inode of the program's end. Return: NULL when it is none of ours. */
 struct socket *socket_find(ino_t inode);
 
-/* Find a live socket by its number. Return: NULL when there is none. Slow: walks them all. */
+/* By what number and instance may the program that made it name it (PROTOCOL_FLAG_BY_NUMBER)? instance 0: by none. */
+void socket_tell_number(const struct socket *socket, uint32_t *number, uint32_t *instance);
+
+/* Find a live or retired socket by the end of its number. Return: NULL when there is none. */
+struct socket *socket_find_number(uint32_t number);
+
+/* Find a live socket by its number. Return: NULL when there is none. */
 struct socket *socket_find_id(uint64_t id);
 
 /* Its TCP socket is new: give it the record's number and user. */

@@ -71,6 +71,8 @@ void takeover_walk_program(struct archive *archive, struct program **program)
     ARCHIVE_NUMBER(archive, &known, pid);
     ARCHIVE_NUMBER(archive, &known, uid);
     ARCHIVE_NUMBER(archive, &known, gid);
+    ARCHIVE_NUMBER(archive, &known, started);
+    ARCHIVE_NUMBER(archive, &known, process);
     ARCHIVE_RAW(archive, &known, name);
     length = known.group_count * sizeof *known.groups;
     groups = archive_bytes(archive, "groups", known.groups, &length);
@@ -322,8 +324,13 @@ static void read_queues(struct archive *archive)
 
 void takeover_walk(struct archive *archive)
 {
+    uint64_t instance = pair_get_instance();
+
     if (!archive_begin(archive, "sockets"))
         return;
+    archive_number(archive, "instance", &instance, sizeof instance); /* programs name sockets by it */
+    if ((uint32_t)instance != 0)
+        pair_set_instance(instance);
     if (archive->is_writing) {
         write_sockets(archive, socket_retired());
         write_sockets(archive, &socket_live);

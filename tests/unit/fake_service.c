@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #define CONNECTIONS_MAX 64
-#define PAIRS_MAX       64
+#define PAIRS_MAX       512
 
 static int listener;
 static struct pollfd connections[CONNECTIONS_MAX];
@@ -28,14 +28,17 @@ static int kept[PAIRS_MAX]; /* the service's ends */
 static int kept_count;
 static int32_t state;
 
+#define INSTANCE 0xfa4e
+
+static int last_id;
+
 /* A new pair. Return: the program's end. */
 static int make_pair(char kind)
 {
-    static int id;
     struct sockaddr_un name = {.sun_family = AF_UNIX};
     int fds[2];
-    int length = snprintf(name.sun_path + 1, sizeof name.sun_path - 1, PROTOCOL_NAME_PREFIX "%c/fake%d/%d", kind,
-                          (int)getpid(), ++id);
+    int length = snprintf(name.sun_path + 1, sizeof name.sun_path - 1, PROTOCOL_NAME_PREFIX "%c/%016x/%d", kind, INSTANCE,
+                          ++last_id);
 
     if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, fds) < 0 ||
         bind(fds[0], (struct sockaddr *)&name,
@@ -115,7 +118,7 @@ static int port_of(const struct protocol_address *in)
 
 static void put_connections(int fd, int count)
 {
-    struct protocol_accepted accepted = {.magic = PROTOCOL_MAGIC, .version = PROTOCOL_VERSION};
+    struct protocol_accepted accepted = {.magic = PROTOCOL_MAGIC, .version = PROTOCOL_VERSION, .listener = UINT32_MAX};
     int end = kept_peer_of(fd);
 
     for (int i = 1; i <= count; i++) {
@@ -123,6 +126,30 @@ static void put_connections(int fd, int count)
         put_address(&accepted.peer, i);
         send_with(end, &accepted, sizeof accepted, make_pair(PROTOCOL_NAME_KIND_ACCEPTED), 1);
     }
+}
+
+/* PROTOCOL_SOCKET with others behind it. */
+static void send_sockets(int fd, struct protocol_message *message, int count)
+{
+    union {
+        struct cmsghdr header;
+        char bytes[CMSG_SPACE((1 + PROTOCOL_SPARES_MAX) * sizeof(int))];
+    } control = {.header = {CMSG_LEN((size_t)count * sizeof(int)), SOL_SOCKET, SCM_RIGHTS}};
+    struct iovec iov = {message, sizeof *message};
+    struct msghdr out = {.msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control,
+                         .msg_controllen = CMSG_SPACE((size_t)count * sizeof(int))};
+    int fds[1 + PROTOCOL_SPARES_MAX];
+
+    message->args[0] = PROTOCOL_ON_DEATH_FAIL;
+    message->args[1] = count - 1;
+    message->args[2] = last_id + 1;
+    message->args[3] = INSTANCE;
+    for (int i = 0; i < count; i++)
+        fds[i] = make_pair(PROTOCOL_NAME_KIND_SOCKET);
+    memcpy(CMSG_DATA(&control.header), fds, (size_t)count * sizeof *fds);
+    sendmsg(fd, &out, MSG_NOSIGNAL);
+    for (int i = 0; i < count; i++)
+        close(fds[i]);
 }
 
 /* Answer one request. Return: keep the connection? */
@@ -148,13 +175,16 @@ static bool answer(int fd, int serial)
     port = port_of(&message.address);
     switch (message.operation) {
     case PROTOCOL_SOCKET:
-        passed = make_pair(PROTOCOL_NAME_KIND_SOCKET);
-        message.args[0] = PROTOCOL_ON_DEATH_FAIL;
-        break;
+        send_sockets(fd, &message, 1 + (message.args[1] == SOCK_STREAM ? message.args[3] : 0));
+        return true;
     case PROTOCOL_GETSOCKNAME:
         put_address(&message.address, serial);
         break;
     case PROTOCOL_LISTEN:
+        if (message.flags & PROTOCOL_FLAG_BY_NUMBER) {
+            message.result = -PROTOCOL_SHOW;
+            break;
+        }
         put_connections(came, message.args[0]);
         break;
     case PROTOCOL_SHUTDOWN:
@@ -167,6 +197,12 @@ static bool answer(int fd, int serial)
         message.args[3] = 5;
         break;
     case PROTOCOL_GETSOCKOPT:
+        if (message.args[1] == FAKE_HOW_NAMED) { /* by its descriptor or by which number? */
+            int named = message.flags & PROTOCOL_FLAG_BY_NUMBER ? message.args[2] : came >= 0 ? 0 : -1;
+
+            memcpy(message.option, &named, sizeof named);
+            break;
+        }
         for (unsigned i = 0; i < sizeof message.option; i++)
             message.option[i] = (uint8_t)(i + 1);
         if (message.option_length > 16)

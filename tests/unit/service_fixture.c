@@ -116,7 +116,7 @@ void service_turn_until_polled(int fd, short events)
 
 int service_request(struct protocol_message *request, int fd, struct protocol_message *reply, int result)
 {
-    struct program *program = program_make(getpid(), service_client_uid, service_client_uid);
+    struct program *program = program_connect(getpid(), service_client_uid, service_client_uid);
     struct request_context context = {
         .program = program, .fd = fd >= 0 ? dup(fd) : -1, .reply_fd = -1};
 
@@ -127,7 +127,7 @@ int service_request(struct protocol_message *request, int fd, struct protocol_me
     ck_assert_int_eq(request_execute(request, reply, &context), result);
     if (context.fd >= 0)
         close(context.fd);
-    program_release(program);
+    program_disconnect(program);
     return context.reply_fd;
 }
 

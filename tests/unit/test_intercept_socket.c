@@ -2,7 +2,9 @@
 #include "fake_service.h"
 #include "intercept_fixture.h"
 
+#include "intercept/control.h"
 #include "intercept/descriptor.h"
+#include "intercept/libc.h"
 
 #include <arpa/inet.h>
 #include <check.h>
@@ -285,6 +287,121 @@ START_TEST(calls_by_number)
 }
 END_TEST
 
+/* Ask something about fd. Return: the number by which it was named; 0: by its descriptor. */
+static int how_named(int fd)
+{
+    struct protocol_message message;
+    int number;
+
+    control_prepare(&message, PROTOCOL_GETSOCKOPT);
+    message.args[1] = FAKE_HOW_NAMED;
+    ck_assert_int_eq(control_request(&message, fd, NULL), 0);
+    memcpy(&number, message.option, sizeof number);
+    return number;
+}
+
+START_TEST(own_sockets_are_named_by_number)
+{
+    int fd = intercept_make_socket(), other = intercept_make_socket(), status, fds[2];
+    pid_t child;
+
+    ck_assert_int_eq(how_named(fd), 1);
+    ck_assert_int_eq(how_named(other), 2);
+    libc_close(fd); /* where we can't see it, and another takes its place */
+    ck_assert_int_eq(libc_fcntl(other, F_DUPFD, fd), fd);
+    ck_assert_int_eq(how_named(fd), 0);
+    /* In a child they are its parent's. */
+    child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child == 0)
+        _exit(how_named(other));
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_int_eq(status, 0);
+    ck_assert_int_eq(how_named(other), 2);
+    /* When all connections to the service were lost it may know us no more. */
+    for (fds[0] = 900; fds[0] < 1024; fds[0]++)
+        libc_close(fds[0]);
+    ck_assert_int_eq(how_named(other), 0);
+    fd = intercept_make_socket();
+    ck_assert_int_gt(how_named(fd), 0);
+}
+END_TEST
+
+START_TEST(a_service_that_wants_the_descriptor_gets_it)
+{
+    int fd = intercept_make_socket();
+
+    ck_assert_int_eq(how_named(fd), 1);
+    ck_assert_int_eq(listen(fd, 1), 0);
+    ck_assert_int_ge(accept(fd, NULL, NULL), 0);
+    ck_assert_int_eq(how_named(fd), 0); /* and is not asked again whether it does */
+}
+END_TEST
+
+/* How many descriptors are open that are not the program's? */
+static int count_hidden(void)
+{
+    int count = 0;
+
+    for (int fd = 900; fd < 1024; fd++)
+        count += libc_fcntl(fd, F_GETFD, 0) >= 0;
+    return count;
+}
+
+/* Make and close sockets until some came beforehand: how soon that is depends on the machine. Return: the number of the last. */
+static int make_until_spares(void)
+{
+    for (int i = 0; i < 500; i++) {
+        int lowest = open("/dev/null", O_RDONLY), fd, number;
+
+        close(lowest);
+        fd = socket(AF_INET, SOCK_STREAM | (i % 2 ? SOCK_CLOEXEC : 0) | (i % 3 ? SOCK_NONBLOCK : 0), 0);
+        ck_assert_int_eq(fd, lowest);
+        ck_assert_int_eq(fcntl(fd, F_GETFD), i % 2 ? FD_CLOEXEC : 0);
+        ck_assert_int_eq((fcntl(fd, F_GETFL) & O_NONBLOCK) != 0, i % 3 != 0);
+        number = how_named(fd);
+        ck_assert_int_eq(number, 1 + i);
+        close(fd);
+        if (count_hidden() > 2)
+            return number;
+    }
+    ck_abort_msg("none came");
+}
+
+START_TEST(socket_after_socket_comes_in_bulk)
+{
+    int number = make_until_spares(), status, fd;
+    pid_t child;
+
+    fd = intercept_make_socket();
+    ck_assert_int_eq(how_named(fd), ++number);
+    ck_assert_int_eq(fcntl(fd, F_GETFD), 0);
+    ck_assert_int_eq(fcntl(fd, F_GETFL) & O_NONBLOCK, 0);
+    /* A child has none of its parent's. */
+    child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child == 0)
+        _exit(count_hidden());
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_int_eq(status, 0);
+    /* One of another family is made for it. */
+    ck_assert_int_gt(how_named(socket(AF_INET6, SOCK_STREAM, 0)), number + 1);
+    /* Those that the program closed are not handed out. */
+    for (int other = 900; other < 1024; other++)
+        libc_close(other);
+    ck_assert_int_gt(how_named(intercept_make_socket()), number + 4);
+}
+END_TEST
+
+START_TEST(spares_of_a_service_that_is_gone_are_not_handed_out)
+{
+    make_until_spares();
+    fake_service_stop(intercept_service, intercept_service_path);
+    intercept_service = 0;
+    intercept_expect_no_socket(AF_INET, SOCK_STREAM, 0, ENETDOWN);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("intercept sockets");
@@ -309,6 +426,10 @@ int main(void)
     tcase_add_test(tcase, listening_survives_dup_and_fork);
     tcase_add_test(tcase, queue_figures);
     tcase_add_test(tcase, calls_by_number);
+    tcase_add_test(tcase, own_sockets_are_named_by_number);
+    tcase_add_test(tcase, a_service_that_wants_the_descriptor_gets_it);
+    tcase_add_test(tcase, socket_after_socket_comes_in_bulk);
+    tcase_add_test(tcase, spares_of_a_service_that_is_gone_are_not_handed_out);
     suite_add_tcase(suite, tcase);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

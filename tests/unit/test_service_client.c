@@ -3,6 +3,8 @@
 #include "service/client.h"
 #include "service/control_socket.h"
 #include "service/loop.h"
+#include "service/program.h"
+#include "service/request.h"
 #include "service_fixture.h"
 
 #include <check.h>
@@ -111,6 +113,18 @@ static void expect_closed(int descriptors)
     ck_assert_int_eq(count_descriptors(), descriptors - 1);
 }
 
+static bool has_no_clients(void *context)
+{
+    (void)context;
+    return client_count() == 0;
+}
+
+static bool has_no_sockets(void *context)
+{
+    (void)context;
+    return socket_count() == 0;
+}
+
 START_TEST(a_good_request_is_answered)
 {
     struct protocol_message request = good_request(), reply;
@@ -122,6 +136,94 @@ START_TEST(a_good_request_is_answered)
     ck_assert_int_eq(reply.result, 0);
     ck_assert_uint_eq(reply.operation, PROTOCOL_SOCKET);
     close(made);
+}
+END_TEST
+
+/* Ask by number. Return: the result. */
+static int ask_by_number(int32_t number, int32_t instance)
+{
+    struct protocol_message request = good_request(), reply;
+
+    request.operation = PROTOCOL_STATUS;
+    request.flags = PROTOCOL_FLAG_BY_NUMBER;
+    request.args[2] = number;
+    request.args[3] = instance;
+    send_bytes(&request, sizeof request, NULL, 0);
+    ck_assert_int_eq(receive_reply(&reply), -1);
+    return reply.result;
+}
+
+/* A socket of another process. */
+static int make_others(struct protocol_message *reply)
+{
+    struct program *program = program_connect(getppid(), 0, 0);
+    struct protocol_message request = good_request();
+    struct request_context context = {.program = program, .fd = -1, .reply_fd = -1};
+
+    memset(reply, 0, sizeof *reply);
+    ck_assert_int_eq(request_execute(&request, reply, &context), 0);
+    program_disconnect(program);
+    return context.reply_fd;
+}
+
+START_TEST(a_program_names_its_own_sockets_by_number)
+{
+    struct protocol_message request = good_request(), reply, other;
+    int made, others;
+
+    send_bytes(&request, sizeof request, NULL, 0);
+    made = receive_reply(&reply);
+    ck_assert_int_eq(ask_by_number(reply.args[2], reply.args[3]), 0);
+    ck_assert_int_eq(ask_by_number(reply.args[2], reply.args[3] + 1), -PROTOCOL_SHOW);
+    ck_assert_int_eq(ask_by_number(reply.args[2] + 1, reply.args[3]), -PROTOCOL_SHOW);
+    others = make_others(&other);
+    ck_assert_int_eq(ask_by_number(other.args[2], other.args[3]), -PROTOCOL_SHOW);
+    close(others);
+    /* Another connection of this process is as good; without any it is another process. */
+    close(fd);
+    fd = connect_control();
+    ck_assert_int_eq(ask_by_number(reply.args[2], reply.args[3]), 0);
+    close(fd);
+    service_turn_until(has_no_clients, NULL);
+    fd = connect_control();
+    ck_assert_int_eq(ask_by_number(reply.args[2], reply.args[3]), -PROTOCOL_SHOW);
+    close(made);
+}
+END_TEST
+
+START_TEST(a_program_gets_sockets_in_bulk)
+{
+    struct protocol_message request = good_request(), reply;
+    int descriptors = count_descriptors(), made, fds[PROTOCOL_SPARES_MAX];
+    struct iovec iov = {&reply, sizeof reply};
+    union {
+        struct cmsghdr header;
+        char space[CMSG_SPACE(FDS_MAX * sizeof(int))];
+    } control;
+    struct msghdr message = {
+        .msg_iov = &iov, .msg_iovlen = 1, .msg_control = &control, .msg_controllen = sizeof control};
+
+    request.args[3] = -1;
+    send_bytes(&request, sizeof request, NULL, 0);
+    made = receive_reply(&reply);
+    ck_assert_int_eq(reply.args[1], 0);
+    request.args[3] = INT32_MAX;
+    send_bytes(&request, sizeof request, NULL, 0);
+    service_turn_until_polled(fd, POLLIN);
+    ck_assert_int_eq(recvmsg(fd, &message, MSG_DONTWAIT), sizeof reply);
+    ck_assert_int_eq(reply.result, 0);
+    ck_assert_int_eq(reply.args[1], PROTOCOL_SPARES_MAX);
+    ck_assert_uint_eq(control.header.cmsg_len, CMSG_LEN((1 + PROTOCOL_SPARES_MAX) * sizeof(int)));
+    memcpy(fds, CMSG_DATA(&control.header) + sizeof(int), sizeof fds);
+    for (int i = 0; i < PROTOCOL_SPARES_MAX; i++) {
+        ck_assert_int_eq(ask_by_number(reply.args[2] + 1 + i, reply.args[3]), 0);
+        close(fds[i]);
+    }
+    memcpy(fds, CMSG_DATA(&control.header), sizeof(int));
+    close(fds[0]);
+    close(made);
+    service_turn_until(has_no_sockets, NULL);
+    ck_assert_int_eq(count_descriptors(), descriptors);
 }
 END_TEST
 
@@ -386,6 +488,8 @@ int main(void)
 
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, a_good_request_is_answered);
+    tcase_add_test(tcase, a_program_names_its_own_sockets_by_number);
+    tcase_add_test(tcase, a_program_gets_sockets_in_bulk);
     tcase_add_test(tcase, other_families_are_refused_with_their_errno);
     tcase_add_loop_test(tcase, a_bad_request_ends_the_connection, 0, 15);
     tcase_add_loop_test(tcase, descriptors_too_many_are_closed, 1, FDS_MAX + 1);
