@@ -39,12 +39,11 @@ static struct spare {
     struct descriptor_number number;
 } spares[PROTOCOL_SPARES_MAX];
 
-/* Is it socket after socket, by a program that may have so many? */
+/* Is it socket after socket? */
 static bool are_worthwhile(void)
 {
     static _Atomic int64_t last_ms;
     static _Atomic unsigned streak;
-    struct rlimit limit;
     struct timespec now;
     int64_t now_ms;
 
@@ -52,9 +51,19 @@ static bool are_worthwhile(void)
     now_ms = (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
     if (now_ms - atomic_exchange(&last_ms, now_ms) > INTERVAL_MS)
         streak = 0;
-    if (++streak < STREAK || !control_is_own_process())
-        return false;
-    return getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur >= DESCRIPTORS_MIN;
+    return ++streak >= STREAK;
+}
+
+/* Is there room for spares in this process? */
+static bool has_room(void)
+{
+    struct rlimit limit;
+    bool is_any_free = false;
+
+    for (size_t i = 0; i < PROTOCOL_SPARES_MAX; i++)
+        is_any_free |= spares[i].state == SPARE_NONE;
+    return is_any_free && control_is_own_process() && getrlimit(RLIMIT_NOFILE, &limit) == 0 &&
+           limit.rlim_cur >= DESCRIPTORS_MIN;
 }
 
 int spare_count_wanted(spare_places *places)
@@ -62,7 +71,7 @@ int spare_count_wanted(spare_places *places)
     int count = 0;
 
     *places = 0;
-    if (!are_worthwhile())
+    if (!are_worthwhile() || !has_room())
         return 0;
     for (size_t i = 0; i < PROTOCOL_SPARES_MAX; i++) {
         int state = SPARE_NONE;
