@@ -17,12 +17,22 @@
 #define BUFFER_BYTES 65536 /* as much as a pipe takes */
 
 static struct query_service self;
-static time_t started;
+static time_t started;        /* as people tell the time ... */
+static time_t started_steady; /* ... and by a clock that nobody sets */
+
+static time_t steady_now(void)
+{
+    struct timespec now = {0};
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec;
+}
 
 void query_setup(const struct query_service *service)
 {
     self = *service;
     started = time(NULL);
+    started_steady = steady_now();
 }
 
 void query_write_service(struct json *json)
@@ -34,7 +44,7 @@ void query_write_service(struct json *json)
     json_put_number(json, "pid", (uint64_t)getpid());
     json_put_number(json, "uid", geteuid());
     json_put_number(json, "started", (uint64_t)started);
-    json_put_number(json, "uptime_s", (uint64_t)(time(NULL) - started));
+    json_put_number(json, "uptime_s", (uint64_t)(steady_now() - started_steady));
     query_put_interfaces(json);
     json_close(json, '}');
     json_end_line(json);
