@@ -74,7 +74,7 @@ static void destroy(struct client *client)
     client->program = NULL;
     rules_who_release(client->who);
     client->who = NULL;
-    close(client->fd);
+    loop_close(client->fd);
     client->fd = -1;
     client->source.kind = SOURCE_DEAD;
     TAILQ_REMOVE(&all, client, link);

@@ -69,6 +69,7 @@ static int wire_error;
 static uint64_t turn; /* counts them */
 static void (*reload)(void); /* NULL: none */
 static bool (*give)(void);   /* loop_set_takeover() */
+static bool is_shared;       /* another process has, or had, copies of our descriptors */
 
 static void read_clock(void)
 {
@@ -93,6 +94,13 @@ int loop_watch(int fd, struct loop_source *source, uint32_t events)
     struct epoll_event event = {.events = events, .data.ptr = source};
 
     return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+void loop_close(int fd)
+{
+    if (is_shared)
+        (void)epoll_ctl(epoll_fd, EPOLL_CTL_DEL, fd, NULL); /* it may not be watched any more */
+    close(fd);
 }
 
 int loop_rewatch(int fd, struct loop_source *source, uint32_t events)
@@ -410,7 +418,10 @@ static bool hand_over(void)
         if (loop_turn() < 0)
             return false;
     stack_flush(); /* what flush() let wait */
-    return give();
+    if (give())
+        return true;
+    is_shared = true;
+    return false;
 }
 
 int loop_run(int signals, int control)

@@ -33,6 +33,9 @@ int loop_setup(void);
 /* Watch fd for epoll events; the kernel forgets it when fd is closed. Return: 0 or -errno. */
 int loop_watch(int fd, struct loop_source *source, uint32_t events);
 
+/* Close a descriptor that is watched. As long as another process has a copy (a takeover that failed), the kernel does not forget it by itself. */
+void loop_close(int fd);
+
 /* Wait for other events from now on; what is there already is told (again). Return: 0 or -errno. */
 int loop_rewatch(int fd, struct loop_source *source, uint32_t events);
 

@@ -347,7 +347,7 @@ void socket_leave_listener(struct socket *child)
 static void close_descriptors(struct socket *socket)
 {
     if (socket->pair_fd >= 0)
-        close(socket->pair_fd);
+        loop_close(socket->pair_fd);
     if (socket->program_fd >= 0)
         close(socket->program_fd);
     socket->pair_fd = socket->program_fd = -1;

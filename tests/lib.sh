@@ -273,6 +273,7 @@ take_over() {
     # shellcheck disable=SC2086 # the wrapper is a command with options
     env "${SANITIZER_OPTIONS[@]}" $DAEMON_WRAPPER "$BUILD/sidestackd" --socket "$WORK/control" --netif tap:stack0 \
         --address $STACK/24 --gateway $WORLD --address $STACK6/64 --gateway $WORLD6 \
+        ${DAEMON_WRAPPER:+--sandbox off} ${SIDESTACK_TEST_USER:+--user "$SIDESTACK_TEST_USER"} \
         "${DAEMON_OPTIONS[@]}" --takeover --ready-fd 3 "$@" 3>"$WORK/ready" 2>>"$WORK/sidestackd.log" </dev/null &
     DAEMON_PID=$!
     PID_OF[sidestackd]=$DAEMON_PID

@@ -40,7 +40,7 @@ expect_refusal() {
     timeout 20 env "${SANITIZER_OPTIONS[@]}" "$BUILD/sidestackd" --socket "$WORK/control" --netif tap:stack0 --address $STACK/24 --takeover "$@" \
         2>"$WORK/refused.log" || status=$?
     [ $status -ne 0 ] || fail "it took over"
-    note "ok: $(head -n 1 "$WORK/refused.log")"
+    note "ok: $(grep -m 1 error: "$WORK/refused.log")"
 }
 expect_refusal --pcap /nonexistent/file
 SIDESTACK_SOCKET=$WORK/control expect_refusal --socket "$WORK/nobody"
