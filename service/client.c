@@ -10,6 +10,7 @@
 #include "access.h"
 #include "log.h"
 #include "program.h"
+#include "quota.h"
 #include "request.h"
 #include "rules.h"
 #include "service/resolver/resolver.h"
@@ -42,6 +43,7 @@ struct asked {
 };
 
 static struct client_list all = TAILQ_HEAD_INITIALIZER(all);
+static struct client_list paused = TAILQ_HEAD_INITIALIZER(paused); /* by .paused_link */
 static struct client_list dead = TAILQ_HEAD_INITIALIZER(dead);
 static size_t count, count_max;
 static uint64_t last_id;
@@ -62,6 +64,14 @@ static void stop_waiting(struct client *client)
     TAILQ_REMOVE(&socket->waiters, client, wait_link);
 }
 
+/* Out of the list of those whose user asked for too much. */
+static void resume(struct client *client)
+{
+    if (client->paused_until_us != 0)
+        TAILQ_REMOVE(&paused, client, paused_link);
+    client->paused_until_us = 0;
+}
+
 static void destroy(struct client *client)
 {
     stop_waiting(client);
@@ -70,6 +80,8 @@ static void destroy(struct client *client)
     client->lookup = NULL;
     free(client->asked);
     client->asked = NULL;
+    resume(client);
+    quota_give_client(client->program->quota);
     program_disconnect(client->program);
     client->program = NULL;
     rules_who_release(client->who);
@@ -118,6 +130,7 @@ static int accept_one(int control_fd)
     struct ucred credentials = {.uid = (uid_t)-1};
     socklen_t length = sizeof credentials;
     struct client *client;
+    bool is_counted;
     int error;
     int fd = accept4(control_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
@@ -145,18 +158,26 @@ static int accept_one(int control_fd)
         error = -ENOMEM;
     else if (access_asks_for_groups)
         program_read_groups(client->program, fd);
+    is_counted = error == 0 && quota_take_client(client->program->quota);
     if (error == 0)
-        error = loop_watch(fd, &client->source, EPOLLIN);
+        error = is_counted ? loop_watch(fd, &client->source, EPOLLIN) : -EUSERS;
     if (error < 0) {
+        if (client->program != NULL && is_counted)
+            quota_give_client(client->program->quota);
         program_disconnect(client->program);
         close(fd);
         free(client);
-        return error;
+        return error == -EUSERS ? 0 : error; /* its end of file is all that it is told */
     }
     TAILQ_INSERT_TAIL(&all, client, link);
     count++;
     client_counters.connections++;
     return 0;
+}
+
+size_t client_max(void)
+{
+    return count_max;
 }
 
 size_t client_count(void)
@@ -208,6 +229,11 @@ static int heed_sender(struct client *client, const struct ucred *sender)
     program = program_connect(client->program->pid, sender->uid, sender->gid);
     if (program == NULL)
         return -ENOMEM;
+    if (!quota_take_client(program->quota)) {
+        program_disconnect(program);
+        return -EUSERS;
+    }
+    quota_give_client(client->program->quota);
     program_disconnect(client->program);
     client->program = program;
     return 0;
@@ -380,6 +406,40 @@ static int serve(struct client *client, const struct protocol_message *request, 
     return error;
 }
 
+/* Has its user something left to ask for? If not it is heard later. */
+static bool may_ask(struct client *client)
+{
+    int64_t wait_us = quota_take_request(client->program->quota, loop_counters.turns, loop_now_us());
+
+    if (wait_us <= 0)
+        return wait_us == 0; /* else it is there again in the next turn */
+    if (loop_rewatch(client->fd, &client->source, 0) < 0)
+        return true;
+    client->paused_until_us = loop_now_us() + (uint64_t)wait_us;
+    TAILQ_INSERT_TAIL(&paused, client, paused_link);
+    return false;
+}
+
+int64_t client_timer_us(uint64_t now_us)
+{
+    const struct client *first = TAILQ_FIRST(&paused); /* some microseconds off is good enough: all of a user wait for the same */
+
+    if (first == NULL)
+        return -1;
+    return first->paused_until_us > now_us ? (int64_t)(first->paused_until_us - now_us) : 0;
+}
+
+void client_run_timers(uint64_t now_us)
+{
+    struct client *client;
+
+    while ((client = TAILQ_FIRST(&paused)) != NULL && client->paused_until_us <= now_us) {
+        resume(client);
+        if (loop_rewatch(client->fd, &client->source, EPOLLIN) < 0)
+            destroy(client);
+    }
+}
+
 void client_handle(struct client *client, uint32_t epoll_events)
 {
     struct protocol_message request;
@@ -397,6 +457,8 @@ void client_handle(struct client *client, uint32_t epoll_events)
         return;
     }
     for (int i = 0; i < ONE_WAY_MAX && error > 0; i++) { /* what wants no reply is seldom alone */
+        if (!may_ask(client))
+            return;
         error = receive_request(client, &request, &fd, tail, &tail_length, &sender);
         if (error > 0)
             error = serve(client, &request, fd, tail, tail_length, &sender);
@@ -465,6 +527,7 @@ static void enter_client(struct archive *archive, struct client *client, struct 
         return;
     }
     program_enter(client->program);
+    quota_restore_client(client->program->quota);
     TAILQ_INSERT_TAIL(&all, client, link);
     count++;
     if (waiting_for != NULL) {

@@ -19,6 +19,8 @@ struct client {
     TAILQ_ENTRY(client) wait_link;        /* on waiting_for->waiters */
     struct lookup *lookup;                /* owned; the DNS lookup that is waited for; NULL: none */
     struct asked *asked;                  /* owned; what it asks, for who takes over; while .lookup */
+    uint64_t paused_until_us;             /* not heard before, its user having asked for too much; 0: heard */
+    TAILQ_ENTRY(client) paused_link;      /* while .paused_until_us */
     TAILQ_ENTRY(client) link;             /* on the list of all, or of the dead */
 };
 
@@ -53,6 +55,15 @@ void client_resume(void);
 
 /* How many there are. */
 size_t client_count(void);
+
+/* How many there may be. */
+size_t client_max(void);
+
+/* Microseconds until client_run_timers() has something to do; -1: nothing. */
+int64_t client_timer_us(uint64_t now_us);
+
+/* Hear those again that had to wait. */
+void client_run_timers(uint64_t now_us);
 
 /* Close every control connection; no more are taken. */
 void client_close_all(void);

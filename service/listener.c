@@ -221,6 +221,11 @@ static int enqueue(struct socket *listener, struct stack_tcp *tcp)
 
     if (error < 0)
         return error;
+    error = socket_adopt(child, listener->program);
+    if (error < 0) {
+        socket_destroy(child);
+        return error;
+    }
     ends = (struct pair){child->pair_fd, child->program_fd, child->program_inode};
     error = pair_put_stale_byte(&ends);
     if (error < 0) {
@@ -231,7 +236,6 @@ static int enqueue(struct socket *listener, struct stack_tcp *tcp)
     child->connect_reported = true;
     sockopt_inherit(child, listener);
     child->tcp = tcp;
-    child->program = program_hold(listener->program);
     socket_label(child);
     sockopt_apply_buffers(child);
     stack_tcp_adopt(tcp, &relay_tcp_events, child);

@@ -32,6 +32,9 @@
 #include <unistd.h>
 
 #define EVENTS_PER_TURN 256
+/* loop_catch_up() looks at no more than so many batches, whatever programs do meanwhile. */
+#define CATCH_UP_ROUNDS 64
+
 #define FRAMES_PER_TURN 64 /* then the programs have their turn */
 
 /* While there is much, it is read in pieces that fit a processor's cache, with the programs' turns between; so many are a turn of the loop, with one
@@ -87,6 +90,11 @@ int loop_setup(void)
         return -errno;
     read_clock();
     return 0;
+}
+
+uint64_t loop_now_us(void)
+{
+    return now_us;
 }
 
 int loop_watch(int fd, struct loop_source *source, uint32_t events)
@@ -268,6 +276,7 @@ static int64_t choose_wait_us(void)
 
     wait_us = sooner(wait_us, resolver_timer_us(now_us));
     wait_us = sooner(wait_us, listener_timer_us());
+    wait_us = sooner(wait_us, client_timer_us(now_us));
     wait_us = sooner(wait_us, log_timer_us(now_us));
     if (deadline_us != 0)
         wait_us = sooner(wait_us, now_us < deadline_us ? (int64_t)(deadline_us - now_us) : 0);
@@ -317,16 +326,34 @@ void loop_wire_is_down(bool is_down)
     }
 }
 
+/* Is one among these events that was seen before? *seen: the first one that is no pair; NULL: none yet. */
+static bool comes_again(const struct epoll_event *events, int count, const void **seen)
+{
+    const void *before = *seen;
+
+    for (int i = 0; i < count; i++) {
+        if (kind_of(&events[i]) == SOURCE_SOCKET)
+            continue;
+        if (*seen == NULL)
+            *seen = events[i].data.ptr;
+        if (events[i].data.ptr == before)
+            return true;
+    }
+    return false;
+}
+
 void loop_catch_up(void)
 {
     struct epoll_event events[EVENTS_PER_TURN];
-    int count;
+    const void *seen = NULL;
+    int count, rounds = 0;
 
+    /* What is level-triggered comes again and again, behind all others: when it does, everything has been here. */
     do {
         count = epoll_wait(epoll_fd, events, EVENTS_PER_TURN, 0);
         dispatch_pairs(events, count);
         run_work();
-    } while (count == EVENTS_PER_TURN);
+    } while (count == EVENTS_PER_TURN && ++rounds < CATCH_UP_ROUNDS && !comes_again(events, count, &seen));
 }
 
 /*
@@ -359,6 +386,7 @@ int loop_turn(void)
     loop_counters.timeouts += count == 0;
     read_clock();
     listener_run_timers(now_us);
+    client_run_timers(now_us);
     dispatch_batch(events, count);
     run_work();
     for (unsigned piece = 1; piece < WIRE_PIECES && wire_error == 0 && stack_has_more(); piece++) {

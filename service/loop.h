@@ -39,6 +39,9 @@ void loop_close(int fd);
 /* Wait for other events from now on; what is there already is told (again). Return: 0 or -errno. */
 int loop_rewatch(int fd, struct loop_source *source, uint32_t events);
 
+/* The time of this turn, CLOCK_MONOTONIC. */
+uint64_t loop_now_us(void);
+
 /* Sleep until something happens, and do all of it. Return: 0 or -errno. */
 int loop_turn(void);
 

@@ -5,6 +5,7 @@
 #include "access.h"
 #include "control_socket.h"
 #include "log_output.h"
+#include "quota.h"
 #include "protocol.h"
 #include "service/resolver/resolver_config.h"
 #include "stack/stack.h"
@@ -54,6 +55,7 @@ struct options {
     uint16_t mtu;
     uint8_t mac[6];
     bool mac_given;
+    struct quota_limits quota;
     struct access_settings access;
     struct control_access socket_access; /* (uid_t)-1, (gid_t)-1: those of .user */
     char *user; /* owned; NULL: see privilege_choose() */

@@ -1,6 +1,8 @@
 /* program.c - who is at the other end of a control connection, and so who made a socket. */
 #include "program.h"
 
+#include "quota.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -73,6 +75,11 @@ static struct program *make(pid_t pid, uid_t uid, gid_t gid)
     program->pid = pid;
     program->uid = uid;
     program->gid = gid;
+    program->quota = quota_hold(uid);
+    if (program->quota == NULL) {
+        free(program);
+        return NULL;
+    }
     return program;
 }
 
@@ -146,6 +153,7 @@ void program_release(struct program *program)
 {
     if (program == NULL || --program->holders > 0)
         return;
+    quota_release(program->quota);
     free(program->groups);
     free(program);
 }

@@ -22,6 +22,7 @@ struct program {
     pid_t pid; /* 0: of another pid namespace */
     uid_t uid;
     gid_t gid;
+    struct quota *quota; /* held; the user's */
     size_t group_count;
     gid_t *groups; /* owned; the others that it is in, if access lists ask for groups; NULL: none */
     char name[PROGRAM_NAME_BYTES]; /* of /proc/PID/comm; empty until it makes a socket, or if it can't be read */

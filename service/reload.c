@@ -7,6 +7,7 @@
  */
 #include "reload.h"
 
+#include "client.h"
 #include "log.h"
 #include "loop_wait.h"
 #include "network.h"
@@ -88,9 +89,16 @@ static int apply_on_death(const struct options *options)
     return 0;
 }
 
+static int apply_quota(const struct options *options)
+{
+    quota_set(&options->quota, socket_max(), client_max());
+    return 0;
+}
+
 static int apply_max_sockets(const struct options *options)
 {
     socket_limit(options->sockets_max);
+    (void)apply_quota(options);
     return 0;
 }
 
@@ -120,6 +128,7 @@ static const struct applier {
     {"address", apply_addresses},  {"gateway", apply_routes},     {"route", apply_routes}, {"dns", apply_dns},
     {"search", apply_search},      {"impair", apply_impair}, {"max-sockets", apply_max_sockets},
     {"rule", apply_rules},         {"max-memory", apply_max_memory},
+    {"user-sockets", apply_quota}, {"user-clients", apply_quota}, {"user-requests", apply_quota},
     {"on-death", apply_on_death},
     {"busy-poll", apply_busy_poll},
     {"privileged-ports", apply_access}, {"allow-ports", apply_access}, {"allow-raw", apply_access},

@@ -13,6 +13,7 @@
 #include "service/resolver/names.h"
 #include "pair.h"
 #include "program.h"
+#include "quota.h"
 #include "service/query/capture_stream.h"
 #include "service/query/kill.h"
 #include "service/query/query.h"
@@ -153,12 +154,17 @@ static bool may_take_over(const struct program *program)
     return program->uid == 0 || program->uid == geteuid();
 }
 
-/* The record is made: whose it is, and what it begins with. Return: the program's end, the caller's from now on. */
+/* The record is made: whose it is, and what it begins with. Return: the program's end, the caller's from now on; or -EMFILE, and it is
+ * no more. */
 static int finish_socket(struct socket *socket, const struct request_context *context, const struct socket_rules *rules)
 {
     int fd = socket->program_fd;
+    int error = socket_adopt(socket, context->program);
 
-    socket->program = program_hold(context->program);
+    if (error < 0) {
+        socket_destroy(socket);
+        return error;
+    }
     socket_label(socket);
     sockopt_set_defaults(socket);
     if (context->who != NULL)
@@ -174,11 +180,15 @@ static void make_spares(const struct protocol_message *request, struct protocol_
 {
     const int wanted = request->args[3] < PROTOCOL_SPARES_MAX ? request->args[3] : PROTOCOL_SPARES_MAX;
     struct socket *socket;
+    int fd = 0;
 
     if (context->who != NULL)
         return;
-    while ((int)context->spare_count < wanted && make_stream(request->args[0], request->args[2], &socket) == 0)
-        context->spare_fds[context->spare_count++] = finish_socket(socket, context, NULL);
+    while (fd >= 0 && (int)context->spare_count < wanted && make_stream(request->args[0], request->args[2], &socket) == 0) {
+        fd = finish_socket(socket, context, NULL);
+        if (fd >= 0)
+            context->spare_fds[context->spare_count++] = fd;
+    }
     reply->args[1] = (int32_t)context->spare_count;
 }
 
@@ -197,6 +207,8 @@ static int make_socket(const struct protocol_message *request, struct protocol_m
         if (error < 0)
             return error;
     }
+    if (!quota_has_room(context->program->quota))
+        return -EMFILE;
     switch (type) {
     case SOCK_STREAM:
         error = make_stream(domain, protocol, &socket);
@@ -210,7 +222,10 @@ static int make_socket(const struct protocol_message *request, struct protocol_m
     }
     if (error < 0)
         return error;
-    context->reply_fd = finish_socket(socket, context, &rules);
+    error = finish_socket(socket, context, &rules);
+    if (error < 0)
+        return error;
+    context->reply_fd = error;
     reply->args[0] = (int32_t)request_on_death;
     if (type == SOCK_STREAM) {
         socket_tell_number(socket, &number, &instance);

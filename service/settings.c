@@ -301,6 +301,40 @@ static bool set_max_memory(struct options *options, const char *value)
     return options->memory_max == 0 || (options->memory_max >= MEMORY_MIN && options->memory_max <= (size_t)1 << 40);
 }
 
+static bool set_limit(size_t *limit, const char *value)
+{
+    long number;
+
+    if (strcmp(value, "half") == 0) {
+        *limit = QUOTA_HALF;
+        return true;
+    }
+    if (!parse_number(value, 0, 1 << 24, &number))
+        return false;
+    *limit = (size_t)number;
+    return true;
+}
+
+static bool set_user_sockets(struct options *options, const char *value)
+{
+    return set_limit(&options->quota.sockets, value);
+}
+
+static bool set_user_clients(struct options *options, const char *value)
+{
+    return set_limit(&options->quota.clients, value);
+}
+
+static bool set_user_requests(struct options *options, const char *value)
+{
+    long requests;
+
+    if (!parse_number(value, 0, 100000000, &requests))
+        return false;
+    options->quota.requests = (unsigned)requests;
+    return true;
+}
+
 static bool set_rule(struct options *options, const char *value)
 {
     if (options->rules == NULL)
@@ -460,6 +494,14 @@ const struct setting settings[] = {
      "what programs do that want a socket while the service is\n"
      "gone: fail with ENETDOWN, wait for it, or take one of the\n"
      "host's (default: fail)", SETTING_RELOADS, "fail"},
+    {"user-sockets", set_user_sockets, "N", "0 to 16777216, or half",
+     "sockets of one user at most, root and the service's own user\n"
+     "apart; 0: no limit (default: half of all)", SETTING_RELOADS, "half"},
+    {"user-clients", set_user_clients, "N", "0 to 16777216, or half",
+     "control connections of one user, likewise (default: half)", SETTING_RELOADS, "half"},
+    {"user-requests", set_user_requests, "N", "0 to 100000000",
+     "requests of one user in a second, likewise; more have to wait\n"
+     "(default: 50000)", SETTING_RELOADS, "50000"},
     {"rule", set_rule, "RULE", "a rule as in 'host program=ssh address=192.0.2.0/24 port=22'",
      "ACTION CONDITION...: which sockets are on the stack, on the\n"
      "host's network, rejected or swallowed; may be repeated, the\n"

@@ -293,6 +293,7 @@ static int serve(struct options *options)
     socket_limit(options->sockets_max);
     access_set(&options->access);
     memory_set_limit(options->memory_max);
+    quota_set(&options->quota, socket_max(), client_max());
     request_on_death = options->on_death;
     query_setup(&(struct query_service){options->name, options->socket_path});
     resolver_set_servers(options->dns, options->dns_count);

@@ -13,6 +13,7 @@
 #include "log.h"
 #include "pair.h"
 #include "program.h"
+#include "quota.h"
 #include "stack/inspect.h"
 #include "rules_apply.h"
 
@@ -198,6 +199,21 @@ out:
     return error;
 }
 
+/* It counts in its user's quota from now on, while it is live. Return: false: the user has enough. */
+static bool charge(struct socket *socket)
+{
+    socket->is_charged = socket->program != NULL && quota_take_socket(socket->program->quota);
+    return socket->is_charged || socket->program == NULL;
+}
+
+/* And no more. */
+static void discharge(struct socket *socket)
+{
+    if (socket->is_charged)
+        quota_give_socket(socket->program->quota);
+    socket->is_charged = false;
+}
+
 struct socket *socket_restore_new(void)
 {
     struct socket *socket = calloc(1, sizeof *socket);
@@ -223,6 +239,9 @@ int socket_restore(struct socket *socket)
     if (socket->pair_fd >= 0) {
         TAILQ_INSERT_TAIL(&socket_live, socket, state_link);
         live_count++;
+        socket->is_charged = socket->program != NULL;
+        if (socket->is_charged)
+            quota_restore_socket(socket->program->quota);
     } else {
         TAILQ_INSERT_TAIL(&retired, socket, state_link);
         retired_count++;
@@ -245,9 +264,11 @@ int socket_renew_pair(struct socket *socket)
     assert(socket->pair_fd < 0 && "only a used-up pair is replaced");
     if (live_count >= live_max)
         return -ENFILE;
+    if (!charge(socket))
+        return -EMFILE;
     error = pair_make(&pair, PROTOCOL_NAME_KIND_SOCKET, socket->id);
     if (error < 0)
-        return error;
+        goto out;
     error = pair_hold(&pair);
     if (error == 0) {
         hash_remove(socket);
@@ -255,13 +276,22 @@ int socket_renew_pair(struct socket *socket)
     }
     if (error < 0) {
         pair_close(&pair);
-        return error;
+        goto out;
     }
     TAILQ_REMOVE(&retired, socket, state_link);
     retired_count--;
     TAILQ_INSERT_TAIL(&socket_live, socket, state_link);
     live_count++;
     return 0;
+out:
+    discharge(socket);
+    return error;
+}
+
+int socket_adopt(struct socket *socket, struct program *program)
+{
+    socket->program = program_hold(program);
+    return charge(socket) ? 0 : -EMFILE;
 }
 
 void socket_label(const struct socket *socket)
@@ -358,6 +388,7 @@ void socket_retire(struct socket *socket)
     struct socket *oldest;
 
     assert(socket->pair_fd >= 0 && "retired once");
+    discharge(socket);
     (void)socket_take_work(socket);
     close_descriptors(socket);
     TAILQ_REMOVE(&socket_live, socket, state_link);
@@ -395,6 +426,7 @@ void socket_destroy(struct socket *socket)
     socket->tcp = NULL;
     if (socket->datagram != NULL)
         datagram_free(socket);
+    discharge(socket);
     program_release(socket->program);
     socket->program = NULL;
     rules_apply_free(socket);
@@ -429,6 +461,11 @@ void socket_sweep(void)
         free(socket->last_info);
         free(socket);
     }
+}
+
+size_t socket_max(void)
+{
+    return live_max;
 }
 
 size_t socket_count(void)

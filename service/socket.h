@@ -73,6 +73,7 @@ struct socket {
     int domain, type, protocol; /* as socket(2) was asked; protocol: the true one, not 0 */
     enum protocol_state state;
     uint32_t events; /* enum socket_event */
+    bool is_charged; /* counts in its user's quota */
     uint32_t work;   /* enum socket_work; on the list of the busy ones while not 0, ... */
     bool is_brief;   /* ... that of brief work */
 
@@ -150,6 +151,9 @@ struct socket *socket_find_number(uint32_t number);
 /* Find a live socket by its number. Return: NULL when there is none. */
 struct socket *socket_find_id(uint64_t id);
 
+/* It is the program's, whose user may have so many. Return: 0, or -EMFILE: then it is for the caller to destroy. */
+int socket_adopt(struct socket *socket, struct program *program);
+
 /* Its TCP socket is new: give it the record's number and user. */
 void socket_label(const struct socket *socket);
 
@@ -188,5 +192,8 @@ extern struct socket_list socket_live;
 extern struct socket_list socket_busy, socket_brief;
 
 size_t socket_count(void);
+
+/* How many there may be. */
+size_t socket_max(void);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "capture_stream.h"
 #include "service/client.h"
+#include "service/quota.h"
 #include "service/relay.h"
 #include "service/socket.h"
 #include "stack/statistics.h"
@@ -84,6 +85,9 @@ static void put_control(struct json *json)
         snprintf(name, sizeof name, "Error%s", operation_names[i]);
         json_put_number(json, name, client_counters.errors[i]);
     }
+    json_put_number(json, "UserSocketsRefused", quota_counters.sockets_refused);
+    json_put_number(json, "UserClientsRefused", quota_counters.clients_refused);
+    json_put_number(json, "UserRequestsDelayed", quota_counters.requests_delayed);
     json_put_number(json, "QueriesRefused", outlet_counters.refused);
     json_put_number(json, "QueriesStalled", outlet_counters.stalled);
     json_put_number(json, "Clients", client_count());
