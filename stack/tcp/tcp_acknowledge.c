@@ -62,7 +62,7 @@ static void on_clock(struct tcp_clock *clock)
     if (acknowledger->answers)
         acknowledger->delay_us = DELAY_MIN_US;
     else
-        acknowledger->delay_us = (uint32_t)LWIP_MIN(acknowledger->delay_us * 2u, tcp_recovery_rto_us(tcp));
+        acknowledger->delay_us = (uint32_t)LWIP_MIN(acknowledger->delay_us * 2u, tcp_timeout_us(tcp));
     acknowledger->answers = false;
     tcp_send_empty_ack(tcp->pcb);
 }
@@ -173,8 +173,8 @@ static void measure_delay(struct stack_tcp *tcp)
         acknowledger->delay_us = acknowledger->delay_us / 2 + DELAY_MIN_US / 2;
     } else if (since_us < acknowledger->delay_us) {
         acknowledger->delay_us = acknowledger->delay_us / 2 + (uint32_t)since_us;
-        acknowledger->delay_us = (uint32_t)LWIP_MIN(acknowledger->delay_us, tcp_recovery_rto_us(tcp));
-    } else if (since_us > tcp_recovery_rto_us(tcp)) {
+        acknowledger->delay_us = (uint32_t)LWIP_MIN(acknowledger->delay_us, tcp_timeout_us(tcp));
+    } else if (since_us > tcp_timeout_us(tcp)) {
         be_quick(tcp, TCP_ACKNOWLEDGE_QUICK_MAX);
     }
 }

@@ -57,7 +57,7 @@ void stack_tcp_get_info(const struct stack_tcp *tcp, struct tcp_info *info)
         info->tcpi_snd_wscale = pcb->snd_scale & 15;
         info->tcpi_rcv_wscale = pcb->rcv_scale & 15;
     }
-    info->tcpi_rto = (uint32_t)tcp_recovery_rto_us(tcp);
+    info->tcpi_rto = (uint32_t)tcp_timeout_us(tcp);
     info->tcpi_ato = LWIP_MIN(tcp->acknowledger.delay_us, 200000u);
     info->tcpi_snd_mss = tcp_sender_mss(pcb);
     info->tcpi_rcv_mss = tcp->acknowledger.segment > 0 ? tcp->acknowledger.segment : LWIP_MIN(MSS_DEFAULT, tcp_sender_mss(pcb));

@@ -99,7 +99,7 @@ static err_t tcp_listen_on_accept(void *arg, struct tcp_pcb *pcb, err_t error)
     tcp->role = TCP_ROLE_CONNECTED;
     tcp_statistics.passive_opens++;
     if (tcp->retransmitted == 0 && !tcp->restored)
-        tcp_recovery_add_rtt(tcp, port_now_us - tcp->connect_us);
+        tcp_timeout_add_rtt(tcp, port_now_us - tcp->connect_us);
     tcp_socket_set_callbacks(tcp);
     tcp_send_start(tcp);
     tcp_socket_enter(parent);

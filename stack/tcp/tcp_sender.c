@@ -229,7 +229,7 @@ bool tcp_sender_on_segment(struct stack_tcp *tcp, const struct tcp_hdr *header, 
         sender->blind = true;
     sender->prr_sent += length;
     if (sender->clock.due_us == TCP_CLOCK_NEVER || sender->timer == SENDER_TIMER_NONE)
-        tcp_recovery_set_clock(tcp);
+        tcp_timeout_set_clock(tcp);
     return true;
 }
 
@@ -246,7 +246,7 @@ void tcp_sender_wake(struct stack_tcp *tcp)
 
     if (sender->board.count > 0 || !sender->started || tcp->send.unhanded == 0 || tcp->pcb->unsent != NULL)
         return;
-    if (congestion_idle(&sender->congestion, port_now_us - sender->sent_us, tcp_recovery_rto_us(tcp),
+    if (congestion_idle(&sender->congestion, port_now_us - sender->sent_us, tcp_timeout_us(tcp),
                         INITIAL_WINDOW_SEGMENTS * sender->congestion.mss))
         begin_use(sender);
 }
@@ -262,7 +262,7 @@ static void validate_window(struct stack_tcp *tcp)
         return;
     }
     sender->window_used = LWIP_MAX(sender->window_used, tcp->pcb->snd_nxt - tcp->pcb->lastack);
-    if (port_now_us - sender->window_since_us < tcp_recovery_rto_us(tcp))
+    if (port_now_us - sender->window_since_us < tcp_timeout_us(tcp))
         return;
     if (sender->state == TCP_CA_Open && !tcp_sender_has_new_data(tcp)) /* else the peer's window holds us back */
         congestion_unused(congestion, LWIP_MAX(sender->window_used, INITIAL_WINDOW_SEGMENTS * congestion->mss));
@@ -313,7 +313,7 @@ void tcp_sender_settle(struct stack_tcp *tcp)
         sender->limited = false;
     }
     validate_window(tcp);
-    tcp_recovery_set_clock(tcp);
+    tcp_timeout_set_clock(tcp);
 }
 
 bool tcp_sender_resend(struct stack_tcp *tcp, struct sent_segment *sent)

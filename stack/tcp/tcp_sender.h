@@ -7,6 +7,7 @@
 #include "tcp_congestion.h"
 #include "tcp_pace.h"
 #include "tcp_scoreboard.h"
+#include "tcp_timeout.h"
 
 #define SACK_BLOCKS_MAX 4
 
@@ -140,12 +141,6 @@ bool tcp_sender_has_new_data(const struct stack_tcp *tcp);
 
 void tcp_recovery_on_ack(struct stack_tcp *tcp, const struct sender_event *event);
 void tcp_recovery_on_clock(struct stack_tcp *tcp);
-/* Choose the next timer and set the clock. */
-void tcp_recovery_set_clock(struct stack_tcp *tcp);
-/* A round trip was measured. */
-void tcp_recovery_add_rtt(struct stack_tcp *tcp, uint64_t sample_us);
-/* The time-out of RFC 6298, backed off. */
-uint64_t tcp_recovery_rto_us(const struct stack_tcp *tcp);
 /* Bytes that are thought to be on their way. */
 uint32_t tcp_recovery_pipe(const struct stack_tcp *tcp);
 
