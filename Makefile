@@ -141,7 +141,8 @@ $(filter $(B)/unit/test_stack%,$(UNIT_PROGRAMS)): $(B)/libstack.a $(B)/liblwip.a
 $(filter $(B)/unit/test_service%,$(UNIT_PROGRAMS)): $(B)/libservice.a $(B)/libstack.a $(B)/liblwip.a
 $(filter $(B)/unit/test_intercept%,$(UNIT_PROGRAMS)): $(B)/libintercept.a
 $(filter $(B)/unit/test_tool%,$(UNIT_PROGRAMS)): $(B)/libtool.a
-$(UNIT_PROGRAMS): $(B)/unit/%: $(B)/obj/tests/unit/%.o $(B)/libunit.a
+$(B)/bench/many: $(B)/libstack.a $(B)/liblwip.a
+$(UNIT_PROGRAMS) $(B)/bench/many: $(B)/%: $(B)/obj/tests/%.o $(B)/libunit.a
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(BASE) -pie -o $@ $< -Wl,--start-group $(filter-out $<,$^) -Wl,--end-group -lcheck -lsubunit -lm -lrt -lpthread $(SERVICE_LIBS) -ljansson -lncursesw -ltinfo -lmicrohttpd
@@ -196,7 +197,7 @@ $(FUZZ_PROGRAMS): $(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $(B)/libfuzz.a $(if $(FUZ
 print-%:
 	@echo $($*)
 
-tests: unit platform oracle $(B)/segments/kernel $(B)/bench/traffic $(B)/bench/bound $(B)/bench/impair $(B)/bench/holder ## the test programs
+tests: unit platform oracle $(B)/segments/kernel $(B)/bench/traffic $(B)/bench/bound $(B)/bench/impair $(B)/bench/holder $(B)/bench/many ## the test programs
 
 # The order is: packages, every build, then the tests.
 check: ## everything, from the packages on; JOBS=N tests at a time (2)
@@ -229,8 +230,14 @@ bench: ## speed against the kernel's stack and others; QUICK=1: the main rows; R
 
 bench-scale: ## what connections cost by how many there are, against the kernel's; QUICK=1: up to 10 000
 	scripts/install-packages build demo test bench
-	$(MAKE) -j$(CORES) all $(B)/bench/holder
+	$(MAKE) -j$(CORES) all $(B)/bench/holder $(B)/bench/many
 	tests/bench/scale
+	$(B)/bench/many 10 1000 10000 50000 100000
+
+bench-soak: ## half an hour of connections that come, stay and are killed; MINUTES=N
+	scripts/install-packages build demo test bench
+	$(MAKE) -j$(CORES) all $(B)/bench/holder
+	tests/bench/soak $(or $(MINUTES),30)
 
 bench-wan: ## throughput over bad networks against the kernel's; QUICK=1: a few points
 	scripts/install-packages build demo test
@@ -279,7 +286,7 @@ help: ## this
 	    'LWIP_SRC=D  the lwIP that you have (D holds src/core)' 'SAN=1       with sanitizers, in build/asan'
 
 .DELETE_ON_ERROR:
-.PHONY: all unit platform oracle fuzzers tests check fuzz demo demo-user demo-machines bench bench-scale bench-wan suites deb install install-files \
+.PHONY: all unit platform oracle fuzzers tests check fuzz demo demo-user demo-machines bench bench-scale bench-soak bench-wan suites deb install install-files \
     uninstall clean distclean help
 
 -include $(shell [ ! -d $(B)/obj ] || find $(B)/obj -name '*.d')
