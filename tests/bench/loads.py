@@ -16,9 +16,11 @@ GIGA = 1e9
 
 
 class Cost:
-    """Processor time between two moments: of the stack's process, and of pids besides."""
+    """Processor time between two moments: of the stack's process, and of pids besides. And how often the former was woken."""
 
     def __init__(self, place, *pids):
+        self.service = place.service_pid()
+        self.woken_before = self.woken_now()
         self.pids = [pid for pid in (place.service_pid(), *pids) if pid is not None]
         self.before = self.now()
 
@@ -27,6 +29,12 @@ class Cost:
 
     def seconds(self):
         return self.now() - self.before
+
+    def woken_now(self):
+        return wake_ups(self.service) if self.service is not None else 0
+
+    def woken(self):
+        return self.woken_now() - self.woken_before
 
 
 class Traffic:
@@ -55,6 +63,7 @@ class Traffic:
         result["gbit_s"] = result["bytes"] * 8 / result["seconds"] / GIGA
         result["per_s"] = result["count"] / result["seconds"]
         result["cpu_s_per_gb"] = seconds / (result["bytes"] / GIGA) if result["bytes"] > 0 else None
+        result["wake_ups_gb"] = cost.woken() / (result["bytes"] / GIGA) if result["bytes"] > 0 else None
         result["cpu_share"] = seconds / result["seconds"]
         return result
 
@@ -141,7 +150,7 @@ class Redis:
         if name != '"GET"':
             raise RuntimeError("redis-benchmark: " + output)
         cpu_seconds = cost.seconds()
-        return {"per_s": float(rate.strip('"')), "count": count, "seconds": seconds, "cpu_seconds": cpu_seconds,
+        return {"wake_ups_request": cost.woken() / count, "per_s": float(rate.strip('"')), "count": count, "seconds": seconds, "cpu_seconds": cpu_seconds,
                 "cpu_share": cpu_seconds / seconds, "cpu_s_per_million": cpu_seconds / (count / MEGA)}
 
 
@@ -195,7 +204,7 @@ class Row:
         self.more_is_better = figure in ("gbit_s", "per_s")
 
 
-UNITS = {"gbit_s": "Gbit/s", "per_s": "/s", "p50_us": "µs", "p99_us": "µs", "p999_us": "µs", "wake_ups_s": "/s",
+UNITS = {"gbit_s": "Gbit/s", "per_s": "/s", "p50_us": "µs", "p99_us": "µs", "p999_us": "µs", "wake_ups_s": "/s", "wake_ups_gb": "/GB", "wake_ups_request": "/request",
          "cpu_s_per_gb": "s/GB", "cpu_s_per_million": "s/million", "cpu_share": "processors"}
 RIVALS = ("slirp4netns", "pasta")
 WRAPPER = ("socket_wrapper",)  # the bound of the descriptor trick
@@ -226,6 +235,8 @@ ROWS = [
     Row("bulk both ways, 8 streams each", BOTH_8, "gbit_s", rivals=RIVALS + BOUND),
     Row("processor for bulk to the program, 1 stream", DOWN_1, "cpu_s_per_gb", rivals=BOUND),
     Row("processor for bulk from the program, 1 stream", UP_1, "cpu_s_per_gb", rivals=BOUND),
+    Row("wake-ups of the service, bulk to the program, 1 stream", DOWN_1, "wake_ups_gb"),
+    Row("wake-ups of the service, bulk from the program, 1 stream", UP_1, "wake_ups_gb"),
     Row("bulk to the program, 1 stream, IPv6", DOWN6_1, "gbit_s"),
     Row("bulk to the program, 8 streams, IPv6", DOWN6_8, "gbit_s"),
     Row("bulk from the program, 1 stream, IPv6", UP6_1, "gbit_s"),
@@ -261,6 +272,7 @@ ROWS = [
     Row("nginx, 1 KiB, a connection each", NGINX_CLOSE, "per_s", 0.6, quick=True),
     Row("redis GET, -P 1", REDIS_1, "per_s", 0.8, quick=True),
     Row("processor for a million redis GETs, -P 1", REDIS_1, "cpu_s_per_million"),
+    Row("wake-ups of the service for one of these", REDIS_1, "wake_ups_request"),
     Row("redis GET, -P 16", REDIS_16, "per_s", 0.8, quick=True),
     Row("processor for a million redis GETs, -P 16", REDIS_16, "cpu_s_per_million"),
     Row("datagrams of 64 bytes from the program", UDP_UP, "per_s", 0.6, rivals=RIVALS, quick=True),
