@@ -2,7 +2,7 @@
  * holder.c - many connections that are mostly idle, and what the few cost that are not.
  *
  *   serve ADDRESS PORT                          a server that sends back what comes
- *   hold ADDRESS PORT SOURCE [SOURCE...]        a client, with so many addresses, that does what standard input says, a line at a time:
+ *   hold ADDRESS PORT SOURCE [SOURCE...]        a client, with so many addresses (0.0.0.0: as the stack chooses), that does what standard input says, a line at a time:
  *     open COUNT          have so many connections
  *     trips MS            round trips of 64 bytes on one of them; answers p50 and p99 in microseconds
  *     requests COUNT MS   round trips of 64 bytes on so many at once; answers their rate
@@ -102,7 +102,7 @@ static int begin_connection(int flags)
         die("socket");
     setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-    if (bind(fd, (struct sockaddr *)&source, sizeof source) < 0)
+    if (source.sin_addr.s_addr != INADDR_ANY && bind(fd, (struct sockaddr *)&source, sizeof source) < 0)
         die("bind");
     if (connect(fd, (struct sockaddr *)&server, sizeof server) < 0 && errno != EINPROGRESS)
         die("connect");
