@@ -191,7 +191,28 @@ $(FUZZ_PROGRAMS): $(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $(B)/libfuzz.a $(if $(FUZ
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(BASE) $(if $(FUZZ),-fsanitize=fuzzer) -pie -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) \
-	    -Wl,--end-group -lm -lpcap -linih -lcares -ljansson
+	    -Wl,--end-group $(SERVICE_LIBS) -ljansson
+
+# tests/lwip: lwIP's own unit tests, with lwIP's sources once more, by the options of tests/lwip/lwipopts.h. It has its parts that ours replace, too.
+LWIP_TEST_PARTS = $(addprefix test/unit/, core/test_def.c core/test_mem.c core/test_netif.c core/test_pbuf.c dhcp/test_dhcp.c \
+                    etharp/test_etharp.c ip4/test_ip4.c ip6/test_ip6.c tcp/tcp_helper.c tcp/test_tcp.c tcp/test_tcp_oos.c \
+                    tcp/test_tcp_state.c udp/test_udp.c) \
+                  $(addprefix src/,$(LWIP) core/raw.c core/timeouts.c core/ipv4/acd.c core/ipv6/dhcp6.c)
+$(B)/lwip_test/%.o: $(LWIP_SRC)/%.c $(B)/flags tests/lwip/lwipopts.h stack/lwipopts.h | $(LWIP_SRC)/src
+	$(call say,CC,lwip/$*.c)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(BASE) $(if $(SANITIZE),-fno-sanitize=shift) -w -Itests/lwip $(INCLUDE) -I$(LWIP_SRC)/test/unit -c -o $@ $<
+$(B)/lwip_test/test_lwip.o: tests/lwip/test_lwip.c $(B)/flags tests/lwip/lwipopts.h stack/lwipopts.h | $(LWIP_SRC)/src
+	$(call say,CC,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(BASE) $(WARN) -Itests/lwip $(INCLUDE) -I$(LWIP_SRC)/test/unit -c -o $@ $<
+$(B)/unit/lwip: $(B)/lwip_test/test_lwip.o $(LWIP_TEST_PARTS:%.c=$(B)/lwip_test/%.o) $(B)/obj/stack/small.o
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(BASE) -pie -o $@ $^ -lcheck -lsubunit -lm -lrt -lpthread
+# Before they are fetched, make has to be told how they come to be there.
+$(addprefix $(LWIP_SRC)/,$(filter test/%,$(LWIP_TEST_PARTS)) $(addprefix src/core/,raw.c timeouts.c ipv4/acd.c ipv6/dhcp6.c)): | $(LWIP_SRC)/src ;
+unit: $(B)/unit/lwip
 
 # For scripts that want to know a list of this file.
 print-%:
