@@ -12,6 +12,7 @@
 #include "service/resolver/resolver.h"
 #include "service/resolver/resolver_config.h"
 #include "service/rules.h"
+#include "service/takeover/takeover.h"
 #include "tests/unit/service_fixture.h"
 
 #include <check.h>
@@ -430,6 +431,11 @@ static void close_all(void)
     for (int i = 0; i < SLOTS; i++)
         if (slots[i] >= 0)
             close(slots[i]);
+    if (takeover_is_wanted()) { /* by somebody who has gone: nothing comes of it */
+        struct takeover state = {.wire_fd = -1, .control_fd = control_fd};
+
+        ck_assert_int_lt(takeover_give(&state), 0);
+    }
     client_close_all();
     resolver_teardown();
     service_teardown();
