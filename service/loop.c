@@ -104,6 +104,11 @@ int loop_watch(int fd, struct loop_source *source, uint32_t events)
     return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
+void loop_note_shared(void)
+{
+    is_shared = true;
+}
+
 void loop_close(int fd)
 {
     if (is_shared)
@@ -448,7 +453,7 @@ static bool hand_over(void)
     stack_flush(); /* what flush() let wait */
     if (give())
         return true;
-    is_shared = true;
+    loop_note_shared();
     return false;
 }
 

@@ -33,8 +33,11 @@ int loop_setup(void);
 /* Watch fd for epoll events; the kernel forgets it when fd is closed. Return: 0 or -errno. */
 int loop_watch(int fd, struct loop_source *source, uint32_t events);
 
-/* Close a descriptor that is watched. As long as another process has a copy (a takeover that failed), the kernel does not forget it by itself. */
+/* Close a descriptor that is watched. As long as another process has a copy (loop_note_shared()), the kernel does not forget it by itself. */
 void loop_close(int fd);
+
+/* Another service has copies of our descriptors: the one whose place we take, or one that did not get to take ours. */
+void loop_note_shared(void);
 
 /* Wait for other events from now on; what is there already is told (again). Return: 0 or -errno. */
 int loop_rewatch(int fd, struct loop_source *source, uint32_t events);
