@@ -57,7 +57,7 @@ struct options {
     bool mac_given;
     struct quota_limits quota;
     struct access_settings access;
-    struct control_access socket_access; /* (uid_t)-1, (gid_t)-1: those of .user */
+    struct control_access socket_access; /* (uid_t)-1: who starts the service; (gid_t)-1: the group of .user */
     char *user; /* owned; NULL: see privilege_choose() */
     bool sandbox;
     bool offload;

@@ -507,7 +507,7 @@ const struct setting settings[] = {
      "host's network, rejected or swallowed; may be repeated, the\n"
      "first that matches decides (default: all are on the stack)", SETTING_REPEATS | SETTING_RELOADS, NULL},
     {"socket-user", set_socket_user, "USER", "the name of a user of this machine, or a number",
-     "whose the control socket is (default: the service's user)", 0, NULL},
+     "whose the control socket is (default: who starts the service)", 0, NULL},
     {"socket-group", set_socket_group, "GROUP", "the name of a group of this machine, or a number",
      "and of which group (default: the service's)", 0, NULL},
     {"socket-mode", set_socket_mode, "MODE", "permissions as in 0660",

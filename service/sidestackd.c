@@ -310,7 +310,7 @@ static int serve(struct options *options)
     if (options->takeover && takeover_build() < 0)
         _exit(EXIT_FAILURE);
     if (options->socket_access.user == (uid_t)-1)
-        options->socket_access.user = identity.user;
+        options->socket_access.user = geteuid(); /* root who has given up capabilities (ping) may use it then */
     if (options->socket_access.group == (gid_t)-1)
         options->socket_access.group = identity.group;
     control_fd = options->takeover ? taken.control_fd : control_socket_open(options->socket_path, &options->socket_access);

@@ -61,7 +61,7 @@ HTTP_PID=$BACKGROUND_PID
 echo "rule = stack user=root" >"$WORK/settings"
 again --user nobody --pcap "$WORK/wire.pcap" --config "$WORK/settings"
 check_confined "$DAEMON_PID" $NOBODY $NONE 2
-check_equal "whose the control socket is" "$(stat -c '%u %g %a' "$WORK/control")" "$NOBODY $NOBODY 660"
+check_equal "whose the control socket is" "$(stat -c '%u %g %a' "$WORK/control")" "0 $NOBODY 660"
 works "as another user"
 check_equal "the capture goes on" "$([ "$(stat -c %s "$WORK/wire.pcap")" -gt 1000000 ] && echo yes)" yes
 echo "rule = stack user=daemon" >"$WORK/settings"
