@@ -2,12 +2,9 @@
 #ifndef SIDESTACK_RECEIVE_BLOCK_H
 #define SIDESTACK_RECEIVE_BLOCK_H
 
-#ifdef __SANITIZE_ADDRESS__
-#include <sanitizer/asan_interface.h>
-#endif
-
 #include "stack/block.h"
 #include "stack/lwip_api.h"
+#include "stack/poison.h"
 
 struct receive_block {
     struct pbuf_custom custom;  /* first: lwIP's pbuf is the block */
@@ -37,11 +34,7 @@ static inline struct receive_block *receive_block_of(struct pbuf *p)
 /* Data will be put behind that which is there: the tests' wire has forbidden to touch that memory (tests/unit/stack_fixture.c). */
 static inline void receive_block_allow(void *at, size_t size)
 {
-#ifdef __SANITIZE_ADDRESS__
-    ASAN_UNPOISON_MEMORY_REGION(at, size);
-#else
-    (void)at, (void)size;
-#endif
+    poison_remove(at, size);
 }
 
 /* Return: bytes of memory behind the block. */

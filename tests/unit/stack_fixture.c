@@ -4,7 +4,6 @@
 #include <arpa/inet.h>
 #include <check.h>
 #include <netinet/tcp.h>
-#include <sanitizer/asan_interface.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -12,6 +11,7 @@
 #include "stack/ip/interface.h"
 #include "stack/wire/wire.h"
 #include "stack/bytes.h"
+#include "stack/poison.h"
 #include "tests/checksum.h"
 
 #define FRAMES_MAX 8192
@@ -58,7 +58,7 @@ static void guard(const struct iovec *iov, int count, size_t size)
     for (int i = 0; i < count; i++) {
         size_t used = size < iov[i].iov_len ? size : iov[i].iov_len;
 
-        ASAN_POISON_MEMORY_REGION((uint8_t *)iov[i].iov_base + used, iov[i].iov_len - used);
+        poison_put((uint8_t *)iov[i].iov_base + used, iov[i].iov_len - used);
         size -= used;
     }
 }
@@ -73,7 +73,7 @@ static ssize_t memory_read(struct wire *it, struct virtio_net_hdr *header, const
         return 0;
     *header = frame->header;
     for (int i = 0; i < count; i++)
-        ASAN_UNPOISON_MEMORY_REGION(iov[i].iov_base, iov[i].iov_len);
+        poison_remove(iov[i].iov_base, iov[i].iov_len);
     for (int i = 0; i < count && at < frame->size; i++) {
         size_t n = frame->size - at < iov[i].iov_len ? frame->size - at : iov[i].iov_len;
 
