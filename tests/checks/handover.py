@@ -12,26 +12,26 @@ LWIP = os.environ.get("LWIP_SRC", os.path.join(TOP, "build", "lwip"))
 
 # (header, structure, where it is walked, {field: why it is not})
 STRUCTURES = [
-    ("stack/tcp/tcp_socket.h", "stack_tcp", "stack/tcp/tcp_handover.c", {
+    ("stack/tcp/tcp_socket.h", "stack_tcp", "stack/tcp/tcp_handover_state.c", {
         "pcb": "made anew", "events": "the owner's", "owner": "the owner's", "owned": "by adoption", "depth": "0 between turns",
         "abort_pending": "false between turns", "close_pending": "false between turns", "port_next": "link", "port_link": "as in_table",
         "in_time_wait": "not kept", "time_wait_ticks": "not kept", "time_wait_prev": "link", "time_wait_next": "link",
-        "listener": "as a number", "incoming": "counted anew", "may_accept": "the owner's", "send": "walk_send_queue", "sender": "walk_sender",
-        "acknowledger": "walk_acknowledger", "ecn": "walk_ecn", "receive": "walk_receive_queue", "window": "walk_window",
+        "listener": "as a number", "incoming": "counted anew", "may_accept": "the owner's", "send": "tcp_handover_segments", "sender": "tcp_handover_sender",
+        "acknowledger": "tcp_handover_acknowledger", "ecn": "tcp_handover_ecn", "receive": "tcp_handover_received", "window": "tcp_handover_window",
         "handover_number": "the archive's own", "all_prev": "link", "all_next": "link",
         "lookup_next": "link", "lookup_link": "link", "timer": "set anew", "timer_ticks": "set anew", "incoming_first": "link",
         "incoming_next": "link", "incoming_link": "link"}),
-    ("stack/tcp/tcp_socket.h", "receive_window", "stack/tcp/tcp_handover.c", {}),
-    ("stack/tcp/tcp_socket.h", "send_queue", "stack/tcp/tcp_handover.c", {
+    ("stack/tcp/tcp_socket.h", "receive_window", "stack/tcp/tcp_handover_state.c", {}),
+    ("stack/tcp/tcp_socket.h", "send_queue", "stack/tcp/tcp_handover_queue.c", {
         "head": "by its bytes", "tail": "link", "filling": "link", "handing": "link", "queued": "counted anew", "unhanded": "counted anew",
         "memory": "counted anew"}),
-    ("stack/tcp/tcp_sender.h", "tcp_sender", "stack/tcp/tcp_handover.c", {
-        "board": "with the segments", "congestion": "walk_congestion", "clock": "walk_clock", "resending": "false between turns"}),
-    ("stack/tcp/tcp_congestion.h", "congestion", "stack/tcp/tcp_handover.c", {"algorithm": "by its name"}),
-    ("stack/tcp/tcp_acknowledge.h", "acknowledger", "stack/tcp/tcp_handover.c", {
+    ("stack/tcp/tcp_sender.h", "tcp_sender", "stack/tcp/tcp_handover_state.c", {
+        "board": "with the segments", "congestion": "tcp_handover_congestion", "clock": "walk_clock", "resending": "false between turns"}),
+    ("stack/tcp/tcp_congestion.h", "congestion", "stack/tcp/tcp_handover_state.c", {"algorithm": "by its name"}),
+    ("stack/tcp/tcp_acknowledge.h", "acknowledger", "stack/tcp/tcp_handover_state.c", {
         "wanted": "false between turns", "next": "link", "clock": "walk_clock", "gap": "of one segment", "pushed": "of one segment"}),
-    ("stack/tcp/tcp_ecn.h", "tcp_ecn", "stack/tcp/tcp_handover.c", {}),
-    ("stack/tcp/tcp_scoreboard.h", "sent_segment", "stack/tcp/tcp_handover.c", {"segment": "made anew"}),
+    ("stack/tcp/tcp_ecn.h", "tcp_ecn", "stack/tcp/tcp_handover_state.c", {}),
+    ("stack/tcp/tcp_scoreboard.h", "sent_segment", "stack/tcp/tcp_handover_queue.c", {"segment": "made anew"}),
     ("stack/datagram/datagram_socket.h", "stack_datagram", "stack/datagram/datagram_handover.c", {
         "events": "the owner's", "owner": "the owner's", "kind": "by the owner", "family": "by the owner", "memberships": "datagram_multicast_handover",
         "all_next": "link", "all_link": "link", "port_next": "link", "port_link": "as in_table", "lookup_next": "link", "lookup_link": "link"}),
