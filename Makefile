@@ -233,6 +233,26 @@ fuzz: ## every fuzz target with the sanitizers, in turn, for TIME seconds each (
 	$(MAKE) -j$(CORES) FUZZ=1 fuzzers
 	tests/fuzz/run $(or $(TIME),60) $(TARGETS)
 
+# ---- Static analysis ----
+# Each tool sees one source at a time and leaves a stamp when it has nothing to say, so that a second run looks at what changed.
+# scripts/cppcheck-suppressions and .clang-tidy say what is not asked for.
+
+ANALYSED = $(sort $(INTERCEPT) $(STACK) $(SERVICE) $(TOOL))
+CPPCHECK = cppcheck -q --std=c11 --enable=warning,portability,performance --library=posix,gnu --inline-suppr --error-exitcode=1 \
+               --suppressions-list=scripts/cppcheck-suppressions -D__linux__ -D__$(shell uname -m)__ -D_GNU_SOURCE $(INCLUDE) $(DEFINE) \
+               $(addprefix --include=,$(firstword $(wildcard /usr/include/*/sys/queue.h /usr/include/sys/queue.h)))
+
+analyse: ## cppcheck over each source
+	scripts/install-packages build analyse
+	$(Q)$(MAKE) --no-print-directory -k -j$(CORES) analyse-cppcheck
+analyse-cppcheck: $(ANALYSED:%.c=$(B)/analyse/%.cppcheck)
+
+$(B)/analyse/%.cppcheck: %.c scripts/cppcheck-suppressions Makefile | $(LWIP_SRC)/src
+	$(call say,CPPCHECK,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(BASE) $(INCLUDE) $(DEFINE) -MM -MP -MT $@ -MF $@.d $<
+	$(Q)$(CPPCHECK) $< && touch $@
+
 demo: ## an unmodified curl and nginx on a stack of their own, with a summary
 	scripts/install-packages build demo
 	$(MAKE) -j$(CORES) all
@@ -307,7 +327,8 @@ help: ## this
 	    'LWIP_SRC=D  the lwIP that you have (D holds src/core)' 'SAN=1       with sanitizers, in build/asan'
 
 .DELETE_ON_ERROR:
-.PHONY: all unit platform oracle fuzzers tests check fuzz demo demo-user demo-machines bench bench-scale bench-soak bench-wan suites deb install install-files \
+.PHONY: all unit platform oracle fuzzers tests check fuzz analyse analyse-cppcheck demo demo-user demo-machines bench bench-scale bench-soak bench-wan suites deb install install-files \
     uninstall clean distclean help
 
--include $(shell [ ! -d $(B)/obj ] || find $(B)/obj -name '*.d')
+DEPENDENCIES = $(wildcard $(B)/obj $(B)/analyse)
+-include $(if $(DEPENDENCIES),$(shell find $(DEPENDENCIES) -name '*.d'))

@@ -367,6 +367,7 @@ static int receive_reply(const struct connection *connection, struct protocol_me
         if (wait)
             pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
     } while (length < 0 && errno == EINTR && !wait);
+    // cppcheck-suppress uninitvar ; the loop has run once
     if (length < 0)
         return errno == ECONNRESET ? -ENETDOWN : -errno;
     if (length == 0)
@@ -545,6 +546,7 @@ static int request_one(struct protocol_message *message, struct exchange *exchan
     struct control_received came = {.count = 0};
     int saved_errno = errno, result;
 
+    // cppcheck-suppress autoVariables ; nobody looks there after do_request()
     exchange->received = &came;
     exchange->received_max = received != NULL ? 1 : 0;
     result = do_request(message, exchange);

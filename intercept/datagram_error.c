@@ -124,6 +124,12 @@ void control_out_put(struct control_out *out, int level, int type, const void *d
     out->room -= space;
 }
 
+/* A control message that is one int. */
+static void put_number(struct control_out *out, int level, int name, int number)
+{
+    control_out_put(out, level, name, &number, sizeof number);
+}
+
 /* SOL_SOCKET's come first, then UDP's, then IP's, each in Linux's order. */
 static void put_socket_control(struct control_out *out, const struct protocol_datagram *header)
 {
@@ -147,7 +153,7 @@ static void put_socket_control(struct control_out *out, const struct protocol_da
     if ((header->flags & PROTOCOL_DATAGRAM_OVERFLOW) && header->number != 0)
         control_out_put(out, SOL_SOCKET, SO_RXQ_OVFL, &header->number, sizeof header->number);
     if ((header->flags & PROTOCOL_DATAGRAM_GRO) && header->segment != 0)
-        control_out_put(out, IPPROTO_UDP, UDP_GRO, &(int){(int)header->segment}, sizeof(int));
+        put_number(out, IPPROTO_UDP, UDP_GRO, (int)header->segment);
 }
 
 /* The IPv4 address in local, which may be a v4-mapped one. Return: false: it is none. */
@@ -178,9 +184,12 @@ static void put_ip4_control(struct control_out *out, const struct protocol_datag
         control_out_put(out, IPPROTO_IP, IP_PKTINFO, &info, sizeof info);
     }
     if (header->flags & PROTOCOL_DATAGRAM_TTL)
-        control_out_put(out, IPPROTO_IP, IP_TTL, &(int){header->ttl}, sizeof(int));
-    if (header->flags & PROTOCOL_DATAGRAM_TOS)
-        control_out_put(out, IPPROTO_IP, IP_TOS, &(uint8_t){(uint8_t)header->tos}, 1);
+        put_number(out, IPPROTO_IP, IP_TTL, header->ttl);
+    if (header->flags & PROTOCOL_DATAGRAM_TOS) {
+        uint8_t tos = (uint8_t)header->tos; /* a byte here, an int with IPv6 */
+
+        control_out_put(out, IPPROTO_IP, IP_TOS, &tos, sizeof tos);
+    }
     if (header->flags & PROTOCOL_DATAGRAM_DESTINATION)
         control_out_put(out, IPPROTO_IP, IP_ORIGDSTADDR, local, sizeof *local);
 }
@@ -188,9 +197,9 @@ static void put_ip4_control(struct control_out *out, const struct protocol_datag
 static void put_ip6_control(struct control_out *out, const struct protocol_datagram *header)
 {
     if (header->flags & PROTOCOL_DATAGRAM_HOP_LIMIT)
-        control_out_put(out, IPPROTO_IPV6, IPV6_HOPLIMIT, &(int){header->ttl}, sizeof(int));
+        put_number(out, IPPROTO_IPV6, IPV6_HOPLIMIT, header->ttl);
     if (header->flags & PROTOCOL_DATAGRAM_CLASS)
-        control_out_put(out, IPPROTO_IPV6, IPV6_TCLASS, &(int){header->tos}, sizeof(int));
+        put_number(out, IPPROTO_IPV6, IPV6_TCLASS, header->tos);
     if (header->flags & PROTOCOL_DATAGRAM_DESTINATION6)
         control_out_put(out, IPPROTO_IPV6, IPV6_ORIGDSTADDR, header->local.bytes, header->local.length);
 }

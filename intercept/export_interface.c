@@ -178,7 +178,7 @@ static int get_names(struct if_nameindex **out)
 
 EXPORT struct if_nameindex *if_nameindex(void)
 {
-    struct if_nameindex *names;
+    struct if_nameindex *names = NULL;
 
     return EXPORT_CALL("if_nameindex", get_names(&names), "") < 0 ? NULL : names;
 }

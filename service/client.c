@@ -112,6 +112,7 @@ static int turn_away(int control_fd)
 
     close(spare_fd);
     spare_fd = -1;
+    // cppcheck-suppress nullPointer ; who does not ask for the address gives none
     fd = accept4(control_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
     error = fd < 0 ? -errno : 0;
     if (fd >= 0) {
@@ -132,6 +133,7 @@ static int accept_one(int control_fd)
     struct client *client;
     bool is_counted;
     int error;
+    // cppcheck-suppress nullPointer ; who does not ask for the address gives none
     int fd = accept4(control_fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK);
 
     if (fd < 0 && (errno == EMFILE || errno == ENFILE) && spare_fd >= 0)

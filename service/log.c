@@ -107,6 +107,7 @@ void log_write(struct log_site *site, enum log_level level, int error, const cha
     va_list args;
     int length;
 
+    // cppcheck-suppress nullPointer ; what has no site is admitted
     if (is_admitted || site->suppressed == 0) {
         va_start(args, format);
         length = vsnprintf(text, sizeof text, format, args);

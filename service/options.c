@@ -49,6 +49,7 @@ static bool add_given(struct reading *reading, const struct setting *setting, co
         return false;
     }
     reading->given[reading->count++] = (struct given){setting, copy, line};
+    // cppcheck-suppress memleak ; free_reading() frees it
     return true;
 }
 
@@ -156,6 +157,7 @@ static bool use_value(struct options *options, const struct setting *setting, co
         return false;
     }
     values->all[values->count++] = (struct option_value){copy, line};
+    // cppcheck-suppress memleak ; kept with the other values
     return set_value(options, setting, text, line);
 }
 

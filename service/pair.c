@@ -97,7 +97,8 @@ int pair_setup(void)
     if (filler_fd < 0 || ftruncate(filler_fd, FILLER_BYTES) < 0)
         return -errno;
     error = measure_filler(&filler, &both);
-    held_send_buffer = (4 * filler + 4 * both) / 2 / 2; /* between them; the kernel doubles it */
+    if (error == 0)
+        held_send_buffer = (4 * filler + 4 * both) / 2 / 2; /* between them; the kernel doubles it */
     return error;
 }
 

@@ -163,6 +163,7 @@ void program_read_groups(struct program *program, int fd)
     socklen_t size = 0;
     gid_t *groups;
 
+    // cppcheck-suppress nullPointer ; asks for the length alone
     if (getsockopt(fd, SOL_SOCKET, SO_PEERGROUPS, NULL, &size) == 0 || errno != ERANGE)
         return;
     groups = malloc(size);

@@ -11,6 +11,7 @@ static void add(struct json *json, const char *bytes, size_t length)
         json->overflowed = true;
         return;
     }
+    // cppcheck-suppress uninitvar ; add_byte() gives its parameter
     memcpy(json->text + json->length, bytes, length);
     json->length += length;
 }

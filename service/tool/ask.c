@@ -102,6 +102,7 @@ int answer_open(struct answer *answer, const char *command, const struct service
         error = message.result;
     if (error == 0 && fd < 0)
         error = -EPROTO;
+    // cppcheck-suppress invalidFunctionArg ; without a descriptor there is an error
     *answer = (struct answer){.file = error == 0 ? fdopen(fd, "r") : NULL};
     if (error == 0 && answer->file == NULL)
         error = -errno;

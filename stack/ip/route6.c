@@ -37,6 +37,7 @@ static bool prefix_matches(const ip6_addr_t *one, const ip6_addr_t *other, unsig
     for (int i = 0; i < 4 && bits > 0; i++) {
         unsigned n = LWIP_MIN(bits, 32);
 
+        // cppcheck-suppress shiftTooManyBits ; n is 1 to 32
         if (((one->addr[i] ^ other->addr[i]) & lwip_htonl(~0u << (32 - n))) != 0)
             return false;
         bits -= n;
