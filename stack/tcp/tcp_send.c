@@ -341,6 +341,7 @@ void tcp_send_push(struct stack_tcp *tcp, bool more)
     allowed = send_allowance(tcp, segment);
     while (allowed > 0) {
         struct send_chunk *chunk = queue->handing;
+        // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): what is allowed is there
         u16_t n = (u16_t)LWIP_MIN(LWIP_MIN(chunk->filled - chunk->handed, allowed), 0xffff);
         bool last = n == queue->unhanded && !more;
         size_t fill = pcb->unsent != NULL ? queue->segment_fill : 0;
