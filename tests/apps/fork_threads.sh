@@ -7,7 +7,7 @@
 lib_begin
 
 forks=3000
-gcc -std=gnu17 -D_GNU_SOURCE -O1 -Wall -Wextra -Werror -pthread -o "$WORK/fork_threads" "$TOP/tests/apps/fork_threads.c"
+gcc -std=gnu17 -D_GNU_SOURCE -O1 -Wall -Wextra -Werror -pthread -I"$TOP" -o "$WORK/fork_threads" "$TOP/tests/apps/fork_threads.c"
 background server $PYTHON "$TOP/tests/apps/many.py" serve $WORLD 7000
 wait_for_line server listening
 check_equal "forks and threads" "$(on_stack timeout 50 "$WORK/fork_threads" $WORLD 7000 $forks 2>"$WORK/figures.log")" \

@@ -1,17 +1,17 @@
 """hostile.py - programs that do to the service what they can, while another user's connection goes on.
 
-Usage: hostile.py CONTROL PID VERSION ECHO_ADDRESS ECHO_PORT VICTIM_COMMAND...
+Usage: hostile.py CONTROL PID VERSION ECHO_ADDRESS ECHO_PORT USER VICTIM_COMMAND...
 
-Each attack runs in processes of user nobody that speak to the control socket by hand. During each, a program of root's sends
-and receives through the stack: no byte of it may be wrong, and none wait long. When the attackers are gone the service has as
-many descriptors as before, and hardly more memory.
+Each attack runs in processes of the user whose number is USER; they speak to the control socket by hand. During each, a program of root's
+sends and receives through the stack: no byte of it may be wrong, and none wait long. When the attackers are gone the service has
+as many descriptors as before, and hardly more memory.
 """
 import array, ctypes, errno, os, random, resource, select, signal, socket, struct, subprocess, sys, tempfile, time
 
 CONTROL, SERVICE, VERSION = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 ECHO = (sys.argv[4], int(sys.argv[5]))
-VICTIM = sys.argv[6:]
-MAGIC, NOBODY, SIZE = 0x7373746B, 65534, 324
+USER, VICTIM = int(sys.argv[6]), sys.argv[7:]
+MAGIC, SIZE = 0x7373746B, 324
 SECONDS = 1.5  # of each attack that goes on for a while
 SLOWEST_MS = float(os.environ.get("HOSTILE_SLOWEST_MS", "3000"))  # the machine may be busy
 MEMORY_KIB = int(os.environ.get("HOSTILE_MEMORY_KIB", "24576"))
@@ -366,10 +366,10 @@ def memory_now():
         return next(int(line.split()[1]) for line in status if line.startswith("VmRSS:"))
 
 
-def become_nobody():
+def become_user():
     os.setgroups([])
-    os.setresgid(NOBODY, NOBODY, NOBODY)
-    os.setresuid(NOBODY, NOBODY, NOBODY)
+    os.setresgid(USER, USER, USER)
+    os.setresuid(USER, USER, USER)
     limit = min(resource.getrlimit(resource.RLIMIT_NOFILE)[1], 8192)
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
 
@@ -379,7 +379,7 @@ def run(attack):
     if child == 0:
         status = 0
         try:
-            become_nobody()
+            become_user()
             attack()
         except BaseException as error:
             print(f"FAILED: {attack.__name__}: {type(error).__name__}: {error}", flush=True)

@@ -42,7 +42,8 @@ for line in open(sys.argv[1]):
     datetime.datetime.fromisoformat(message["time"].replace("Z", "+00:00"))
     assert message["service"] == "blue" and message["pid"] == int(sys.argv[2]), line
     print(message["level"], message["message"].split(":")[0])' "$WORK/sidestackd.log" "$DAEMON_PID")" \
-    "info started
+    "info limits
+info started
 info addresses"
 
 # reload TEXT: another file
@@ -103,7 +104,7 @@ exec 4>"$WORK/stream"
 JOURNAL_STREAM=$(stat -L -c %d:%i "$WORK/stream") "$BUILD/sidestackd" --socket "$WORK/control" --log-level info --netif tap:other0 \
     2>&4 || true
 exec 4>&-
-check_equal "priorities" "$(cut -c 1-3 "$WORK/stream" | sort -u)" "<3>"
+check_equal "priorities" "$(cut -c 1-3 "$WORK/stream" | sort -u | tr '\n' ' ')" "<3> <6> "
 check_equal "nothing there" "$(rm "$WORK/dev/log"; "$BUILD/sidestackd" --log-to syslog 2>&1 || echo $?)" \
     "sidestackd: error: log-to: nothing takes messages there (give --log-to stderr): No such file or directory
 1"
