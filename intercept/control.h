@@ -35,12 +35,6 @@ struct control_received {
 /* PROTOCOL_SOCKET: as control_request(), but that many descriptors may come. */
 int control_request_sockets(struct protocol_message *message, struct control_received *received);
 
-/* Move fd up, out of the way of the program's numbers, and close-on-exec. Return: the number that it has now. */
-int control_move_up(int fd);
-
-/* Is the pool, and what else belongs to one process, this process's? One that is a child that nobody told us of is made ready here. */
-bool control_is_own_process(void);
-
 /* Send a request that wants no reply (PROTOCOL_FLAG_ONE_WAY is set here). Return: 0, -ENETDOWN when there is no service, or another -errno. */
 int control_send(struct protocol_message *message, int fd);
 
@@ -61,12 +55,5 @@ int control_status(int fd, struct protocol_message *message);
 
 /* The errno that ended the socket fd, as the service knows it; fallback (positive) when it knows none or is gone. */
 int control_cause(int fd, int fallback);
-
-/* See to it that this process can make its next requests without connecting; one that gives up root may not have made
- * any yet. Says nothing when there is no service. */
-void control_keep(void);
-
-/* Read the environment, and make requests in the child of a fork work. From the constructor. */
-void control_start(void);
 
 #endif

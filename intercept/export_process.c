@@ -1,7 +1,7 @@
 /*
  * export_process.c - libc's names after which a process may reach less than before: sandbox, chroot, another user.
  */
-#include "control.h"
+#include "control_pool.h"
 #include "data.h"
 #include "descriptor.h"
 #include "export.h"

@@ -14,6 +14,7 @@
  */
 #include "spare.h"
 
+#include "control_pool.h"
 #include "libc.h"
 
 #include <errno.h>

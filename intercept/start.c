@@ -3,7 +3,7 @@
  *
  * Hooks may have been called before: by other libraries' constructors, or by malloc. They work then, but note nothing.
  */
-#include "control.h"
+#include "control_pool.h"
 #include "descriptor.h"
 #include "libc.h"
 #include "on_death.h"

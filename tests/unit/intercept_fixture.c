@@ -4,6 +4,7 @@
 #include "fake_service.h"
 
 #include "intercept/control.h"
+#include "intercept/control_pool.h"
 #include "intercept/descriptor.h"
 #include "intercept/libc.h"
 
