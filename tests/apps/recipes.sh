@@ -153,7 +153,7 @@ for n in 1 2; do
 done
 # on MACHINE COMMAND...
 on() {
-    nsenter -t "${PID_OF[$1]}" --mount --net -- "${@:2}"
+    nsenter -t "${PID_OF[$1]}" --mount --root --net -- "${@:2}"
 }
 # do_on MACHINE WORDS [SED]: the block, with that changed in it; what it leaves running goes on
 do_on() {
@@ -179,7 +179,7 @@ stop_stack() {
 }
 # between NAME: a server on m2's stack, m1's client gets 4 MB from it
 between() {
-    background "server-$1" nsenter -t "${PID_OF[m2]}" --mount --net -- sidestack run --stack "$1" -- $PYTHON -u -m http.server -d "$WORK/www" 8000
+    background "server-$1" nsenter -t "${PID_OF[m2]}" --mount --root --net -- sidestack run --stack "$1" -- $PYTHON -u -m http.server -d "$WORK/www" 8000
     wait_for_line "server-$1" 'Serving HTTP'
     check_equal "$1: 4 MB" "$(on m1 sidestack run --stack "$1" -- curl -sS --max-time 30 http://10.90.0.2:8000/large | sha256)" \
         "$(sha256 "$WORK/www/large")"
