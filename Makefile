@@ -221,7 +221,7 @@ print-%:
 tests: unit platform oracle $(B)/segments/kernel $(B)/bench/traffic $(B)/bench/bound $(B)/bench/impair $(B)/bench/holder $(B)/bench/many ## the test programs
 
 # The order is: packages, every build, then the tests.
-check: ## everything, from the packages on; JOBS=N tests at a time (2)
+check: ## everything, from the packages on; JOBS=N tests at a time (processors + 1)
 	scripts/install-packages build demo deb test
 	$(MAKE) -j$(CORES) all tests
 	$(MAKE) -j$(CORES) SAN=1 all unit fuzzers
