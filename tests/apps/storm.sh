@@ -6,7 +6,7 @@
 . "$(dirname "$0")/../lib.sh"
 lib_begin
 
-gcc -std=gnu17 -D_GNU_SOURCE -O1 -Wall -Wextra -Werror -pthread -o "$WORK/storm" "$TOP/tests/apps/storm.c"
+gcc -std=gnu17 -D_GNU_SOURCE -O1 -Wall -Wextra -Werror -pthread -I"$TOP" -o "$WORK/storm" "$TOP/tests/apps/storm.c"
 background server $PYTHON "$TOP/tests/apps/many.py" serve $WORLD 7000
 wait_for_line server listening
 check_equal "a storm" "$(on_stack timeout 50 "$WORK/storm" $WORLD 7000 2>"$WORK/figures.log")" \
