@@ -4,6 +4,7 @@
 #include "program.h"
 #include "users.h"
 
+#include <linux/capability.h>
 #include <netinet/in.h>
 #include <string.h>
 #include <unistd.h>
@@ -91,5 +92,6 @@ bool access_owns(const struct program *program, const struct program *owner)
 
 bool access_may_bind(const struct program *program, uint16_t port)
 {
-    return port == 0 || port >= in_force.privileged_ports || access_may(program, ACCESS_PORTS);
+    return port == 0 || port >= in_force.privileged_ports || access_may(program, ACCESS_PORTS) ||
+           (program != NULL && program_kept_capability(program, CAP_NET_BIND_SERVICE));
 }

@@ -235,6 +235,7 @@ static int heed_sender(struct client *client, const struct ucred *sender)
         program_disconnect(program);
         return -EUSERS;
     }
+    program->was_root = client->program->uid == 0 || client->program->was_root;
     quota_give_client(client->program->quota);
     program_disconnect(client->program);
     client->program = program;

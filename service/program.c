@@ -108,6 +108,7 @@ struct program *program_restore(const struct program *known)
     program->number = known->number;
     program->started = known->started;
     program->process = known->process;
+    program->was_root = known->was_root;
     memcpy(program->name, known->name, sizeof program->name);
     program->name[sizeof program->name - 1] = '\0';
     return program;
@@ -156,6 +157,18 @@ void program_release(struct program *program)
     quota_release(program->quota);
     free(program->groups);
     free(program);
+}
+
+bool program_kept_capability(const struct program *program, unsigned capability)
+{
+    char text[4096];
+    const char *field;
+
+    if (!program->was_root || program->pid == 0 || find_start(program->pid) != program->started)
+        return false;
+    read_file(program->pid, "status", text, sizeof text);
+    field = strstr(text, "\nCapEff:");
+    return field != NULL && (strtoull(field + strlen("\nCapEff:"), NULL, 16) >> capability & 1) != 0;
 }
 
 void program_read_groups(struct program *program, int fd)

@@ -21,6 +21,7 @@ struct program {
     struct program *hash_next; /* while connected */
     pid_t pid; /* 0: of another pid namespace */
     uid_t uid;
+    bool was_root; /* when it connected, or at an earlier request */
     gid_t gid;
     struct quota *quota; /* held; the user's */
     size_t group_count;
@@ -47,6 +48,10 @@ void program_release(struct program *program);
 
 /* Ask the kernel for the other groups of who connected there. */
 void program_read_groups(struct program *program, int fd);
+
+/* Has it kept this capability (linux/capability.h), having been root? Nobody else is asked: of what a process was when it sent a request the kernel
+ * vouches for its user alone, and any process could have become another program with capabilities since. */
+bool program_kept_capability(const struct program *program, unsigned capability);
 
 bool program_is_in_group(const struct program *program, gid_t group);
 

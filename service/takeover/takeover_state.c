@@ -71,6 +71,7 @@ void takeover_walk_program(struct archive *archive, struct program **program)
     ARCHIVE_NUMBER(archive, &known, pid);
     ARCHIVE_NUMBER(archive, &known, uid);
     ARCHIVE_NUMBER(archive, &known, gid);
+    ARCHIVE_NUMBER(archive, &known, was_root);
     ARCHIVE_NUMBER(archive, &known, started);
     ARCHIVE_NUMBER(archive, &known, process);
     ARCHIVE_RAW(archive, &known, name);
