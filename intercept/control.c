@@ -316,7 +316,9 @@ static int request_one(struct protocol_message *message, struct exchange *exchan
 
 int control_request(struct protocol_message *message, int fd, int *received)
 {
-    return request_one(message, &(struct exchange){.fd = fd}, received);
+    struct exchange exchange = {.fd = fd};
+
+    return request_one(message, &exchange, received);
 }
 
 int control_request_sockets(struct protocol_message *message, struct control_received *received)
@@ -336,15 +338,18 @@ int control_send(struct protocol_message *message, int fd)
 
 int control_request_waiting(struct protocol_message *message, int fd, int *received, const struct timeval *timeout)
 {
-    return request_one(message, &(struct exchange){.fd = fd, .wait = true, .timeout = timeout}, received);
+    struct exchange exchange = {.fd = fd, .wait = true, .timeout = timeout};
+
+    return request_one(message, &exchange, received);
 }
 
 int control_request_with_tail(struct protocol_message *message, const struct control_tail *out, struct control_tail *in)
 {
+    struct exchange exchange = {.fd = -1, .out = out, .in = in};
     int result;
 
     *in = (struct control_tail){NULL, 0};
-    result = request_one(message, &(struct exchange){.fd = -1, .out = out, .in = in}, NULL);
+    result = request_one(message, &exchange, NULL);
     if (result < 0) {
         int saved_errno = errno;
 

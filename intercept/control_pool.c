@@ -78,7 +78,7 @@ int control_complain(int error)
     char *path = service_address.sun_path[0] != '\0' ? service_address.sun_path : (char *)"(no path)";
     const char *cause = strerrordesc_np(error);
     const char *parts[] = {"sidestack: no service at ", path, ": ", cause ? cause : "unknown error",
-                           "; Internet sockets fail until it is started (sidestackd; SIDESTACK_SOCKET=PATH or "
+                           "; Internet sockets fail until it is started (sidestackd; SIDESTACK_SOCKET=PATH or ",
                            "SIDESTACK_NAME=NAME to use another)\n"};
     struct iovec iov[sizeof parts / sizeof *parts];
 
