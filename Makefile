@@ -13,7 +13,7 @@ VERSION    = 0.1.0
 
 INTERCEPT = service/control_path.c $(sort $(wildcard intercept/*.c intercept/names/*.c))
 STACK     = $(sort $(wildcard stack/*.c stack/*/*.c))
-SERVICE   = $(sort $(wildcard service/*.c service/sockopt/*.c service/resolver/*.c service/query/*.c service/takeover/*.c))
+SERVICE   = $(sort $(wildcard service/*.c) $(filter-out service/tool/%,$(wildcard service/*/*.c)))
 TOOL      = service/control_path.c $(sort $(wildcard service/tool/*.c))
 LWIP      = $(addprefix core/, def.c inet_chksum.c init.c ip.c mem.c memp.c netif.c pbuf.c stats.c tcp.c \
               tcp_in.c tcp_out.c udp.c) netif/ethernet.c \

@@ -5,7 +5,7 @@
  */
 #include "capture.h"
 
-#include "log.h"
+#include "service/log/log.h"
 #include "service/query/frames.h"
 
 #include <errno.h>

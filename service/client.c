@@ -7,12 +7,12 @@
  */
 #include "client.h"
 
-#include "access.h"
-#include "log.h"
+#include "service/privilege/access.h"
+#include "service/log/log.h"
 #include "program.h"
-#include "quota.h"
+#include "service/privilege/quota.h"
 #include "request.h"
-#include "rules.h"
+#include "service/rules/rules.h"
 #include "service/resolver/resolver.h"
 #include "service/takeover/takeover.h"
 

@@ -7,10 +7,10 @@
 #include "connect.h"
 
 #include "client.h"
-#include "log.h"
+#include "service/log/log.h"
 #include "pair.h"
 #include "relay.h"
-#include "rules_apply.h"
+#include "service/rules/rules_apply.h"
 #include "service/sockopt/sockopt.h"
 
 #include <errno.h>

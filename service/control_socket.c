@@ -1,7 +1,7 @@
 /* control_socket.c - the listening socket at which programs find the service. */
 #include "control_socket.h"
 
-#include "log.h"
+#include "service/log/log.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -12,11 +12,11 @@
 #include "listener.h"
 
 #include "address.h"
-#include "log.h"
+#include "service/log/log.h"
 #include "pair.h"
 #include "program.h"
 #include "relay.h"
-#include "rules_apply.h"
+#include "service/rules/rules_apply.h"
 #include "service/sockopt/sockopt.h"
 
 #include <errno.h>

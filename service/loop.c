@@ -10,10 +10,10 @@
 
 #include "client.h"
 #include "connect.h"
-#include "datagram.h"
-#include "datagram_deliver.h"
+#include "service/datagram/datagram.h"
+#include "service/datagram/datagram_deliver.h"
 #include "listener.h"
-#include "log.h"
+#include "service/log/log.h"
 #include "loop_wait.h"
 #include "relay.h"
 #include "service/query/capture_stream.h"

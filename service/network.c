@@ -1,10 +1,10 @@
 /* network.c - what the network tells the service: addresses and name servers, as they come and go. */
 #include "network.h"
 
-#include "log.h"
+#include "service/log/log.h"
 #include "loop.h"
 #include "stack/ip/interface.h"
-#include "text_list.h"
+#include "service/settings/text_list.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,7 +1,7 @@
 /* notify.c - telling systemd how the service is: datagrams of lines to the socket that NOTIFY_SOCKET names. */
 #include "notify.h"
 
-#include "log.h"
+#include "service/log/log.h"
 
 #include <inttypes.h>
 #include <stddef.h>

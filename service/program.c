@@ -1,7 +1,7 @@
 /* program.c - who is at the other end of a control connection, and so who made a socket. */
 #include "program.h"
 
-#include "quota.h"
+#include "service/privilege/quota.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -25,7 +25,7 @@
 #include "client.h"
 #include "connect.h"
 #include "listener.h"
-#include "log.h"
+#include "service/log/log.h"
 #include "pair.h"
 #include "service/sockopt/sockopt.h"
 

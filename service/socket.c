@@ -9,13 +9,13 @@
 
 #include "client.h"
 #include "listener.h"
-#include "datagram.h"
-#include "log.h"
+#include "service/datagram/datagram.h"
+#include "service/log/log.h"
 #include "pair.h"
 #include "program.h"
-#include "quota.h"
+#include "service/privilege/quota.h"
 #include "stack/inspect.h"
-#include "rules_apply.h"
+#include "service/rules/rules_apply.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -14,7 +14,7 @@
 
 #include "frames.h"
 #include "outlet.h"
-#include "service/access.h"
+#include "service/privilege/access.h"
 #include "service/program.h"
 #include "service/socket.h"
 #include "stack/inspect.h"

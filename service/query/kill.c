@@ -1,10 +1,10 @@
 /* kill.c - PROTOCOL_KILL: end connections and other sockets from outside. */
 #include "kill.h"
 
-#include "service/access.h"
-#include "service/datagram.h"
+#include "service/privilege/access.h"
+#include "service/datagram/datagram.h"
 #include "service/listener.h"
-#include "service/log.h"
+#include "service/log/log.h"
 #include "service/program.h"
 #include "service/socket.h"
 #include "stack/inspect.h"

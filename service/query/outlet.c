@@ -7,7 +7,7 @@
  */
 #include "outlet.h"
 
-#include "service/log.h"
+#include "service/log/log.h"
 
 #include <errno.h>
 #include <fcntl.h>

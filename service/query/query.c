@@ -6,7 +6,7 @@
  */
 #include "query.h"
 
-#include "service/access.h"
+#include "service/privilege/access.h"
 #include "service/program.h"
 
 #include <errno.h>

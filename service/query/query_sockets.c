@@ -2,7 +2,7 @@
 #include "query.h"
 
 #include "unread.h"
-#include "service/datagram.h"
+#include "service/datagram/datagram.h"
 #include "service/pair.h"
 #include "service/program.h"
 #include "service/socket.h"

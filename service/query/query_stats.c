@@ -3,7 +3,7 @@
 
 #include "capture_stream.h"
 #include "service/client.h"
-#include "service/quota.h"
+#include "service/privilege/quota.h"
 #include "service/relay.h"
 #include "service/socket.h"
 #include "stack/statistics.h"

@@ -13,7 +13,7 @@
  */
 #include "resolver.h"
 
-#include "service/log.h"
+#include "service/log/log.h"
 #include "service/protocol.h"
 #include "resolver_config.h"
 #include "resolver_socket.h"

@@ -7,7 +7,7 @@
  */
 #include "resolver_config.h"
 
-#include "service/log.h"
+#include "service/log/log.h"
 #include "service/protocol.h"
 #include "stack/ip/interface.h"
 

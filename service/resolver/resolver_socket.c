@@ -6,7 +6,7 @@
  */
 #include "resolver_socket.h"
 
-#include "service/log.h"
+#include "service/log/log.h"
 #include "resolver_config.h"
 #include "stack/datagram.h"
 #include "stack/stack.h"

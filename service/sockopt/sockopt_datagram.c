@@ -1,7 +1,7 @@
 /* sockopt_datagram.c - the options that only datagram sockets have, and that have a rule of their own. */
 #include "sockopt_row.h"
 
-#include "service/datagram.h"
+#include "service/datagram/datagram.h"
 
 #include <errno.h>
 #include <limits.h>

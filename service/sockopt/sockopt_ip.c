@@ -1,5 +1,5 @@
 /* sockopt_ip.c - the options at IPPROTO_IP and IPPROTO_IPV6 that have a rule of their own. */
-#include "service/datagram.h"
+#include "service/datagram/datagram.h"
 #include "sockopt_row.h"
 
 #include <errno.h>

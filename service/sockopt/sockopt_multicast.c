@@ -6,7 +6,7 @@
  */
 #include "sockopt_row.h"
 
-#include "service/datagram.h"
+#include "service/datagram/datagram.h"
 #include "stack/ip/interface.h"
 
 #include <errno.h>

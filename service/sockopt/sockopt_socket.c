@@ -1,6 +1,6 @@
 /* sockopt_socket.c - the options at SOL_SOCKET that have a structure or a rule of their own. */
-#include "service/datagram.h"
-#include "service/log.h"
+#include "service/datagram/datagram.h"
+#include "service/log/log.h"
 #include "sockopt_row.h"
 #include "stack/ip/interface.h"
 

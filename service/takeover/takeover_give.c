@@ -7,7 +7,7 @@
 #include "takeover.h"
 #include "takeover_channel.h"
 
-#include "service/log.h"
+#include "service/log/log.h"
 #include "service/socket.h"
 #include "stack/handover.h"
 

@@ -9,9 +9,9 @@
 #include "takeover.h"
 
 #include "service/client.h"
-#include "service/datagram.h"
-#include "service/datagram_relay.h"
-#include "service/journal.h"
+#include "service/datagram/datagram.h"
+#include "service/datagram/datagram_relay.h"
+#include "service/log/journal.h"
 #include "service/listener.h"
 #include "service/pair.h"
 #include "service/relay.h"

@@ -8,7 +8,7 @@
 #include "takeover_channel.h"
 
 #include "service/client.h"
-#include "service/log.h"
+#include "service/log/log.h"
 #include "service/loop.h"
 #include "service/protocol.h"
 #include "service/socket.h"

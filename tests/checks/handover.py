@@ -40,7 +40,7 @@ STRUCTURES = [
         "watches_room": "watched anew", "writes_much": "learned anew", "program": "takeover_walk_program", "rules": "walk_rules",
         "waiters": "by the clients", "untaken_count": "counted anew", "untaken": "by numbers", "undelivered": "by its number", "listener": "by its children",
         "untaken_link": "link", "deferred_link": "link", "busy_link": "link", "state_link": "link", "hash_next": "link", "number_next": "link"}),
-    ("service/datagram.h", "datagram", "service/takeover/takeover_state.c", {
+    ("service/datagram/datagram.h", "datagram", "service/takeover/takeover_state.c", {
         "stack": "stack_handover_datagram", "is_shutting_down": "false between turns", "cork": "by its bytes", "errors": "datagram_relay_handover",
         "error_count": "counted anew"}),
     ("service/client.h", "client", "service/client.c", {

@@ -25,7 +25,7 @@ help=$(build/sidestackd --help | sed -n 's/^  --\([a-z-]*\).*/\1/p')
 same "options of sidestackd" "$help" "$(sed -n 's/^\.It Fl Fl \([a-z-]*\).*/\1/p' docs/man/sidestackd.8)"
 same "settings" "$(grep -v -x -E 'config|check|takeover|help|version' <<<"$help")" \
     "$(sed -n 's/^\.It Cm \([a-z-]*\).*/\1/p' docs/man/sidestack.conf.5)"
-same "settings that a reload changes" "$(sed -n 's/.*{"\([a-z-]*\)", apply_[a-z_]*}.*/\1/p' <(sed 's/}, */},\n/g' service/reload.c))" \
+same "settings that a reload changes" "$(sed -n 's/.*{"\([a-z-]*\)", apply_[a-z_]*}.*/\1/p' <(sed 's/}, */},\n/g' service/settings/reload.c))" \
     "$(awk '/^\.It Cm [a-z-]+ / { name = $3; next } /^\.Pq Em .*reload/ && name { print name } { name = "" }' docs/man/sidestack.conf.5)"
 commands=$(build/sidestack --help | sed -n -E 's/^(usage:|      ) sidestack ([a-z]+)( .*)?$/\2/p')
 same "commands of sidestack" "$commands" "$(sed -n 's/^\.It Cm \([a-z]*\).*/\1/p' docs/man/sidestack.1)"

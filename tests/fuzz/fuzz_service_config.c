@@ -1,9 +1,9 @@
 /* fuzz_service_config.c - configuration files, with rules and impairments, and resolv.conf; by the first byte. */
 #include "fuzz.h"
 
-#include "service/options.h"
+#include "service/settings/options.h"
 #include "service/resolver/resolver_config.h"
-#include "service/rules.h"
+#include "service/rules/rules.h"
 #include "stack/wire/impairment.h"
 
 #include <arpa/inet.h>

@@ -11,7 +11,7 @@
 #include "service/protocol.h"
 #include "service/resolver/resolver.h"
 #include "service/resolver/resolver_config.h"
-#include "service/rules.h"
+#include "service/rules/rules.h"
 #include "service/takeover/takeover.h"
 #include "tests/unit/service_fixture.h"
 

@@ -1,5 +1,5 @@
 /* test_service_log.c - messages: their text, how many of them, and in which form. */
-#include "service/log_output.h"
+#include "service/log/log_output.h"
 
 #include <check.h>
 #include <fcntl.h>

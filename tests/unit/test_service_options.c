@@ -1,7 +1,7 @@
 /* test_service_options.c - command line and configuration file of the daemon. */
-#include "service/log.h"
-#include "service/options.h"
-#include "service/settings.h"
+#include "service/log/log.h"
+#include "service/settings/options.h"
+#include "service/settings/settings.h"
 
 #include <arpa/inet.h>
 #include <check.h>

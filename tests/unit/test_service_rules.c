@@ -1,6 +1,6 @@
 /* test_service_rules.c - rules: their text, what they match, what stays when others come. */
-#include "service/journal.h"
-#include "service/rules.h"
+#include "service/log/journal.h"
+#include "service/rules/rules.h"
 
 #include <arpa/inet.h>
 #include <check.h>

@@ -1,7 +1,7 @@
 /* test_service_sandbox.c - a call that the service does not make ends it, and says so; what it makes goes on. */
-#include "service/log.h"
-#include "service/sandbox.h"
-#include "service/users.h"
+#include "service/log/log.h"
+#include "service/privilege/sandbox.h"
+#include "service/privilege/users.h"
 
 #include <check.h>
 #include <errno.h>

@@ -10,10 +10,10 @@
  */
 #include "datagram_deliver.h"
 
-#include "address.h"
+#include "service/address.h"
 #include "datagram.h"
-#include "log.h"
-#include "pair.h"
+#include "service/log/log.h"
+#include "service/pair.h"
 #include "stack/ip/interface.h"
 
 #include <errno.h>

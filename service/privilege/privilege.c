@@ -13,7 +13,7 @@
  */
 #include "privilege.h"
 
-#include "log.h"
+#include "service/log/log.h"
 #include "sandbox.h"
 #include "users.h"
 

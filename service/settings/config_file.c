@@ -6,7 +6,7 @@
  */
 #include "config_file.h"
 
-#include "log.h"
+#include "service/log/log.h"
 
 #include <errno.h>
 #include <ini.h>

@@ -1,7 +1,7 @@
 /* rules_parse.c - reads the text of a rule. */
 #include "rules.h"
 
-#include "users.h"
+#include "service/privilege/users.h"
 
 #include <arpa/inet.h>
 #include <errno.h>

@@ -8,7 +8,7 @@
  */
 #include "rules.h"
 
-#include "log.h"
+#include "service/log/log.h"
 
 #include <errno.h>
 #include <fnmatch.h>

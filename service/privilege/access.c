@@ -1,7 +1,7 @@
 /* access.c - who may do what. */
 #include "access.h"
 
-#include "program.h"
+#include "service/program.h"
 #include "users.h"
 
 #include <linux/capability.h>

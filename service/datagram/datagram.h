@@ -2,8 +2,8 @@
 #ifndef SIDESTACK_SERVICE_DATAGRAM_H
 #define SIDESTACK_SERVICE_DATAGRAM_H
 
-#include "request.h"
-#include "socket.h"
+#include "service/request.h"
+#include "service/socket.h"
 #include "stack/datagram.h"
 
 #include <stdbool.h>

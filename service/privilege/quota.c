@@ -8,7 +8,7 @@
  */
 #include "quota.h"
 
-#include "log.h"
+#include "service/log/log.h"
 
 #include <stdlib.h>
 #include <sys/param.h>

@@ -2,8 +2,8 @@
 #ifndef SIDESTACK_RULES_APPLY_H
 #define SIDESTACK_RULES_APPLY_H
 
-#include "request.h"
-#include "socket.h"
+#include "service/request.h"
+#include "service/socket.h"
 
 /* rules_apply_datagram(): as if it was sent. */
 #define RULES_VANISH 1

@@ -7,7 +7,7 @@
 #include "options.h"
 
 #include "config_file.h"
-#include "control_path.h"
+#include "service/control_path.h"
 #include "settings.h"
 
 #include <errno.h>

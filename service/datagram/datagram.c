@@ -11,16 +11,16 @@
  */
 #include "datagram.h"
 
-#include "access.h"
+#include "service/privilege/access.h"
 
-#include "address.h"
+#include "service/address.h"
 #include "datagram_deliver.h"
 #include "datagram_option.h"
 #include "datagram_relay.h"
-#include "log.h"
-#include "loop.h"
-#include "pair.h"
-#include "rules_apply.h"
+#include "service/log/log.h"
+#include "service/loop.h"
+#include "service/pair.h"
+#include "service/rules/rules_apply.h"
 #include "service/sockopt/sockopt.h"
 
 #include <errno.h>

@@ -17,11 +17,11 @@
  */
 #include "datagram_relay.h"
 
-#include "address.h"
+#include "service/address.h"
 #include "datagram_deliver.h"
-#include "log.h"
-#include "pair.h"
-#include "rules_apply.h"
+#include "service/log/log.h"
+#include "service/pair.h"
+#include "service/rules/rules_apply.h"
 #include "stack/ip/interface.h"
 #include "stack/archive.h"
 

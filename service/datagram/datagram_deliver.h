@@ -2,8 +2,8 @@
 #ifndef SIDESTACK_DATAGRAM_DELIVER_H
 #define SIDESTACK_DATAGRAM_DELIVER_H
 
-#include "protocol.h"
-#include "socket.h"
+#include "service/protocol.h"
+#include "service/socket.h"
 #include "stack/datagram.h"
 
 /* The longest message in a pair: the header, the longest datagram that IP has, and a byte that makes it a multiple of

@@ -19,10 +19,10 @@
  */
 #include "rules_apply.h"
 
-#include "address.h"
-#include "datagram.h"
-#include "datagram_relay.h"
-#include "journal.h"
+#include "service/address.h"
+#include "service/datagram/datagram.h"
+#include "service/datagram/datagram_relay.h"
+#include "service/log/journal.h"
 #include "rules.h"
 #include "stack/datagram.h"
 

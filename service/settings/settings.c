@@ -6,11 +6,11 @@
  */
 #include "settings.h"
 
-#include "control_path.h"
-#include "log.h"
-#include "loop_wait.h"
+#include "service/control_path.h"
+#include "service/log/log.h"
+#include "service/loop_wait.h"
 #include "options.h"
-#include "users.h"
+#include "service/privilege/users.h"
 
 #include <arpa/inet.h>
 #include <ctype.h>

@@ -4,7 +4,7 @@
 #ifndef SIDESTACK_JOURNAL_H
 #define SIDESTACK_JOURNAL_H
 
-#include "protocol.h"
+#include "service/protocol.h"
 
 #include <stdbool.h>
 

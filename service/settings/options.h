@@ -2,14 +2,14 @@
 #ifndef SIDESTACK_OPTIONS_H
 #define SIDESTACK_OPTIONS_H
 
-#include "access.h"
-#include "control_socket.h"
-#include "log_output.h"
-#include "quota.h"
-#include "protocol.h"
+#include "service/privilege/access.h"
+#include "service/control_socket.h"
+#include "service/log/log_output.h"
+#include "service/privilege/quota.h"
+#include "service/protocol.h"
 #include "service/resolver/resolver_config.h"
 #include "stack/stack.h"
-#include "service/rules.h"
+#include "service/rules/rules.h"
 #include "stack/wire/impairment.h"
 #include "stack/ip/interface.h"
 

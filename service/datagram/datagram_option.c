@@ -8,7 +8,7 @@
 #include "datagram_option.h"
 
 #include "datagram_relay.h"
-#include "log.h"
+#include "service/log/log.h"
 #include "service/sockopt/sockopt.h"
 
 #include <errno.h>
