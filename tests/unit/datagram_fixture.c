@@ -97,6 +97,11 @@ void heard_open_udp(struct heard *heard, const char *ip, uint16_t port)
     ck_assert_int_eq(stack_datagram_bind(heard->datagram, &address), 0);
 }
 
+void heard_open_udp4(struct heard *heard)
+{
+    heard_open(heard, STACK_DATAGRAM_UDP, AF_INET, 0);
+}
+
 void heard_close(struct heard *heard)
 {
     if (heard->datagram != NULL)
@@ -147,6 +152,18 @@ void heard_set(struct heard *heard, enum stack_datagram_option option, int value
 void heard_setup(void)
 {
     stack_setup_both();
+}
+
+void heard_setup_ip4(void)
+{
+    stack_setup_plain();
+    peer_resolve();
+}
+
+void heard_setup_offload(void)
+{
+    stack_setup_offload();
+    peer_resolve();
 }
 
 void heard_teardown(void)

@@ -40,6 +40,7 @@ struct heard {
 /* Open a socket, and bind it (NULL: not). */
 void heard_open(struct heard *heard, enum stack_datagram_kind kind, int family, int protocol);
 void heard_open_udp(struct heard *heard, const char *ip, uint16_t port);
+void heard_open_udp4(struct heard *heard); /* not bound */
 void heard_close(struct heard *heard);
 
 /* Send bytes; ip NULL: to the connected peer. Return: what stack_datagram_send() does. */
@@ -52,9 +53,12 @@ uint16_t heard_port(const struct heard *heard);
 /* Set an option, which must succeed. */
 void heard_set(struct heard *heard, enum stack_datagram_option option, int value);
 
-/* The sockets of a test, and what it starts and ends with: a stack of both families; each of these sockets closed. */
+/* The sockets of a test, and what it starts and ends with: a stack of both families, of IPv4 alone, or that on a wire with offloads;
+ * each of these sockets closed. */
 extern struct heard one, two, three;
 void heard_setup(void);
+void heard_setup_ip4(void);
+void heard_setup_offload(void);
 void heard_teardown(void);
 
 /* Any address, IPv4 or IPv6. */

@@ -8,23 +8,6 @@
 #include "datagram_fixture.h"
 #include "stack/wire/wire.h"
 
-static void setup(void)
-{
-    stack_setup_plain();
-    peer_resolve();
-}
-
-static void setup_offload(void)
-{
-    stack_setup_offload();
-    peer_resolve();
-}
-
-static void open_udp(struct heard *heard)
-{
-    heard_open(heard, STACK_DATAGRAM_UDP, AF_INET, 0);
-}
-
 START_TEST(datagram_arrives_with_all_about_it)
 {
     heard_open_udp(&one, "0.0.0.0", 53);
@@ -123,7 +106,7 @@ END_TEST
 START_TEST(connected_socket_hears_its_peer_alone)
 {
     heard_open_udp(&one, "0.0.0.0", 53);
-    open_udp(&two);
+    heard_open_udp4(&two);
     heard_set(&one, STACK_DATAGRAM_REUSEADDR, 1);
     heard_set(&two, STACK_DATAGRAM_REUSEADDR, 1);
     ck_assert_int_eq(heard_bind(&two, "0.0.0.0", 53), 0);
@@ -146,7 +129,7 @@ START_TEST(connect_chooses_addresses_and_unspec_undoes_it)
     union stack_address address, unspec = {.sa.sa_family = AF_UNSPEC};
     uint16_t port;
 
-    open_udp(&one);
+    heard_open_udp4(&one);
     ck_assert_int_eq(stack_datagram_peer_address(one.datagram, &address), -ENOTCONN);
     ck_assert_int_eq(heard_connect(&one, PEER_IP, 4000), 0);
     ck_assert_int_eq(stack_datagram_local_address(one.datagram, &address), 0);
@@ -175,7 +158,7 @@ START_TEST(what_cannot_be_sent_says_why)
 {
     static const uint8_t bytes[65536];
 
-    open_udp(&one);
+    heard_open_udp4(&one);
     ck_assert_int_eq(heard_send(&one, NULL, 0, "c", 1), -EDESTADDRREQ);
     ck_assert_int_eq(heard_send(&one, PEER_IP, 0, "c", 1), -EINVAL);
     ck_assert_int_eq(heard_send(&one, "10.1.0.255", 9, "c", 1), -EACCES);
@@ -243,8 +226,8 @@ static const struct {
 
 START_TEST(port_is_shared_by_the_rules)
 {
-    open_udp(&one);
-    open_udp(&two);
+    heard_open_udp4(&one);
+    heard_open_udp4(&two);
     heard_set(&one, STACK_DATAGRAM_REUSEADDR, sharing[_i].reuseaddr[0]);
     heard_set(&two, STACK_DATAGRAM_REUSEADDR, sharing[_i].reuseaddr[1]);
     heard_set(&one, STACK_DATAGRAM_REUSEPORT, sharing[_i].reuseport[0]);
@@ -261,14 +244,14 @@ END_TEST
 
 START_TEST(bind_refuses_what_is_not_ours)
 {
-    open_udp(&one);
+    heard_open_udp4(&one);
     ck_assert_int_eq(heard_bind(&one, PEER_IP, 53), -EADDRNOTAVAIL);
     ck_assert_int_eq(heard_bind(&one, "::", 53), -EAFNOSUPPORT);
     ck_assert_int_eq(heard_bind(&one, STACK_IP, 53), 0);
     ck_assert_int_eq(heard_bind(&one, STACK_IP, 54), -EINVAL);
-    open_udp(&two);
+    heard_open_udp4(&two);
     ck_assert_int_eq(heard_bind(&two, "127.9.9.9", 0), 0);
-    open_udp(&three);
+    heard_open_udp4(&three);
     heard_set(&three, STACK_DATAGRAM_FREEBIND, 1);
     ck_assert_int_eq(heard_bind(&three, PEER_IP, 0), 0);
 }
@@ -276,9 +259,9 @@ END_TEST
 
 START_TEST(the_closest_match_hears_it)
 {
-    open_udp(&one);
-    open_udp(&two);
-    open_udp(&three);
+    heard_open_udp4(&one);
+    heard_open_udp4(&two);
+    heard_open_udp4(&three);
     heard_set(&one, STACK_DATAGRAM_REUSEADDR, 1);
     heard_set(&two, STACK_DATAGRAM_REUSEADDR, 1);
     heard_set(&three, STACK_DATAGRAM_REUSEADDR, 1);
@@ -303,7 +286,7 @@ START_TEST(reuseport_spreads_flows_and_keeps_each)
     struct heard *both[2] = {&one, &two};
 
     for (int i = 0; i < 2; i++) {
-        open_udp(both[i]);
+        heard_open_udp4(both[i]);
         heard_set(both[i], STACK_DATAGRAM_REUSEPORT, 1);
         ck_assert_int_eq(heard_bind(both[i], "0.0.0.0", 53), 0);
     }
@@ -327,7 +310,7 @@ START_TEST(loopback_carries_all_sizes)
 
     pattern_fill(bytes, 0, sizeof bytes);
     heard_open_udp(&one, "0.0.0.0", 53);
-    open_udp(&two);
+    heard_open_udp4(&two);
     for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
         ck_assert_int_eq(heard_send(&two, i % 2 == 0 ? "127.0.0.1" : STACK_IP, 53, bytes, sizes[i]), 0);
         ck_assert_uint_eq(one.received, i + 1);
@@ -394,7 +377,7 @@ int main(void)
     SRunner *runner = srunner_create(suite);
     int failed;
 
-    tcase_add_checked_fixture(plain, setup, heard_teardown);
+    tcase_add_checked_fixture(plain, heard_setup_ip4, heard_teardown);
     tcase_add_test(plain, datagram_arrives_with_all_about_it);
     tcase_add_test(plain, datagram_leaves_with_a_good_header);
     tcase_add_test(plain, datagram_waits_for_the_neighbour);
@@ -412,7 +395,7 @@ int main(void)
     tcase_add_test(plain, socket_may_close_itself_when_it_hears);
     tcase_add_test(plain, many_sockets_are_found_by_themselves);
     suite_add_tcase(suite, plain);
-    tcase_add_checked_fixture(offload, setup_offload, heard_teardown);
+    tcase_add_checked_fixture(offload, heard_setup_offload, heard_teardown);
     tcase_add_test(offload, datagram_waits_for_the_neighbour);
     suite_add_tcase(suite, offload);
     srunner_run_all(runner, CK_NORMAL);

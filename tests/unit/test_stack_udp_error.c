@@ -15,9 +15,8 @@ static uint8_t icmp[ICMP + QUOTED];
 
 static void setup(void)
 {
-    stack_setup_plain();
-    peer_resolve();
-    heard_open(&one, STACK_DATAGRAM_UDP, AF_INET, 0);
+    heard_setup_ip4();
+    heard_open_udp4(&one);
 }
 
 /* Send a datagram to the peer and keep the packet. */

@@ -8,23 +8,6 @@
 #include "datagram_fixture.h"
 #include "stack/wire/wire.h"
 
-static void setup(void)
-{
-    stack_setup_plain();
-    peer_resolve();
-}
-
-static void setup_offload(void)
-{
-    stack_setup_offload();
-    peer_resolve();
-}
-
-static void open_udp(struct heard *heard)
-{
-    heard_open(heard, STACK_DATAGRAM_UDP, AF_INET, 0);
-}
-
 START_TEST(large_datagram_leaves_in_fragments)
 {
     static uint8_t bytes[65507], whole[65515];
@@ -32,7 +15,7 @@ START_TEST(large_datagram_leaves_in_fragments)
     uint16_t identification = 0;
 
     pattern_fill(bytes, 0, sizeof bytes);
-    open_udp(&one);
+    heard_open_udp4(&one);
     ck_assert_int_eq(heard_send(&one, PEER_IP, 9, bytes, sizeof bytes), 0);
     ck_assert_uint_eq(wire_count(), 45);
     for (bool more = true; more;) {
@@ -206,7 +189,7 @@ START_TEST(train_is_cut_into_datagrams)
     size_t at = 0;
 
     pattern_fill(bytes, 0, sizeof bytes);
-    open_udp(&one);
+    heard_open_udp4(&one);
     info.peer = any_address_of(PEER_IP, 9);
     ck_assert_int_eq(stack_datagram_send(one.datagram, &info, iov, 3, sizeof bytes), 0);
     stack_turn();
@@ -230,7 +213,7 @@ START_TEST(train_is_left_to_a_wire_that_cuts)
     struct packet packet;
 
     pattern_fill(bytes, 0, sizeof bytes);
-    open_udp(&one);
+    heard_open_udp4(&one);
     info.peer = any_address_of(PEER_IP, 9);
     ck_assert_int_eq(stack_datagram_send(one.datagram, &info, &iov, 1, 1000), 0);
     stack_turn();
@@ -272,7 +255,7 @@ int main(void)
     SRunner *runner = srunner_create(suite);
     int failed;
 
-    tcase_add_checked_fixture(plain, setup, heard_teardown);
+    tcase_add_checked_fixture(plain, heard_setup_ip4, heard_teardown);
     tcase_add_test(plain, large_datagram_leaves_in_fragments);
     tcase_add_test(plain, fragments_of_more_than_a_packet_are_refused);
     tcase_add_test(plain, overlapping_fragments_make_no_packet);
@@ -280,7 +263,7 @@ int main(void)
     tcase_add_test(plain, bad_datagrams_are_dropped_and_counted);
     tcase_add_test(plain, train_is_cut_into_datagrams);
     suite_add_tcase(suite, plain);
-    tcase_add_checked_fixture(offload, setup_offload, heard_teardown);
+    tcase_add_checked_fixture(offload, heard_setup_offload, heard_teardown);
     tcase_add_test(offload, wrong_sum_passes_when_the_wire_vouches);
     suite_add_tcase(suite, offload);
     tcase_add_checked_fixture(trains, setup_trains, heard_teardown);
