@@ -34,14 +34,6 @@ static int connect_to(struct stack_tcp *tcp, const char *ip, uint16_t port)
     return error;
 }
 
-static size_t sockets_now(void)
-{
-    struct stack_counters counters;
-
-    stack_get_counters(&counters);
-    return counters.sockets;
-}
-
 static struct stack_tcp *open_with_one_port(struct told *who)
 {
     (void)open_for(who);
@@ -98,7 +90,9 @@ static struct segment end_in_time_wait(struct told *who, bool stamps)
                              .flags = TH_SYN | TH_ACK, .window = 0xffff, .option_size = stamps ? 16 : 4,
                              .options = {2, 4, 1460 >> 8, 1460 & 255, 1, 1, 8, 10, 0, 0, 0, 1}};
 
+    ck_assert_uint_eq(syn.flags, TH_SYN);
     peer_send(&answer);
+    ck_assert_uint_eq(who->connected, 1);
     stack_tcp_close(who->tcp);
     stack_turn();
     wire_drop_all();
@@ -112,6 +106,32 @@ static struct segment end_in_time_wait(struct told *who, bool stamps)
     return syn;
 }
 
+static struct stack_tcp *open_bound(struct told *who)
+{
+    (void)open_for(who);
+    stack_tcp_set_option(who->tcp, STACK_TCP_REUSEADDR, 1);
+    ck_assert_int_eq(bind_to(who->tcp, "0.0.0.0", 4444), 0);
+    return who->tcp;
+}
+
+START_TEST(bound_port_connects_again_in_time_wait)
+{
+    struct segment first, second;
+
+    peer_resolve();
+    ck_assert_int_eq(connect_to(open_bound(&told[0]), PEER_IP, 80), 0);
+    first = end_in_time_wait(&told[0], true);
+    ck_assert_int_eq(connect_to(open_bound(&told[0]), PEER_IP, 80), 0);
+    second = end_in_time_wait(&told[0], true);
+    ck_assert_uint_eq(second.sequence, first.sequence + 2 + 65536); /* a window beyond its SYN and FIN */
+    stack_advance(62000);
+    ck_assert_int_eq(connect_to(open_bound(&told[0]), PEER_IP, 80), 0);
+    (void)end_in_time_wait(&told[0], false); /* nothing to tell late segments by */
+    ck_assert_int_eq(connect_to(open_bound(&told[0]), PEER_IP, 80), -EADDRNOTAVAIL);
+    stack_tcp_close(told[0].tcp);
+}
+END_TEST
+
 START_TEST(port_in_time_wait_serves_again_after_a_second)
 {
     struct segment first;
@@ -123,7 +143,7 @@ START_TEST(port_in_time_wait_serves_again_after_a_second)
     stack_advance(1000);
     ck_assert_int_eq(connect_to(told[1].tcp, PEER_IP, 80), 0);
     ck_assert_uint_eq(peer_take().sequence, first.sequence + 2 + 65536); /* a window beyond its SYN and FIN */
-    ck_assert_uint_eq(sockets_now(), 1);
+    ck_assert_uint_eq(counters_now().sockets, 1);
     stack_tcp_abort(told[1].tcp);
 }
 END_TEST
@@ -149,7 +169,7 @@ START_TEST(time_wait_wakes_nobody_before_it_ends)
     stack_advance(3000);
     ck_assert_int_gt(stack_timer_ms(), 50000);
     stack_advance(60000);
-    ck_assert_uint_eq(sockets_now(), 0);
+    ck_assert_uint_eq(counters_now().sockets, 0);
     ck_assert_int_eq(stack_timer_ms(), -1);
 }
 END_TEST
@@ -190,7 +210,7 @@ START_TEST(listener_may_go_before_a_handshake_is_complete)
     peer_send(&(struct segment){.source_port = 1234, .port = 7, .sequence = 501, .acknowledgement = answer.sequence + 1,
                                 .flags = TH_ACK, .window = 1000});
     ck_assert_uint_ne(peer_take().flags & TH_RST, 0);
-    ck_assert_uint_eq(sockets_now(), 0);
+    ck_assert_uint_eq(counters_now().sockets, 0);
 }
 END_TEST
 
@@ -222,7 +242,7 @@ static void listen_and_fill(void)
         send_syn((uint16_t)(20000 + i), sizeof syn_options);
         ck_assert_uint_eq(peer_take().flags, TH_SYN | TH_ACK);
     }
-    ck_assert_uint_eq(sockets_now(), HALF_OPEN_MAX + 1);
+    ck_assert_uint_eq(counters_now().sockets, HALF_OPEN_MAX + 1);
 }
 
 /* Answer a SYN-ACK, with this timestamp if there was one. */
@@ -250,7 +270,7 @@ START_TEST(cookie_answers_for_a_handshake_that_is_not_remembered)
     answer = peer_take();
     ck_assert_uint_eq(answer.flags, TH_SYN | TH_ACK);
     ck_assert_uint_eq(answer.acknowledgement, 501);
-    ck_assert_uint_eq(sockets_now(), HALF_OPEN_MAX + 1);
+    ck_assert_uint_eq(counters_now().sockets, HALF_OPEN_MAX + 1);
     stack_advance(500);
     ck_assert_uint_eq(wire_count(), 0);
     complete(&answer, true);
@@ -317,10 +337,10 @@ START_TEST(half_open_connections_do_not_stay)
         stack_advance(1000);
         wire_drop_all();
     }
-    ck_assert_uint_eq(sockets_now(), 1);
+    ck_assert_uint_eq(counters_now().sockets, 1);
     send_syn(30000, sizeof syn_options);
     ck_assert_uint_eq(peer_take().flags, TH_SYN | TH_ACK);
-    ck_assert_uint_eq(sockets_now(), 2);
+    ck_assert_uint_eq(counters_now().sockets, 2);
     stack_tcp_close(told[0].tcp);
 }
 END_TEST
@@ -407,6 +427,7 @@ int main(void)
     tcase_add_test(tcase, one_port_serves_many_destinations);
     tcase_add_test(tcase, connect_leaves_ports_alone_that_bind_asked_for);
     tcase_add_test(tcase, bind_and_connect_begin_with_ports_of_different_parity);
+    tcase_add_test(tcase, bound_port_connects_again_in_time_wait);
     tcase_add_test(tcase, port_in_time_wait_serves_again_after_a_second);
     tcase_add_test(tcase, port_in_time_wait_without_timestamps_does_not);
     tcase_add_test(tcase, time_wait_wakes_nobody_before_it_ends);
