@@ -4,7 +4,6 @@
 
 #include "stack/block.h"
 #include "stack/lwip_api.h"
-#include "stack/poison.h"
 
 struct receive_block {
     struct pbuf_custom custom;  /* first: lwIP's pbuf is the block */
@@ -29,12 +28,6 @@ static inline struct pbuf *receive_block_pbuf(struct receive_block *block)
 static inline struct receive_block *receive_block_of(struct pbuf *p)
 {
     return (p->flags & PBUF_FLAG_IS_CUSTOM) != 0 ? (struct receive_block *)p : NULL;
-}
-
-/* Data will be put behind that which is there: the tests' wire has forbidden to touch that memory (tests/unit/stack_fixture.c). */
-static inline void receive_block_allow(void *at, size_t size)
-{
-    poison_remove(at, size);
 }
 
 /* Return: bytes of memory behind the block. */

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "stack/port.h"
+#include "stack/poison.h"
 #include "tcp_socket.h"
 
 #define COPY_ALWAYS_MAX 2048        /* bytes that are cheaper to copy than to keep a block for */
@@ -48,7 +49,7 @@ static bool receive_queue_append(struct receive_queue *queue, struct pbuf *p)
     if (tail != NULL && length <= block_room(tail) && (length <= COPY_ALWAYS_MAX || queue->queued > COPY_QUEUED_MIN)) {
         struct pbuf *into = receive_block_pbuf(tail);
 
-        receive_block_allow((uint8_t *)into->payload + into->len, length);
+        poison_remove((uint8_t *)into->payload + into->len, length); /* the tests' wire puts it behind each frame */
         memcpy((uint8_t *)into->payload + into->len, p->payload, length);
         into->len = (u16_t)(into->len + length);
         into->tot_len = into->len;
