@@ -14,6 +14,9 @@ enum peer_kind { ACCEPTING, REFUSING, SILENT };
 #define SILENT_MS 200
 #define DEADLINE_MS 5000
 
+/* What is asked of epoll. */
+#define EVENTS (EPOLLIN | EPOLLOUT | EPOLLRDHUP)
+
 /* A socket on which connect() was begun. */
 static int begin_connect(enum peer_kind kind, int epoll_fd, unsigned epoll_events)
 {
@@ -38,7 +41,7 @@ static void try_poll(enum peer_kind kind)
     struct pollfd poll_fd = {.fd = fd, .events = POLLIN | POLLOUT | POLLRDHUP};
 
     CALL(poll(&poll_fd, 1, kind == SILENT ? SILENT_MS : DEADLINE_MS));
-    oracle_say("%s", oracle_bits_text((unsigned)poll_fd.revents));
+    oracle_say("%s", oracle_bits_text(oracle_settled(fd, (unsigned)poll_fd.revents, (unsigned)poll_fd.events)));
     oracle_print_so_error(fd);
     oracle_print_poll(fd);
 }
@@ -49,7 +52,7 @@ static void try_poll_out_only(enum peer_kind kind)
     struct pollfd poll_fd = {.fd = fd, .events = POLLOUT};
 
     CALL(poll(&poll_fd, 1, kind == SILENT ? SILENT_MS : DEADLINE_MS));
-    oracle_say("%s", oracle_bits_text((unsigned)poll_fd.revents));
+    oracle_say("%s", oracle_bits_text(oracle_settled(fd, (unsigned)poll_fd.revents, (unsigned)poll_fd.events)));
     oracle_print_so_error(fd);
 }
 
@@ -75,7 +78,7 @@ static void try_select(enum peer_kind kind)
  * Print what epoll reports until the connect has ended, then what it has to say at once. An edge may be reported twice
  * (Linux allows a spurious one), so the same bits in a row are printed once for edge-triggered descriptors.
  */
-static void print_epoll(int epoll_fd, int timeout_ms, bool level)
+static void print_epoll(int epoll_fd, int fd, unsigned mode, int timeout_ms)
 {
     struct epoll_event event = {0};
     unsigned before = 0;
@@ -87,7 +90,8 @@ static void print_epoll(int epoll_fd, int timeout_ms, bool level)
             oracle_say("epoll: nothing");
             return;
         }
-        if (event.events != before || level)
+        event.events = oracle_settled(fd, event.events, EVENTS);
+        if (event.events != before || mode == 0)
             oracle_say("epoll: %s", oracle_bits_text(event.events));
         before = event.events;
     }
@@ -96,16 +100,16 @@ static void print_epoll(int epoll_fd, int timeout_ms, bool level)
 static void try_epoll(enum peer_kind kind, unsigned mode)
 {
     int epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    unsigned events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | mode;
+    unsigned events = EVENTS | mode;
     int timeout_ms = kind == SILENT ? SILENT_MS : DEADLINE_MS;
     int fd = begin_connect(kind, epoll_fd, events);
     struct epoll_event event = {.events = events};
 
-    print_epoll(epoll_fd, timeout_ms, mode == 0);
+    print_epoll(epoll_fd, fd, mode, timeout_ms);
     oracle_print_so_error(fd);
     if (mode == EPOLLONESHOT) {
         CALL(epoll_ctl(epoll_fd, EPOLL_CTL_MOD, fd, &event));
-        print_epoll(epoll_fd, 0, false);
+        print_epoll(epoll_fd, fd, EPOLLET, 0);
     }
     if (kind != ACCEPTING)
         return;
@@ -114,7 +118,7 @@ static void try_epoll(enum peer_kind kind, unsigned mode)
     if (mode == EPOLLONESHOT)
         CALL(epoll_ctl(epoll_fd, EPOLL_CTL_MOD, fd, &event));
     oracle_wait_bits(fd, POLLIN);
-    print_epoll(epoll_fd, timeout_ms, false);
+    print_epoll(epoll_fd, fd, EPOLLET, timeout_ms);
     oracle_recv(fd, 10, 0);
 }
 
@@ -122,7 +126,7 @@ static void try_epoll(enum peer_kind kind, unsigned mode)
 static void try_epoll_registered_before(enum peer_kind kind, unsigned mode)
 {
     int epoll_fd = epoll_create1(EPOLL_CLOEXEC), fd = oracle_socket();
-    struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | mode};
+    struct epoll_event event = {.events = EVENTS | mode};
     union oracle_sockaddr address;
 
     if (kind == ACCEPTING)
@@ -133,23 +137,23 @@ static void try_epoll_registered_before(enum peer_kind kind, unsigned mode)
     CALL(epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event));
     CALL(oracle_connect(fd, address));
     oracle_wait_bits(fd, kind == ACCEPTING ? POLLOUT : POLLERR);
-    print_epoll(epoll_fd, DEADLINE_MS, false);
+    print_epoll(epoll_fd, fd, EPOLLET, DEADLINE_MS);
     oracle_print_so_error(fd);
 }
 
 /* A socket that was refused connects again: the epoll set that holds it still reports. */
 static void run_epoll_again(void)
 {
-    int epoll_fd = epoll_create1(EPOLL_CLOEXEC), fd = begin_connect(REFUSING, epoll_fd, EPOLLIN | EPOLLOUT | EPOLLET);
+    int epoll_fd = epoll_create1(EPOLL_CLOEXEC), fd = begin_connect(REFUSING, epoll_fd, EVENTS | EPOLLET);
 
-    print_epoll(epoll_fd, DEADLINE_MS, false);
+    print_epoll(epoll_fd, fd, EPOLLET, DEADLINE_MS);
     CALL(oracle_connect(fd, oracle_peer_address(80))); /* tells the error */
     CALL(oracle_connect(fd, oracle_peer_address(oracle_peer_listen(5))));
     oracle_wait_bits(fd, POLLOUT);
     peer_do("accept 0");
     peer_do("send 0 3");
     oracle_wait_bits(fd, POLLIN);
-    print_epoll(epoll_fd, SILENT_MS, false);
+    print_epoll(epoll_fd, fd, EPOLLET, SILENT_MS);
     oracle_recv(fd, 10, 0);
 }
 

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #define DEADLINE_MS 5000
+#define SETTLE_MS 500
 #define LINE_BYTES 2048
 #define NAMED_PORTS 8
 
@@ -190,6 +191,21 @@ void oracle_print_poll(int fd)
         oracle_say("poll: %s", oracle_bits_text((unsigned)poll_fd.revents));
 }
 
+unsigned oracle_settled(int fd, unsigned bits, unsigned asked)
+{
+    const unsigned ends = POLLIN | POLLOUT | POLLRDHUP;
+    struct pollfd poll_fd = {.fd = fd, .events = (short)ends};
+    long deadline = now_ms() + SETTLE_MS;
+
+    if (~bits & (POLLERR | POLLHUP) || (bits & asked & ends) == (asked & ends))
+        return bits;
+    do {
+        if (poll(&poll_fd, 1, 0) < 0 && errno != EINTR)
+            oracle_die("poll");
+    } while (((unsigned)poll_fd.revents & ends) != ends && now_ms() < deadline);
+    return (unsigned)poll_fd.revents & (asked | POLLERR | POLLHUP);
+}
+
 void oracle_wait_bits(int fd, int bits)
 {
     long deadline = now_ms() + DEADLINE_MS;
@@ -205,6 +221,7 @@ void oracle_wait_bits(int fd, int bits)
             oracle_die("poll");
         seen = poll_fd.revents;
     } while ((seen & bits) != bits && now_ms() < deadline);
+    seen = (int)oracle_settled(fd, (unsigned)seen, POLLIN | POLLOUT | POLLPRI | POLLRDHUP);
     oracle_say("waited for %s: poll: %s", oracle_bits_text((unsigned)bits), oracle_bits_text((unsigned)seen));
 }
 

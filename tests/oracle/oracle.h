@@ -72,6 +72,13 @@ void oracle_print_so_error(int fd);
 /* Print what poll() says now, asked for everything. */
 void oracle_print_poll(int fd);
 
+/*
+ * A socket dies in steps that a call on another processor sees between: Linux sets the state before it ends both ways, a
+ * pair hangs up before its queue is emptied. If bits tell of a death (ERR and HUP), wait a moment for the rest.
+ * Return: what poll() says then of the bits that were asked for, else bits.
+ */
+unsigned oracle_settled(int fd, unsigned bits, unsigned asked);
+
 /* Wait (up to 5 s) until poll() reports all of these bits; print what it says then. */
 void oracle_wait_bits(int fd, int bits);
 
