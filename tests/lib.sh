@@ -6,7 +6,7 @@
 #   $STACK6.
 #
 # A test is a script in tests/apps that includes this file and calls lib_begin first. Its own comment lines say
-#   "# time: N", its limit in seconds, and "# asan: service" or "# asan: both", that it runs also with the sanitized
+#   "# time: N", the seconds that it may need (its limit, which ends what hangs, is a multiple: tests/run), and "# asan: service" or "# asan: both", that it runs also with the sanitized
 # service, or service and library. SIDESTACK_TEST_USER=NAME: the service becomes that user. SIDESTACK_TEST_ON=kernel runs it
 # without sidestack, P being tied to W by a veth pair: so one sees that the test itself is right. Run a test by hand as it is:
 # tests/apps/curl.sh.
@@ -21,6 +21,7 @@ WORLD=10.77.0.1
 STACK=10.77.0.2
 WORLD6=fd77::1
 STACK6=fd77::2
+HANG=60 # seconds after which something that is waited for is taken to hang
 MODE=${SIDESTACK_TEST_ON:-stack}   # stack, or kernel
 BUILD=${SIDESTACK_TEST_BUILD:-$TOP/build}
 LIBRARY=${SIDESTACK_TEST_LIBRARY:-$BUILD/libintercept.so}
@@ -89,10 +90,10 @@ pause() {
 
 # wait_for_line NAME PATTERN: until the background program's output has a line that matches.
 wait_for_line() {
-    local deadline=$((SECONDS + 20)) ended=
+    local deadline=$((SECONDS + HANG)) ended=
     until grep -q -e "$2" "$WORK/$1.log"; do
         [ -z "$ended" ] || fail "$1 ended and never said '$2'"
-        [ $SECONDS -lt $deadline ] || fail "$1 did not say '$2' in 20 seconds"
+        [ $SECONDS -lt $deadline ] || fail "$1 did not say '$2' in $HANG seconds"
         # One that has just ended may still have said it.
         kill -0 "${PID_OF[$1]}" 2>/dev/null || ended=1
         pause
@@ -101,7 +102,7 @@ wait_for_line() {
 
 # wait_for_port ADDRESS PORT: until something in W can connect there. That costs the server one connection.
 wait_for_port() {
-    local deadline=$((SECONDS + 20))
+    local deadline=$((SECONDS + HANG))
     until timeout 2 bash -c "exec 3<>/dev/tcp/$1/$2" 2>/dev/null; do
         [ $SECONDS -lt $deadline ] || fail "nothing listens on $1 port $2"
         pause
@@ -113,7 +114,7 @@ wait_for_udp() {
     $PYTHON -c '
 import socket, sys, time
 family, kind, protocol, _, address = socket.getaddrinfo(sys.argv[1], int(sys.argv[2]), type=socket.SOCK_DGRAM)[0]
-deadline = time.monotonic() + 20
+deadline = time.monotonic() + int(sys.argv[3])
 while time.monotonic() < deadline:
     with socket.socket(family, kind, protocol) as probe:
         probe.connect(address)
@@ -125,7 +126,7 @@ while time.monotonic() < deadline:
             sys.exit(0)
         except OSError:
             time.sleep(0.02)
-sys.exit(1)' "$1" "$2" || fail "nothing listens on $1 port $2 (UDP)"
+sys.exit(1)' "$1" "$2" "$HANG" || fail "nothing listens on $1 port $2 (UDP)"
 }
 
 # wait_for_exit PID SECONDS
@@ -261,7 +262,7 @@ start_daemon() {
         ${DAEMON_WRAPPER:+--sandbox off} ${SIDESTACK_TEST_USER:+--user "$SIDESTACK_TEST_USER"} "${DAEMON_OPTIONS[@]}" --ready-fd 3 3>"$WORK/ready" 2>"$WORK/sidestackd.log" </dev/null &
     DAEMON_PID=$!
     PID_OF[sidestackd]=$DAEMON_PID
-    IFS= read -r -N 1 -t 20 _ <"$WORK/ready" || fail "sidestackd did not start"
+    IFS= read -r -N 1 -t "$HANG" _ <"$WORK/ready" || fail "sidestackd did not start"
     rm "$WORK/ready"
 }
 
@@ -277,7 +278,7 @@ take_over() {
         "${DAEMON_OPTIONS[@]}" --takeover --ready-fd 3 "$@" 3>"$WORK/ready" 2>>"$WORK/sidestackd.log" </dev/null &
     DAEMON_PID=$!
     PID_OF[sidestackd]=$DAEMON_PID
-    IFS= read -r -N 1 -t 20 _ <"$WORK/ready" || fail "the new service did not take over"
+    IFS= read -r -N 1 -t "$HANG" _ <"$WORK/ready" || fail "the new service did not take over"
     wait "$old" || fail "the old service ended with status $?"
 }
 

@@ -98,7 +98,7 @@ PID=$!
 inside() {
     nsenter -t "$INIT" --mount --pid --cgroup --ipc --uts --root --wd timeout 60 "$@" </dev/null
 }
-deadline=$((SECONDS + 30))
+deadline=$((SECONDS + 120))
 until INIT=$(pgrep -f -x '/lib/systemd/systemd --system --unit=begin.target.*') && inside systemctl is-active -q begin.target 2>/dev/null; do
     [ $SECONDS -lt $deadline ] || exit 1
     read -r -t 0.1 <> <(:) || true
@@ -135,8 +135,9 @@ listener = socket.create_server(("", 8000))
 while True:
     listener.accept()[0].sendall(b"hello\n")' &
 server=$!
+deadline=$((SECONDS + 60))
 until (exec 3<>/dev/tcp/10.79.0.1/8000) 2>/dev/null; do
-    [ $SECONDS -lt 200 ] || exit 1
+    [ $SECONDS -lt $deadline ] || exit 1
     read -r -t 0.05 <> <(:) || true
 done
 check_equal "a program on it" "$(user /usr/bin/sidestack run -- /usr/bin/python3 /tmp/say.py 10.79.0.1)" "10.79.0.2 hello"
