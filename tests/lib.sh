@@ -88,6 +88,21 @@ pause() {
     read -r -t 0.02 <> <(:) || true
 }
 
+# wait_until COMPLAINT COMMAND...: until the command succeeds; it is what waits, or a look at what cannot be waited for.
+wait_until() {
+    local complaint=$1 deadline=$((SECONDS + HANG))
+    shift
+    until "$@"; do
+        [ $SECONDS -lt $deadline ] || fail "$complaint (in $HANG seconds)"
+        pause
+    done
+}
+
+# has_lines FILE PATTERN COUNT: whether at least so many lines of it match
+has_lines() {
+    [ "$(grep -c -e "$2" "$1")" -ge "$3" ]
+}
+
 # wait_for_line NAME PATTERN: until the background program's output has a line that matches.
 wait_for_line() {
     local deadline=$((SECONDS + HANG)) ended=
@@ -102,11 +117,7 @@ wait_for_line() {
 
 # wait_for_port ADDRESS PORT: until something in W can connect there. That costs the server one connection.
 wait_for_port() {
-    local deadline=$((SECONDS + HANG))
-    until timeout 2 bash -c "exec 3<>/dev/tcp/$1/$2" 2>/dev/null; do
-        [ $SECONDS -lt $deadline ] || fail "nothing listens on $1 port $2"
-        pause
-    done
+    wait_until "nothing listens on $1 port $2" timeout 2 bash -c "exec 2>/dev/null 3<>/dev/tcp/$1/$2"
 }
 
 # wait_for_udp ADDRESS PORT: until a datagram from W (an empty one) is not refused there any more.

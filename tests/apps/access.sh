@@ -34,11 +34,7 @@ reload() {
     before=$(grep -c 'reloaded ' "$WORK/sidestackd.log" || true)
     printf '%s\n' "socket-mode = 0666" "$@" >"$WORK/settings"
     kill -HUP "$DAEMON_PID"
-    local deadline=$((SECONDS + 20))
-    until [ "$(grep -c 'reloaded ' "$WORK/sidestackd.log")" -gt "$before" ]; do
-        [ $SECONDS -lt $deadline ] || fail "the settings were not reloaded"
-        pause
-    done
+    wait_until "the settings were not reloaded" has_lines "$WORK/sidestackd.log" 'reloaded ' $((before + 1))
 }
 cat >"$WORK/try.py" <<'END'
 """Try each thing that takes a right: one word of what came of it each."""

@@ -79,11 +79,8 @@ serve() {
     fi
     # mod_status counts what the processes of this generation did, and knows its clients by address.
     # A process counts a request after it has answered it.
-    deadline=$((SECONDS + 10))
-    until [ "$(status_of 'Total Accesses')" -ge 7000 ]; do
-        [ $SECONDS -lt $deadline ] || fail "mod_status counted too few accesses: $(status_of 'Total Accesses')"
-        pause
-    done
+    all_counted() { [ "$(status_of 'Total Accesses')" -ge 7000 ]; }
+    wait_until "mod_status counted too few accesses" all_counted
     curl -sS http://$STACK/status >"$WORK/status.html"
     grep -q "$WORLD" "$WORK/status.html" || fail "mod_status does not know its client's address"
 

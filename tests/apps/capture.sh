@@ -16,12 +16,11 @@ wait_for_port $STACK 8080
 captures_open() {
     "$sidestack" stats --json | jq .capture.CapturesOpen
 }
+captures_are() {
+    [ "$(captures_open)" = "$1" ]
+}
 wait_for_captures() {
-    local deadline=$((SECONDS + 20))
-    until [ "$(captures_open)" = "$1" ]; do
-        [ $SECONDS -lt $deadline ] || fail "there are $(captures_open) captures, not $1"
-        pause
-    done
+    wait_until "there are not $1 captures" captures_are "$1"
 }
 # frames FILE [FILTER]: how many; tshark must have nothing to complain about.
 frames() {

@@ -24,15 +24,12 @@ said() {
 }
 # reload PATTERN: SIGHUP, and wait until the log has one more line that matches
 reload() {
-    local before deadline=$((SECONDS + 20))
+    local before
     before=$(grep -c -e "$1" "$WORK/sidestackd.log" || true)
     said >/dev/null
     seen=$(wc -l <"$WORK/sidestackd.log")
     kill -HUP "$DAEMON_PID"
-    until [ "$(grep -c -e "$1" "$WORK/sidestackd.log")" -gt "$before" ]; do
-        [ $SECONDS -lt $deadline ] || fail "the log has no '$1'"
-        pause
-    done
+    wait_until "the log has no '$1'" has_lines "$WORK/sidestackd.log" "$1" $((before + 1))
 }
 impaired() {
     "$BUILD/sidestack" impair --socket "$WORK/control"

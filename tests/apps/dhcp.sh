@@ -79,11 +79,7 @@ check_equal "a download by a name that DHCP's server and search list know" \
 grep -q "^$leased " "$WORK/server.log" || fail "the connection did not come from the leased address"
 
 # T1 is 5 seconds: the server hears of us again.
-deadline=$((SECONDS + 20))
-until [ "$(grep -c "DHCPACK(bridge0) $leased" "$WORK/dnsmasq.log")" -ge 3 ]; do
-    [ $SECONDS -lt $deadline ] || fail "the lease is not renewed"
-    pause
-done
+wait_until "the lease is not renewed" has_lines "$WORK/dnsmasq.log" "DHCPACK(bridge0) $leased" 3
 check_equal "the changes that were logged" "$(grep -c 'the network says' "$WORK/sidestackd.log")" 1
 stop_daemon
 wait_for_line dnsmasq "DHCPRELEASE(bridge0) $leased"

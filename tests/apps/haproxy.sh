@@ -85,11 +85,11 @@ state() {
     echo 'show servers state back' | socat -t 5 - "UNIX-CONNECT:$WORK/haproxy.sock" | awk '$4 == "one" { print $6 }'
 }
 # wait_for_state 0 (down) or 2 (up)
+state_is() {
+    [ "$(state)" = "$1" ]
+}
 wait_for_state() {
-    local deadline=$((SECONDS + 20))
-    until [ "$(state)" = "$1" ]; do
-        [ $SECONDS -lt $deadline ] || fail "haproxy does not see the server's state $1"
-    done
+    wait_until "haproxy does not see the server's state $1" state_is "$1"
 }
 kill "$(cat "$WORK/nginx.pid")"
 wait_for_state 0

@@ -14,11 +14,7 @@ want=$(sha256 "$WORK/www/large")
 nginx_configuration "[::]:8000 ipv6only=off"
 background nginx on_stack nginx -e stderr -c "$WORK/nginx.conf"
 nginx=$BACKGROUND_PID
-deadline=$((SECONDS + 20))
-until curl -s -o "$WORK/answer" "http://[$STACK6]:8000/who"; do
-    [ $SECONDS -lt $deadline ] || fail "nginx does not answer"
-    pause
-done
+wait_until "nginx does not answer" curl -s -o "$WORK/answer" "http://[$STACK6]:8000/who"
 check_equal "nginx sees the client's IPv6 address" "$(curl -sS "http://[$STACK6]:8000/who")" "$WORLD6 "
 check_equal "nginx sees the client's IPv4 address, mapped" "$(curl -sS "http://$STACK:8000/who")" "::ffff:$WORLD "
 check_equal "32 MB from nginx, IPv6" "$(curl -sS "http://[$STACK6]:8000/large" | sha256)" "$want"

@@ -69,11 +69,7 @@ stop "${PID_OF[journal]}"
 rm /run/systemd/journal/socket
 reload 'nonsense'
 wait_for_lines() {
-    local deadline=$((SECONDS + 20))
-    until grep -q "$1" "$WORK/sidestackd.log"; do
-        [ $SECONDS -lt $deadline ] || fail "the log has no '$1'"
-        pause
-    done
+    wait_until "the log has no '$1'" grep -q "$1" "$WORK/sidestackd.log"
 }
 wait_for_lines "sidestackd@blue: error: $conf:1: expected \`name = value\`, found 'nonsense'"
 note "ok: no journal"

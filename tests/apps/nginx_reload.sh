@@ -77,10 +77,8 @@ check_equal "with a listening socket for each worker" "$(curl -sS http://$STACK:
 check_equal "the master's descriptors" "$(descriptors "$nginx")" "$nginx_before"
 if [ -n "$DAEMON_PID" ]; then
     # The last connections end when their worker has, and that is only seen by the service in its own time.
-    deadline=$((SECONDS + 10))
-    until [ "$(descriptors "$DAEMON_PID")" -le "$service_before" ]; do
-        [ $SECONDS -lt $deadline ] || fail "the service had $service_before descriptors, and has $(descriptors "$DAEMON_PID")"
-    done
+    as_before() { [ "$(descriptors "$DAEMON_PID")" -le "$service_before" ]; }
+    wait_until "the service has more than the $service_before descriptors that it had" as_before
     note "ok: the service's descriptors"
 fi
 stop "$nginx"

@@ -16,11 +16,11 @@ frames() {
     fi
 }
 # wait_on_stack COMMAND...: until it succeeds; each try takes its time
+succeeds_on_stack() {
+    on_stack "$@" >/dev/null 2>&1
+}
 wait_on_stack() {
-    local deadline=$((SECONDS + 20))
-    until on_stack "$@" >/dev/null 2>&1; do
-        [ $SECONDS -lt $deadline ] || fail "never succeeded: $*"
-    done
+    wait_until "never succeeded: $*" succeeds_on_stack "$@"
 }
 frames_before=$(frames)
 

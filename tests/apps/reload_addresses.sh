@@ -14,14 +14,10 @@ settings() {
 }
 reloads=0
 reload() {
-    local deadline=$((SECONDS + 20))
     settings "$@"
     kill -HUP "$DAEMON_PID"
     reloads=$((reloads + 1))
-    until [ "$(grep -c 'info: reloaded' "$WORK/sidestackd.log")" = $reloads ]; do
-        [ $SECONDS -lt $deadline ] || fail "no reload"
-        pause
-    done
+    wait_until "no reload" has_lines "$WORK/sidestackd.log" 'info: reloaded' $reloads
 }
 addresses() {
     "$BUILD/sidestack" netif --socket "$WORK/control" --json |

@@ -76,11 +76,7 @@ for ((i = 1; i <= RELOADS; i++)); do
         [ $((i % 10)) != 0 ] || echo 'rule = nonsense'
     } >"$conf"
     kill -HUP "$DAEMON_PID"
-    deadline=$((SECONDS + 20))
-    until [ "$(grep -c -e 'info: reloaded' -e 'everything stays as it was' "$log")" -ge $i ]; do
-        [ $SECONDS -lt $deadline ] || fail "reload $i is not told of"
-        pause
-    done
+    wait_until "reload $i is not told of" has_lines "$log" 'info: reloaded\|everything stays as it was' $i
 done
 touch "$WORK/over"
 check_equal "reloads of good and bad files" "$(grep -c 'info: reloaded' "$log") $(grep -c 'everything stays as it was' "$log")" "90 10"

@@ -19,11 +19,7 @@ reload_rules() {
     before=$(grep -c "reloaded $WORK/rules.conf" "$WORK/sidestackd.log" || true)
     write_rules "$@"
     kill -HUP "$DAEMON_PID"
-    local deadline=$((SECONDS + 20))
-    until [ "$(grep -c "reloaded $WORK/rules.conf" "$WORK/sidestackd.log")" -gt "$before" ]; do
-        [ $SECONDS -lt $deadline ] || fail "the rules were not reloaded"
-        pause
-    done
+    wait_until "the rules were not reloaded" has_lines "$WORK/sidestackd.log" "reloaded $WORK/rules.conf" $((before + 1))
 }
 
 # from_where URL: the address that nginx saw.

@@ -90,11 +90,10 @@ mapfile -t arguments < <(of stack '.command[]')
 container stack rw 65534 65534 env -i PATH=/usr/bin:/bin "$(dockerfile ENV)" "${entry[@]}" "${arguments[@]}" \
     --rule 'reject user=1003 role=connect error=EHOSTDOWN'
 mapfile -t health < <(of stack '.healthcheck.test[1:][]')
-deadline=$((SECONDS + 8))
-until pgrep -P "${PID_OF[stack]}" >/dev/null && in_container stack env "$(dockerfile ENV)" "${health[@]}" >"$WORK/health.log" 2>&1; do
-    [ $SECONDS -lt $deadline ] || fail "the sidecar is not healthy"
-    pause
-done
+healthy() {
+    pgrep -P "${PID_OF[stack]}" >/dev/null && in_container stack env "$(dockerfile ENV)" "${health[@]}" >"$WORK/health.log" 2>&1
+}
+wait_until "the sidecar is not healthy" healthy
 note "ok: the sidecar is healthy"
 check_equal "its socket" "$(stat -c '%g %a' "$WORK/volume/default.sock")" "2000 660"
 

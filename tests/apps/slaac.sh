@@ -104,9 +104,6 @@ check_equal "the addresses" "$(addresses | sort)" "fd01::ff:fe00:77
 fd09::1"
 kill -KILL "${PID_OF[radvd]}" # it would take everything back, if it were asked to end
 wait "${PID_OF[radvd]}" 2>/dev/null || true
-deadline=$((SECONDS + 30))
-until [ "$(addresses)" = fd09::1 ]; do
-    [ $SECONDS -lt $deadline ] || fail "the address does not run out"
-    pause
-done
+one_is_left() { [ "$(addresses)" = fd09::1 ]; }
+wait_until "the address does not run out" one_is_left
 note "ok: the address ran out with its prefix"

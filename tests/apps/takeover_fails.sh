@@ -26,11 +26,7 @@ wait_for_line stream flows
 for step in asked received ready commit garbage out_of_turn; do
     lines=$(grep -c 'did not take over' "$WORK/sidestackd.log" || true)
     timeout 20 $PYTHON "$TOP/tests/apps/takeover_fails.py" "$WORK/control" $step >"$WORK/$step" || fail "$step: $(cat "$WORK/$step")"
-    deadline=$((SECONDS + 20))
-    until [ "$(grep -c 'did not take over' "$WORK/sidestackd.log" || true)" -gt "$lines" ]; do
-        [ $SECONDS -lt $deadline ] || fail "$step: the service says nothing"
-        pause
-    done
+    wait_until "$step: the service says nothing" has_lines "$WORK/sidestackd.log" 'did not take over' $((lines + 1))
     note "ok: $step: $(tr '\n' ' ' <"$WORK/$step")$(tail -n 1 "$WORK/sidestackd.log")"
 done
 

@@ -176,9 +176,6 @@ wait_for_line sink againagain
 "$sidestack" kill -q dst $WORLD:7777
 wait_for_line stack 'Software caused connection abort'
 check_equal "what is left" "$("$sidestack" ss -Htn state established dst $WORLD:7777 | wc -l)" 0
-deadline=$((SECONDS + 20))
-until [ "$(ss -Htn state established sport = :7777 | wc -l)" = 0 ]; do
-    [ $SECONDS -lt $deadline ] || fail "the peer's connections did not end"
-    pause
-done
+peers_ended() { [ "$(ss -Htn state established sport = :7777 | wc -l)" = 0 ]; }
+wait_until "the peer's connections did not end" peers_ended
 note "ok: the peer heard of it"

@@ -37,22 +37,20 @@ terminal() {
 screen() {
     terminal capture-pane -p -t top
 }
+shows() {
+    screen | tee "$WORK/screen.log" | grep -q -e "$1"
+}
+shows_no() {
+    ! shows "$1"
+}
 # on_screen PATTERN: wait until it is there.
 on_screen() {
-    local deadline=$((SECONDS + 20))
-    until screen | grep -q -e "$1"; do
-        [ $SECONDS -lt $deadline ] || { screen; fail "the screen has no '$1'"; }
-        pause
-    done
+    wait_until "the screen has no '$1'" shows "$1"
     note "ok: $1"
 }
 # not_on_screen PATTERN: wait until it is not.
 not_on_screen() {
-    local deadline=$((SECONDS + 20))
-    while screen | grep -q -e "$1"; do
-        [ $SECONDS -lt $deadline ] || { screen; fail "the screen still has '$1'"; }
-        pause
-    done
+    wait_until "the screen still has '$1'" shows_no "$1"
     note "ok: no $1"
 }
 press() {

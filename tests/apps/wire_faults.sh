@@ -57,14 +57,8 @@ check_idle 'device back'
 ip link set stack0 mtu 1200
 random_file "$WORK/file" 3000000
 background upload socat -u TCP4-LISTEN:7001,bind=$WORLD,reuseaddr "CREATE:$WORK/came"
-sleep_until_listening() {
-    local deadline=$((SECONDS + 10))
-    until ss -Hltn "sport = :7001" | grep -q LISTEN; do
-        [ $SECONDS -lt $deadline ] || fail "nothing listens"
-        pause
-    done
-}
-sleep_until_listening
+listening() { ss -Hltn "sport = :7001" | grep -q LISTEN; }
+wait_until "nothing listens" listening
 on_stack timeout 40 socat -u "OPEN:$WORK/file" TCP4:$WORLD:7001
 wait "${PID_OF[upload]}" || true
 check_equal "3 MB with an MTU of 1200 at the other end" "$(sha256 "$WORK/came")" "$(sha256 "$WORK/file")"
