@@ -23,6 +23,8 @@ LWIP      = $(addprefix core/, def.c inet_chksum.c init.c ip.c mem.c memp.c neti
 SERVICE_MAIN = service/sidestackd.c
 TOOL_MAIN    = service/tool/sidestack.c
 SERVICE_LIBS = -lpcap -linih -lcares -lseccomp -lcap-ng -lm
+# All the C that is ours, once.
+SOURCES      = $(sort $(INTERCEPT) $(STACK) $(SERVICE) $(TOOL))
 HELPERS      = capture top metrics
 HELPER_MAINS = $(HELPERS:%=service/tool/main_%.c)
 
@@ -55,6 +57,15 @@ override CC := clang
 OPT        = -O1 -g -fno-omit-frame-pointer
 HARDEN     =
 SANITIZE   = -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined -D__SANITIZE_ADDRESS__
+endif
+
+# COVERAGE=1: lines are counted, by clang, in files that all processes share: tests/coverage/counters.c, which belongs to each program and library.
+ifeq ($(COVERAGE),1)
+override B := $(B)/coverage
+override CC := clang
+OPT        = -O1 -g
+COUNT      = -fprofile-instr-generate -fcoverage-mapping -mllvm -runtime-counter-relocation
+COUNTERS   = $(B)/counters.o
 endif
 
 # The stack and lwIP call each other.
@@ -106,6 +117,14 @@ $(B)/obj/%.o: %.c $(B)/flags | $(LWIP_SRC)/src
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(BASE) $(WARN) $(INCLUDE) $(DEFINE) -MMD -MP -c -o $@ $<
 
+# What is counted. The counters, with the parts of clang's library that they need, are one object.
+$(call objects,$(SOURCES)): private BASE += $(COUNT)
+$(ARTEFACTS): $(COUNTERS)
+$(B)/counters.o: $(B)/obj/tests/coverage/counters.o
+	$(call say,LINK,$@)
+	$(Q)$(CC) -r -nostdlib -o $@ $< $(shell $(CC) -print-resource-dir)/lib/linux/libclang_rt.profile-$(shell uname -m).a
+$(B)/obj/tests/coverage/counters.o: private DEFINE += -DCOVERAGE_DIRECTORY='"$(abspath $(B))/profile"'
+
 # lwIP is not ours to clean: without our warnings. It shifts a byte into the sign of an int (timestamps in tcp_in.c).
 $(B)/obj/lwip/%.o: $(LWIP_SRC)/src/%.c $(B)/flags | $(LWIP_SRC)/src
 	$(call say,CC,lwip/$*.c)
@@ -142,7 +161,7 @@ $(filter $(B)/unit/test_service%,$(UNIT_PROGRAMS)): $(B)/libservice.a $(B)/libst
 $(filter $(B)/unit/test_intercept%,$(UNIT_PROGRAMS)): $(B)/libintercept.a
 $(filter $(B)/unit/test_tool%,$(UNIT_PROGRAMS)): $(B)/libtool.a
 $(B)/bench/many: $(B)/libstack.a $(B)/liblwip.a
-$(UNIT_PROGRAMS) $(B)/bench/many: $(B)/%: $(B)/obj/tests/%.o $(B)/libunit.a
+$(UNIT_PROGRAMS) $(B)/bench/many: $(B)/%: $(B)/obj/tests/%.o $(B)/libunit.a $(COUNTERS)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(BASE) -pie -o $@ $< -Wl,--start-group $(filter-out $<,$^) -Wl,--end-group -lcheck -lsubunit -lm -lrt -lpthread $(SERVICE_LIBS) -ljansson -lncursesw -ltinfo -lmicrohttpd
@@ -165,7 +184,7 @@ $(PLATFORM_PROGRAMS) $(ORACLE_PROGRAMS) $(B)/oracle/peer $(B)/bench/traffic $(B)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(BASE) -pie -o $@ $^
 
-$(B)/bench/impair: $(B)/libstack.a $(B)/liblwip.a
+$(B)/bench/impair: $(B)/libstack.a $(B)/liblwip.a $(COUNTERS)
 
 $(B)/bench/traffic: $(call objects,tests/bench/traffic_serve.c tests/bench/traffic_udp.c)
 
@@ -187,7 +206,7 @@ $(filter $(B)/fuzz/fuzz_stack%,$(FUZZ_PROGRAMS)): $(B)/libstack.a $(B)/liblwip.a
 $(filter $(B)/fuzz/fuzz_service%,$(FUZZ_PROGRAMS)): $(B)/libservice.a $(B)/libstack.a $(B)/liblwip.a
 $(filter $(B)/fuzz/fuzz_intercept%,$(FUZZ_PROGRAMS)): $(B)/libintercept.a
 $(filter $(B)/fuzz/fuzz_tool%,$(FUZZ_PROGRAMS)): $(B)/libtool.a
-$(FUZZ_PROGRAMS): $(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $(B)/libfuzz.a $(if $(FUZZ),,$(B)/obj/tests/fuzz/replay.o)
+$(FUZZ_PROGRAMS): $(B)/fuzz/%: $(B)/obj/tests/fuzz/%.o $(B)/libfuzz.a $(COUNTERS) $(if $(FUZZ),,$(B)/obj/tests/fuzz/replay.o)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(BASE) $(if $(FUZZ),-fsanitize=fuzzer) -pie -o $@ $(filter %.o,$^) -Wl,--start-group $(filter %.a,$^) \
@@ -228,6 +247,14 @@ check: ## everything, from the packages on; JOBS=N tests at a time (processors +
 	$(MAKE) -j$(CORES) CC=clang B=$(B)/clang all tests
 	tests/run
 
+coverage: ## how many lines those tests reach, in build/coverage; TESTS='unit/ nginx': by these as well, beside what ran before
+	scripts/install-packages build demo test coverage
+	$(MAKE) -j$(CORES) all tests
+	$(MAKE) -j$(CORES) COVERAGE=1 all unit fuzzers
+	$(if $(TESTS),,rm -rf build/coverage/profile)
+	mkdir -p -m 777 build/coverage/profile
+	COVERAGE=1 tests/run $(TESTS); status=$$?; tests/coverage/report && exit $$status
+
 fuzz: ## every fuzz target with the sanitizers, in turn, for TIME seconds each (60); TARGETS='fuzz_stack_frames': only these
 	scripts/install-packages build fuzz
 	$(MAKE) -j$(CORES) FUZZ=1 fuzzers
@@ -237,7 +264,6 @@ fuzz: ## every fuzz target with the sanitizers, in turn, for TIME seconds each (
 # Each tool sees one source at a time and leaves a stamp when it has nothing to say, so that a second run looks at what changed.
 # scripts/cppcheck-suppressions and .clang-tidy say what is not asked for.
 
-ANALYSED = $(sort $(INTERCEPT) $(STACK) $(SERVICE) $(TOOL))
 CPPCHECK = cppcheck -q --std=c11 --enable=warning,portability,performance --library=posix,gnu --inline-suppr --error-exitcode=1 \
                --suppressions-list=scripts/cppcheck-suppressions -D__linux__ -D__$(shell uname -m)__ -D_GNU_SOURCE $(INCLUDE) $(DEFINE) \
                $(addprefix --include=,$(firstword $(wildcard /usr/include/*/sys/queue.h /usr/include/sys/queue.h)))
@@ -247,8 +273,8 @@ CLANG_TIDY = clang-tidy --quiet
 analyse: ## cppcheck and clang-tidy over each source
 	scripts/install-packages build analyse
 	$(Q)$(MAKE) --no-print-directory -k -j$(CORES) analyse-cppcheck analyse-tidy
-analyse-cppcheck: $(ANALYSED:%.c=$(B)/analyse/%.cppcheck)
-analyse-tidy: $(ANALYSED:%.c=$(B)/analyse/%.tidy)
+analyse-cppcheck: $(SOURCES:%.c=$(B)/analyse/%.cppcheck)
+analyse-tidy: $(SOURCES:%.c=$(B)/analyse/%.tidy)
 
 $(B)/analyse/%.cppcheck: %.c scripts/cppcheck-suppressions Makefile | $(LWIP_SRC)/src
 	$(call say,CPPCHECK,$<)
@@ -338,7 +364,7 @@ help: ## this
 	    'LWIP_SRC=D  the lwIP that you have (D holds src/core)' 'SAN=1       with sanitizers, in build/asan'
 
 .DELETE_ON_ERROR:
-.PHONY: all unit platform oracle fuzzers tests check fuzz analyse analyse-cppcheck analyse-tidy demo demo-user demo-machines bench bench-scale bench-soak bench-wan suites deb install install-files \
+.PHONY: all unit platform oracle fuzzers tests check coverage fuzz analyse analyse-cppcheck analyse-tidy demo demo-user demo-machines bench bench-scale bench-soak bench-wan suites deb install install-files \
     uninstall clean distclean help
 
 DEPENDENCIES = $(wildcard $(B)/obj $(B)/analyse)
