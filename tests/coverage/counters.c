@@ -94,6 +94,7 @@ static char *map_profile(const char *path, size_t size)
         if (profile != MAP_FAILED && status.st_size == 0)
             (void)__llvm_profile_write_buffer(profile);
     }
+    (void)flock(fd, LOCK_UN); /* the mapping would keep it beyond close() */
     close(fd);
     return profile;
 }
