@@ -198,7 +198,7 @@ $(B)/segments/kernel: $(call objects,$(addprefix tests/segments/,kernel.c host_k
 # targets are programs of libFuzzer (`make fuzz`), without it they replay files: tests/run gives them what tests/fuzz/corpus has.
 FUZZ_TARGETS  = $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c)))
 FUZZ_PROGRAMS = $(addprefix $(B)/fuzz/,$(FUZZ_TARGETS))
-FUZZ_HELPERS  = tests/fuzz/fuzz.c $(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c))
+FUZZ_HELPERS  = tests/fuzz/fuzz.c tests/fuzz/hostile_service.c $(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c))
 
 fuzzers: $(FUZZ_PROGRAMS)
 $(B)/libfuzz.a: $(call objects,$(FUZZ_HELPERS))

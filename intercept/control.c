@@ -144,8 +144,11 @@ static int receive_reply(const struct connection *connection, struct protocol_me
         received->count = 0;
         return -EMFILE;
     }
-    if (reply.result == -PROTOCOL_SHOW)
+    if (reply.result == -PROTOCOL_SHOW) {
+        close_received(received);
+        received->count = 0;
         return -PROTOCOL_SHOW; /* the request is still in *message */
+    }
     *message = reply;
     return 0;
 }
@@ -283,7 +286,7 @@ static int do_request(struct protocol_message *message, const struct exchange *e
 {
     int result = try_request(message, exchange);
 
-    if (result == -PROTOCOL_SHOW) {
+    if (result == -PROTOCOL_SHOW && exchange->fd >= 0) {
         descriptor_forget_number(exchange->fd);
         result = try_request(message, exchange);
     }

@@ -118,6 +118,8 @@ static int make_socket(int old_fd, const struct protocol_message *reply)
         control_prepare(&part, PROTOCOL_SETTINGS);
         part.args[0] = offset;
         error = control_request(&part, old_fd, NULL);
+        if (error == 0 && part.args[3] != 0 && part.args[3] <= offset)
+            error = -EPROTO; /* it would never end */
         if (error == 0)
             error = apply_settings(fd, &part);
     }

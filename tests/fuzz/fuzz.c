@@ -31,6 +31,15 @@ size_t fuzz_take_bytes(struct fuzz_input *input, size_t wanted, const uint8_t **
     return length;
 }
 
+size_t fuzz_take_into(struct fuzz_input *input, void *out, size_t room)
+{
+    const uint8_t *bytes;
+    size_t length = fuzz_take_bytes(input, room, &bytes);
+
+    memcpy(out, bytes, length);
+    return length;
+}
+
 /* Return: the next `count` bytes as a number; those that are missing are 0. */
 static uint32_t take_number(struct fuzz_input *input, size_t count)
 {

@@ -31,6 +31,9 @@ uint32_t fuzz_take_32(struct fuzz_input *input);
 /* Take up to `wanted` bytes. Return: how many there are; they are part of the input. */
 size_t fuzz_take_bytes(struct fuzz_input *input, size_t wanted, const uint8_t **bytes);
 
+/* The same, copied to where there is room for so many. */
+size_t fuzz_take_into(struct fuzz_input *input, void *out, size_t room);
+
 /* CLOCK_MONOTONIC for the code under test, in microseconds; 0, as at the start: the real one. */
 extern uint64_t fuzz_time_us;
 
