@@ -93,7 +93,7 @@ static struct addrinfo **append_entries(struct addrinfo **end, const struct addr
     return end;
 }
 
-/* Entries for all addresses that were found. Return: 0 or EAI_*. */
+/* Entries for all addresses that were found and are wanted. Return: 0 (there is one), or EAI_*. */
 static int make_entries(const struct names_find *search, const struct addrinfo *model, int flags, struct addrinfo **result)
 {
     struct addrinfo **end = result;
@@ -108,7 +108,7 @@ static int make_entries(const struct names_find *search, const struct addrinfo *
         end = append_entries(end, model, flags, address);
     }
     if (end != NULL)
-        return 0;
+        return *result != NULL ? 0 : EAI_NONAME;
     freeaddrinfo(*result);
     *result = NULL;
     return EAI_MEMORY;
@@ -120,12 +120,13 @@ static int set_canonical_name(struct addrinfo *first, const char *name, int flag
     char *canonical = NULL;
     int error = EAI_IDN_ENCODE;
 
+    if (first == NULL)
+        return EAI_NONAME;
     if (flags & AI_CANONIDN)
         error = convert_name("idn2_to_unicode_lzlz", name, &canonical);
     if (error == EAI_IDN_ENCODE) /* then as it is */
         error = (canonical = strdup(name)) != NULL ? 0 : EAI_MEMORY;
     if (error == 0) {
-        // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): a result without an error has an entry
         free(first->ai_canonname);
         first->ai_canonname = canonical;
     }

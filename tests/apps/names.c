@@ -24,7 +24,7 @@ static const char *const hosts[] = {
     "slow.test", "garbage.test", "circle.test", "big.test", "localhost", "filed", "filed-alias", "filed6", "ip6-localhost",
     "ip6-loopback", "", ".", "..", "a..b", "-dash.test", "under_score.test", "sp ace.test", "10.77.0.1", "10.77.1", "0x7f.1", "1", "::1", "fd77::1",
     "::ffff:10.77.0.1", "fe80::1", "fe80::1%1", "fe80::1%lo", "fe80::1%nosuch", "fd77::1%1", "10.77.0.1.", "1.2.3.4.5", "256.1.1.1", "b\xc3\xbc" "cher.test",
-    "halfbad.test", "formerr.test",
+    "halfbad.test", "formerr.test", "mapped.test",
     "0123456789012345678901234567890123456789012345678901234567890123456789.test",
 };
 #define COUNT(array) (sizeof(array) / sizeof *(array))

@@ -37,6 +37,7 @@ ZONE = {
     "many.test": [("A", ipv4(a)) for a in ("192.0.2.1", "10.77.0.9", "169.254.1.1", "10.77.0.3", "127.0.0.1", "10.99.1.1")]
     + [("AAAA", ipv6(a)) for a in ("2001:db8::9", "fd77::9", "fe80::1", "fd77::3", "::1", "2002:a00::1", "fec0::1",
                                    "fd88::1", "2001::5")],
+    "mapped.test": [("AAAA", ipv6("::ffff:10.77.0.1"))],
     "alias.test": [("CNAME", pack_name("middle.test"))],
     "middle.test": [("CNAME", pack_name("Dual.TEST"))],
     "dangling.test": [("CNAME", pack_name("nothing.test"))],
