@@ -6,7 +6,6 @@
  * many children and threads' connections failed, and whether the process has more descriptors than before.
  */
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdbool.h>
@@ -19,6 +18,7 @@
 #include <unistd.h>
 
 #include "service/protocol.h"
+#include "tests/descriptors.h"
 
 #define THREADS     3
 #define AT_ONCE     4  /* children */
@@ -90,22 +90,11 @@ static int run_child(unsigned word)
     return 0;
 }
 
-static unsigned count_descriptors(void)
-{
-    DIR *directory = opendir("/proc/self/fd");
-    unsigned count = 0;
-
-    while (readdir(directory) != NULL)
-        count++;
-    closedir(directory);
-    return count;
-}
-
 int main(int argc, char **argv)
 {
     pthread_t threads[THREADS];
-    unsigned forks, bad = 0, descriptors, running = 0;
-    int fd, status;
+    unsigned forks, bad = 0, running = 0;
+    int fd, status, descriptors;
 
     if (argc < 4 || inet_pton(AF_INET, argv[1], &server.sin_addr) != 1)
         return 2;
@@ -147,7 +136,7 @@ int main(int argc, char **argv)
      * were made beforehand. */
     printf("descriptors: %s\n",
            count_descriptors() <= descriptors + THREADS + 1 + PROTOCOL_SPARES_MAX ? "as before" : "more than before");
-    fprintf(stderr, "%u connections of the threads, %u descriptors before, %u after\n", connections, descriptors,
+    fprintf(stderr, "%u connections of the threads, %d descriptors before, %d after\n", connections, descriptors,
             count_descriptors());
     return 0;
 }

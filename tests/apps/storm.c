@@ -9,7 +9,6 @@
  * Each says in one line what failed; the figures, which differ from run to run, go to standard error.
  */
 #include <arpa/inet.h>
-#include <dirent.h>
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -26,6 +25,7 @@
 #include <unistd.h>
 
 #include "service/protocol.h"
+#include "tests/descriptors.h"
 
 #define STORM_ROUNDS   400
 #define STORM_US       300
@@ -119,17 +119,6 @@ static bool run_connection(unsigned number)
     return is_right;
 }
 
-static unsigned count_descriptors(void)
-{
-    DIR *directory = opendir("/proc/self/fd");
-    unsigned count = 0;
-
-    while (readdir(directory) != NULL)
-        count++;
-    closedir(directory);
-    return count;
-}
-
 static void handle(int number)
 {
     struct sockaddr_in name;
@@ -176,7 +165,8 @@ static void *run_until_cancelled(void *number)
 
 static void run_cancel(void)
 {
-    unsigned failures = 0, before, after;
+    unsigned failures = 0;
+    int before, after;
 
     run_connection(0);
     before = count_descriptors();
@@ -203,7 +193,7 @@ static void run_cancel(void)
      * were made beforehand. */
     printf("cancel: %u failed, %s\n", failures,
            after <= before + CANCEL_THREADS + PROTOCOL_SPARES_MAX ? "no descriptors left" : "descriptors left");
-    fprintf(stderr, "%u connections until now, %u descriptors before, %u after\n", exchanges, before, after);
+    fprintf(stderr, "%u connections until now, %d descriptors before, %d after\n", exchanges, before, after);
 }
 
 static void run_exit(void)

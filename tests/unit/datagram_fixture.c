@@ -17,9 +17,6 @@
 
 struct heard one, two, three;
 
-static const uint8_t stack_mac[6] = {2, 0, 0, 0, 0, 2};
-static const uint8_t peer_mac[6] = {2, 0, 0, 0, 0, 1};
-
 static bool on_received(void *owner, const struct stack_datagram_info *info, const struct iovec *iov, int count,
                         size_t length)
 {

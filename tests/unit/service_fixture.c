@@ -1,7 +1,6 @@
 /* service_fixture.c - the service without its process, for tests that play the programs. */
 #include "service_fixture.h"
 
-#include "descriptors.h"
 #include "service/client.h"
 #include "service/loop.h"
 #include "service/pair.h"
@@ -12,6 +11,7 @@
 #include "service/socket.h"
 #include "stack/ip/interface.h"
 #include "stack/wire/wire.h"
+#include "tests/descriptors.h"
 
 #include <arpa/inet.h>
 #include <check.h>

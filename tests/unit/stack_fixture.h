@@ -19,6 +19,7 @@
 #define PEER_IP "10.1.0.1"
 #define STACK_IP6 "fd00:1::2"
 #define PEER_IP6 "fd00:1::1"
+extern const uint8_t stack_mac[6], peer_mac[6];
 
 /* Start a stack on a wire with these WIRE_* features; end it, and see that it held on to nothing. */
 void stack_setup(unsigned wire_features);

@@ -1,9 +1,9 @@
 /* test_intercept_control.c - the hooks against a fake service: control connections, kept, lost and made again. */
-#include "descriptors.h"
 #include "fake_service.h"
 #include "intercept_fixture.h"
 
 #include "intercept/descriptor.h"
+#include "tests/descriptors.h"
 
 #include <arpa/inet.h>
 #include <check.h>

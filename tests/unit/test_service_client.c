@@ -1,11 +1,11 @@
 /* test_service_client.c - control connections: what is answered, and what ends them. */
-#include "descriptors.h"
 #include "service/client.h"
 #include "service/control_socket.h"
 #include "service/loop.h"
 #include "service/program.h"
 #include "service/request.h"
 #include "service_fixture.h"
+#include "tests/descriptors.h"
 
 #include <check.h>
 #include <errno.h>

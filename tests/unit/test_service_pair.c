@@ -1,7 +1,7 @@
 /* test_service_pair.c - the pair's mechanics: held, released, read with the stale byte left behind. */
-#include "descriptors.h"
 #include "service/pair.h"
 #include "service/protocol.h"
+#include "tests/descriptors.h"
 
 #include <check.h>
 #include <errno.h>

@@ -3,7 +3,6 @@
  *
  * The name server is the test, at 127.0.0.1 of the stack; programs are its control connections.
  */
-#include "descriptors.h"
 #include "service/client.h"
 #include "service/control_socket.h"
 #include "service/protocol.h"
@@ -11,6 +10,7 @@
 #include "service/resolver/resolver_config.h"
 #include "service_fixture.h"
 #include "stack/datagram.h"
+#include "tests/descriptors.h"
 
 #include <arpa/inet.h>
 #include <check.h>
