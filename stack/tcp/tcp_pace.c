@@ -14,6 +14,9 @@
  * up for LATE_US of it. The first window of a connection does not wait (as sch_fq). On a path of less than
  * ROUND_MIN_US there is nothing to gain: the bursts are as long as the round trip.
  *
+ * The round trip is the smoothed one, or the last if that was shorter: after an outage an acknowledgement may come that answers what was sent
+ * before it, and the smoothed round trip is seconds for some time.
+ *
  * due_us is when the last segment will have left. tcp_sender.c asks what may be sent now, tells what was, and goes on
  * when the clock strikes.
  */
@@ -39,11 +42,14 @@ bool tcp_pace_is_on(const struct stack_tcp *tcp)
 
 uint64_t tcp_pace_rate(const struct stack_tcp *tcp)
 {
-    const struct congestion *congestion = &tcp->sender.congestion;
-    uint64_t window = LWIP_MAX(congestion->window, scoreboard_pipe(&tcp->sender.board));
+    const struct tcp_sender *sender = &tcp->sender;
+    const struct congestion *congestion = &sender->congestion;
+    uint64_t window = LWIP_MAX(congestion->window, scoreboard_pipe(&sender->board));
     unsigned percent = congestion->window < congestion->threshold / 2 ? SLOW_START_PERCENT : AVOIDANCE_PERCENT;
 
-    return LWIP_MAX(window * percent * 10000 / LWIP_MAX(tcp->rtt_us, 1u), 1u);
+    uint32_t round_us = LWIP_MIN(tcp->rtt_us, LWIP_MAX(sender->last_rtt_us, sender->min_rtt_us));
+
+    return LWIP_MAX(window * percent * 10000 / LWIP_MAX(round_us, 1u), 1u);
 }
 
 uint32_t tcp_pace_allowance(const struct stack_tcp *tcp)

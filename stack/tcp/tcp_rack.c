@@ -45,9 +45,13 @@ static void note_delivered(struct stack_tcp *tcp, const struct sender_event *eve
     if (sender->hole_piece != 0)
         tcp_path_mtu_on_delivery(tcp, sent->end - sent->sequence);
     sender->delivered++;
-    if ((sent->flags & SENT_EVER_RESENT) == 0) {
+    if ((sent->flags & SENT_EVER_RESENT) != 0) {
+        told->resent_acknowledged |= acknowledged;
+    } else {
         if (acknowledged && told->first_sent_us == 0)
             told->first_sent_us = sent->sent_us;
+        if (!acknowledged && told->first_sacked_us == 0)
+            told->first_sacked_us = sent->sent_us;
         if (sent->sent_us > told->last_sent_us)
             told->last_sent_us = sent->sent_us;
         if (TCP_SEQ_LEQ(sent->end, sender->high))

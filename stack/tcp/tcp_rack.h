@@ -12,7 +12,9 @@ struct rack_news {
     bool original_delivered; /* a segment was delivered that was sent once, before the recovery began */
     bool new_loss;
     uint32_t delivered;      /* bytes */
+    bool resent_acknowledged; /* with a segment that was sent again */
     uint64_t first_sent_us;  /* of the segments that were acknowledged and sent once; 0: none */
+    uint64_t first_sacked_us; /* of those that were SACKed */
     uint64_t last_sent_us;
     uint64_t reorder_due_us; /* when the segments that are late will be lost; 0: none is */
 };

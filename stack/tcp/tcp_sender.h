@@ -30,6 +30,7 @@ struct tcp_sender {
     bool blind;     /* memory was short, and a segment is on its way without a record: tcp_timer.c ends the connection */
 
     /* Time. The smoothed round trip is in struct stack_tcp. */
+    uint32_t last_rtt_us;   /* the last sample of it */
     uint32_t min_rtt_us;    /* least of the last minutes; 0: none */
     uint64_t min_rtt_at_us; /* when it was taken */
     uint8_t backoff;        /* doublings of the time-out */

@@ -31,6 +31,7 @@ void tcp_timeout_add_rtt(struct stack_tcp *tcp, uint64_t sample_us)
     struct tcp_sender *sender = &tcp->sender;
     uint32_t sample = (uint32_t)LWIP_MIN(LWIP_MAX(sample_us, 1u), 60000000u);
 
+    sender->last_rtt_us = sample;
     if (tcp->rtt_us == 0) {
         tcp->rtt_us = sample;
         tcp->rttvar_us = sample / 2;

@@ -111,6 +111,8 @@ LINK = "none,delay=10ms,rate=100mbit,queue=170,in:jitter=0.12ms"
 SETTLE_S = 8  # what a flow makes of its slow start is another matter
 ALONE_S = 14
 ALONE_ROUNDS = 4
+SPENT_S = 0.2  # of an outage: two round trips with a full queue, and tcpdump's start
+MEGABYTE = 1000000
 TOGETHER_S = 25  # two flows of CUBIC take some ten seconds to come together
 
 
@@ -161,11 +163,23 @@ def bytes_arrived(bottleneck):
     return arrived
 
 
+def times_of_tries(text, begin, end):
+    """text: what tcpdump said. Return: when each sent something between begin and end, in seconds after begin."""
+    tries = {"kernel": [], "sidestack": []}
+    for line in text.splitlines():
+        words = line.split()
+        if len(words) > 2 and begin < float(words[0]) < end:
+            tries["kernel" if words[2].startswith(KERNEL_ADDRESS + ".") else "sidestack"].append(round(float(words[0]) - begin, 3))
+    return tries
+
+
 def measure_outage(log_path, seconds):
-    """Both stacks send, and then nothing passes for so long. Return: how long after that each goes on, in seconds."""
+    """Both stacks send, and then nothing passes for so long. Return: how long after that each goes on, in seconds; when a megabyte more
+    has arrived; and when each tried to send while nothing passed."""
     bottleneck = Bottleneck(log_path)
-    gone_on = {}
+    gone_on, at_speed = {}, {}
     flows = []
+    dump = None
     try:
         bottleneck.open()
         bottleneck.keep_neighbours()
@@ -173,18 +187,28 @@ def measure_outage(log_path, seconds):
         flows = [bottleneck.start(stack, "upload", 600) for stack in ("kernel", "sidestack")]
         time.sleep(3)
         bottleneck.ask(f"{LINK},loss=100%,seed=1")
-        time.sleep(seconds)
+        begin = time.time()
+        time.sleep(SPENT_S)  # what may be on its way is
+        dump = subprocess.Popen(bottleneck.enter(bottleneck.subject, "tcpdump", "-n", "-tt", "-l", "-i", "wan0", "tcp and greater 200"),
+                                stdout=subprocess.PIPE, stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL, text=True)
+        time.sleep(begin + seconds - time.time())
+        dump.terminate()
         before = bytes_arrived(bottleneck)
         bottleneck.ask(f"{LINK},seed=1")
         end = time.monotonic()
-        while len(gone_on) < len(flows) and time.monotonic() < end + 2 * seconds + 5:
+        tries = times_of_tries(dump.communicate(timeout=10)[0], begin, begin + seconds)
+        while len(at_speed) < len(flows) and time.monotonic() < end + 2 * seconds + 5:
             for stack, count in bytes_arrived(bottleneck).items():
                 if count > before[stack]:
                     gone_on.setdefault(stack, time.monotonic() - end)
+                if count > before[stack] + MEGABYTE:
+                    at_speed.setdefault(stack, time.monotonic() - end)
             time.sleep(0.02)
     finally:
+        if dump is not None and dump.poll() is None:
+            dump.kill()
         for flow in flows:
             flow.kill()
             flow.wait()
         bottleneck.close()
-    return gone_on
+    return {**gone_on, "megabyte": at_speed, "tries": tries}

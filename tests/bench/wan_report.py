@@ -79,12 +79,27 @@ def fairness_text(rounds):
     return "\n".join(lines) + "\n"
 
 
+def mean_wait(tries, longest):
+    """Who tries at these times goes on with the next one when an outage ends. Return: after how long on average, if any length below longest is
+    as likely as another: the last try that was seen bounds it."""
+    times = [0.0] + tries
+    return sum((later - earlier) ** 2 / 2 for earlier, later in zip(times, times[1:]) if later <= longest) / min(times[-1], longest)
+
+
 def outage_text(outages):
-    lines = ["| nothing passes for | the kernel goes on after | sidestack after |", "|---|---|---|"]
+    lines = ["| nothing passes for | the kernel goes on after | a megabyte more after | sidestack goes on after | a megabyte more after |",
+             "|---" * 5 + "|"]
     for seconds, after in sorted(outages.items(), key=lambda item: float(item[0])):
-        lines.append(f"| {seconds} s | " + " | ".join(f"{after[stack]:.1f} s" if stack in after else "-"
-                                                      for stack in ("kernel", "sidestack")) + " |")
-    return "\n".join(lines) + "\n"
+        lines.append(f"| {seconds} s | " + " | ".join(f"{place[stack]:.1f} s" if stack in place else "-" for stack in ("kernel", "sidestack")
+                                                      for place in (after, after.get("megabyte", {}))) + " |")
+    text = "\n".join(lines) + "\n"
+    longest = max(outages.values(), key=lambda after: max(after.get("tries", {}).get("kernel") or [0]))
+    if "tries" in longest:
+        for stack, name in (("kernel", "The kernel"), ("sidestack", "Sidestack")):
+            tries = longest["tries"][stack]
+            text += (f"\n{name} tries in the longest of them after {', '.join(f'{value:.2f}' for value in tries)} s; over outages of all lengths up "
+                     f"to the last of these that makes it go on {mean_wait(tries, tries[-1]):.2f} s after their end on average.\n")
+    return text
 
 
 def print_grid(report):

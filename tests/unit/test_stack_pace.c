@@ -3,10 +3,18 @@
 #include "stack/port.h"
 #include "stack/tcp/tcp_socket.h"
 
+#define STAMPED_MSS (MSS - 12)
+
 static void setup(void)
 {
     stack_setup_plain();
     sender_connect(&(struct sender_options){.paced = true});
+}
+
+static void setup_stamped(void)
+{
+    stack_setup_plain();
+    sender_connect(&(struct sender_options){.paced = true, .stamped = true});
 }
 
 /* Take what was sent. Return: how many segments. */
@@ -126,10 +134,65 @@ START_TEST(who_is_late_makes_up_for_little_of_it)
 }
 END_TEST
 
+/* Everything arrives in order, and is acknowledged a round trip later. Return: how many milliseconds until all is there. */
+static unsigned deliver(uint32_t bytes, uint32_t have)
+{
+    struct {
+        unsigned due_ms;
+        uint32_t end, echo_ms;
+    } answers[512];
+    unsigned first = 0, count = 0, ms = 0;
+
+    for (; stack_tcp_send_queued(sender_told.tcp) > 0; ms++) {
+        ck_assert_uint_lt(ms, 60000);
+        for (; first < count && answers[first].due_ms <= ms; first++)
+            sender_acknowledge(answers[first].end, NULL, 0, answers[first].echo_ms);
+        stack_turn();
+        while (wire_count() > 0) {
+            struct segment segment = peer_take();
+            uint32_t at = segment.sequence - sender_start, end = at + (uint32_t)segment.size;
+
+            ck_assert_uint_le(at, have); /* nothing is missing */
+            ck_assert_uint_lt(count, 512);
+            /* RFC 7323 4.3: a segment that was there already is no news, nor is its timestamp */
+            answers[count].echo_ms = end > have || count == 0 ? (uint32_t)(stack_time_us() / 1000) : answers[count - 1].echo_ms;
+            have = end > have ? end : have;
+            answers[count].end = have;
+            answers[count++].due_ms = ms + RTT_MS;
+        }
+        stack_advance(1);
+    }
+    ck_assert_uint_eq(have, bytes);
+    return ms;
+}
+
+/* Segments arrived, and the network broke before the acknowledgement was through: what it echoes later is old. */
+START_TEST(after_an_outage_an_old_round_trip_slows_nothing)
+{
+    uint32_t sent_ms;
+
+    sender_write(200);
+    wire_drop_all();
+    stack_advance(RTT_MS);
+    sender_acknowledge(10 * STAMPED_MSS, NULL, 0, (uint32_t)(stack_time_us() / 1000) - RTT_MS);
+    stack_advance(RTT_MS / 2 + 2);
+    sent_ms = (uint32_t)(stack_time_us() / 1000) - 2;
+    for (unsigned ms = 0; ms < 30000 || wire_count() == 0; ms += 10) {
+        wire_drop_all();
+        stack_advance(10);
+    }
+    wire_drop_all();
+    stack_advance(RTT_MS);
+    sender_acknowledge(31 * STAMPED_MSS, NULL, 0, sent_ms); /* and a probe with new data */
+    ck_assert_uint_gt(sender_info().tcpi_rtt, 3000000);
+    ck_assert_uint_le(deliver(200 * MSS, 31 * STAMPED_MSS), 8 * RTT_MS);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("stack pace");
-    TCase *all = tcase_create("paced");
+    TCase *all = tcase_create("paced"), *stamped = tcase_create("with timestamps");
     SRunner *runner;
     int failed;
 
@@ -142,6 +205,10 @@ int main(void)
     tcase_add_test(all, who_is_late_makes_up_for_little_of_it);
     tcase_set_timeout(all, 60);
     suite_add_tcase(suite, all);
+    tcase_add_checked_fixture(stamped, setup_stamped, stack_teardown);
+    tcase_add_test(stamped, after_an_outage_an_old_round_trip_slows_nothing);
+    tcase_set_timeout(stamped, 60);
+    suite_add_tcase(suite, stamped);
     runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);
