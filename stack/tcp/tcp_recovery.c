@@ -277,6 +277,7 @@ void tcp_recovery_on_ack(struct stack_tcp *tcp, const struct sender_event *event
     bool has_sack = (pcb->flags & TF_SACK) != 0;
 
     sender->acked_us = port_now_us;
+    sender->new_data_first = false;
     rack_take_acknowledged(tcp, event, &told);
     if (told.advanced)
         sender->rto_base_us = port_now_us;
@@ -380,6 +381,7 @@ static void time_out(struct stack_tcp *tcp)
     tcp_statistics.timeouts++;
     sender->frto = is_new || pcb->nrtx > 0;
     sender->state = TCP_CA_Loss;
+    sender->new_data_first = false;
     sender->high = pcb->snd_nxt;
     sender->duplicates = 0;
     sender->probing = false;

@@ -388,6 +388,7 @@ static void resend_lost(struct stack_tcp *tcp)
 void tcp_sender_transmit(struct stack_tcp *tcp)
 {
     struct tcp_sender *sender = &tcp->sender;
+    uint64_t bytes = sender->bytes_sent;
 
     if (tcp->pcb == NULL || !sender->started)
         return;
@@ -402,6 +403,8 @@ void tcp_sender_transmit(struct stack_tcp *tcp)
     }
     if (tcp->pcb == NULL || !sender->new_data_first)
         return;
+    if (sender->bytes_sent == bytes && tcp_pace_allowance(tcp) == 0 && tcp_sender_has_new_data(tcp))
+        return; /* its time has not come */
     sender->new_data_first = false;
     tcp_sender_apply_window(tcp);
 }

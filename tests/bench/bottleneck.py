@@ -113,6 +113,7 @@ ALONE_S = 14
 ALONE_ROUNDS = 4
 SPENT_S = 0.2  # of an outage: two round trips with a full queue, and tcpdump's start
 MEGABYTE = 1000000
+ANALYSE_S = 3
 TOGETHER_S = 25  # two flows of CUBIC take some ten seconds to come together
 
 
@@ -212,3 +213,29 @@ def measure_outage(log_path, seconds):
             flow.wait()
         bottleneck.close()
     return {**gone_on, "megabyte": at_speed, "tries": tries}
+
+
+def analyse_bottleneck(log_path, capture, fairness, outages):
+    """Have the stack's flow captured beside a kernel's, and over outages of so many seconds."""
+    bottleneck = Bottleneck(log_path)
+    try:
+        bottleneck.open()
+        bottleneck.keep_neighbours()
+        if fairness:
+            bottleneck.ask(f"{LINK},seed=1")
+            capture.start(bottleneck.sidestack.directory)
+            for flow in [bottleneck.start(stack, "upload", ANALYSE_S) for stack in ("kernel", "sidestack")]:
+                finish(flow)
+            capture.finish("beside a kernel's flow", "lossy", [SUBJECT_ADDRESS])
+        for seconds in outages:
+            bottleneck.ask(f"{LINK},seed=1")
+            capture.start(bottleneck.sidestack.directory)
+            flow = bottleneck.start("sidestack", "upload", 3 * seconds + 1)
+            time.sleep(0.5)
+            bottleneck.ask(f"{LINK},loss=100%,seed=1")
+            time.sleep(seconds)
+            bottleneck.ask(f"{LINK},seed=1")
+            finish(flow)
+            capture.finish(f"an outage of {seconds:g} s", "lossy", [SUBJECT_ADDRESS])
+    finally:
+        bottleneck.close()
