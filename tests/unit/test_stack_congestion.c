@@ -192,6 +192,75 @@ static void start_avoiding(uint32_t segments)
     congestion.smoothed_rtt_us = RTT_MS * 1000;
 }
 
+/* RFC 5681 3.1: a segment for each round trip. */
+START_TEST(rfc5681_reno_grows_by_a_segment_a_window)
+{
+    uint64_t now_us = 1000000;
+
+    start_avoiding(100);
+    congestion_choose(&congestion, &congestion_reno);
+    for (int i = 0; i < 100; i++)
+        acknowledge_one(&now_us, RTT_MS * 10);
+    ck_assert_uint_eq((congestion.window + MSS / 2) / MSS, 101);
+    for (int i = 0; i < 1020; i++)
+        acknowledge_one(&now_us, RTT_MS * 10);
+    ck_assert_uint_eq((congestion.window + MSS / 2) / MSS, 111); /* the root of 100^2 + 2 * 1120 */
+}
+END_TEST
+
+/* RFC 9406 4.2, in rounds of ten segments: the caller says how long each round trip took. Of one that came as a train nothing is tested here. */
+static void pass_round(uint32_t rtt_us)
+{
+    static uint64_t now_us;
+    static uint32_t next;
+    uint32_t end = next + 10 * MSS;
+
+    for (uint32_t acknowledged = next + MSS; acknowledged <= end; acknowledged += MSS) {
+        now_us += 20000;
+        congestion_acked(&congestion, &(struct congestion_ack){.now_us = now_us, .acked = MSS, .limited = true, .rtt_us = rtt_us,
+                                                               .acknowledged = acknowledged, .next = acknowledged + 10 * MSS});
+    }
+    next = end;
+}
+
+static uint32_t growth_in_round(uint32_t rtt_us)
+{
+    uint32_t window = congestion.window;
+
+    pass_round(rtt_us);
+    return (congestion.window - window) / MSS;
+}
+
+START_TEST(rfc9406_a_longer_round_trip_slows_slow_start_down_and_five_rounds_end_it)
+{
+    congestion_start(&congestion, MSS, 10 * MSS);
+    congestion.least_rtt_us = 50000;
+    ck_assert_uint_eq(growth_in_round(50000), 10);
+    ck_assert_uint_eq(growth_in_round(52000), 10); /* not longer by an eighth */
+    (void)growth_in_round(70000);
+    for (int i = 0; i < 4; i++) {
+        ck_assert_uint_ge(growth_in_round(75000), 2);
+        ck_assert_uint_le(congestion.window / MSS, 60);
+        ck_assert_uint_eq(congestion.threshold, CONGESTION_NO_THRESHOLD);
+    }
+    (void)growth_in_round(75000);
+    ck_assert_uint_le(congestion.threshold, congestion.window);
+}
+END_TEST
+
+START_TEST(rfc9406_slow_start_goes_on_when_the_round_trip_was_only_longer_for_a_while)
+{
+    congestion_start(&congestion, MSS, 10 * MSS);
+    congestion.least_rtt_us = 50000;
+    (void)growth_in_round(50000);
+    (void)growth_in_round(70000);
+    ck_assert_uint_le(growth_in_round(75000), 5);
+    (void)growth_in_round(55000); /* shorter than what began it */
+    ck_assert_uint_eq(growth_in_round(55000), 10);
+    ck_assert_uint_eq(congestion.threshold, CONGESTION_NO_THRESHOLD);
+}
+END_TEST
+
 START_TEST(cubic_looks_for_more_before_the_first_loss)
 {
     uint64_t now_us = 1000000;
@@ -260,6 +329,9 @@ int main(void)
     tcase_add_test(with, rfc6937_the_window_comes_down_to_the_threshold);
     tcase_add_test(with, hystart_ends_slow_start_at_a_window_that_fills_the_path_and_little_more);
     tcase_add_test(with, hystart_does_not_take_ten_segments_for_a_long_train);
+    tcase_add_test(with, rfc5681_reno_grows_by_a_segment_a_window);
+    tcase_add_test(with, rfc9406_a_longer_round_trip_slows_slow_start_down_and_five_rounds_end_it);
+    tcase_add_test(with, rfc9406_slow_start_goes_on_when_the_round_trip_was_only_longer_for_a_while);
     tcase_add_test(with, cubic_looks_for_more_before_the_first_loss);
     tcase_add_test(with, rfc9438_after_a_loss_the_window_is_back_after_k_seconds);
     tcase_add_test(with, rfc9438_a_second_loss_below_the_first_gives_way);

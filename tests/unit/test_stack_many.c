@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "stack/memory.h"
+#include "datagram_fixture.h"
 #include "stack_fixture.h"
 
 #define PORT 40000u
@@ -221,23 +222,33 @@ END_TEST
 /* MSS 1460, SACK, timestamp 0x01020304, window scale 9 */
 static const uint8_t syn_options[] = {2, 4, 0x05, 0xb4, 4, 2, 8, 10, 1, 2, 3, 4, 0, 0, 0, 0, 1, 3, 3, 9};
 
+static int family; /* of the peer that comes when there is no more room; 0: IPv4 */
+
+static void send_syn_with(uint16_t port, uint8_t flags, const uint8_t *options, size_t option_size)
+{
+    struct segment syn = {.family = family, .source_port = port, .port = 7, .sequence = 500, .flags = TH_SYN | flags, .window = 1000,
+                          .option_size = option_size};
+
+    memcpy(syn.options, options, option_size);
+    peer_send(&syn);
+}
+
 static void send_syn(uint16_t port, size_t option_size)
 {
-    struct segment syn = {.source_port = port, .port = 7, .sequence = 500, .flags = TH_SYN, .window = 1000, .option_size = option_size};
-
-    memcpy(syn.options, syn_options, option_size);
-    peer_send(&syn);
+    send_syn_with(port, 0, syn_options, option_size);
 }
 
 /* Listen on port 7, and have as many handshakes under way as are remembered. */
 static void listen_and_fill(void)
 {
+    union stack_address any = address_of("::", 7);
+
     peer_resolve();
-    (void)open_for(&told[0]);
-    told[0].child_told = &told[1];
+    told[0] = (struct told){.tcp = stack_tcp_open(AF_INET6, &told_events, &told[0]), .child_told = &told[1]};
     told[1] = (struct told){0};
-    ck_assert_int_eq(bind_to(told[0].tcp, "0.0.0.0", 7), 0);
+    ck_assert_int_eq(stack_tcp_bind(told[0].tcp, &any), 0);
     ck_assert_int_eq(stack_tcp_listen(told[0].tcp, NULL), 0);
+    family = 0;
     for (unsigned i = 0; i < HALF_OPEN_MAX; i++) {
         send_syn((uint16_t)(20000 + i), sizeof syn_options);
         ck_assert_uint_eq(peer_take().flags, TH_SYN | TH_ACK);
@@ -245,18 +256,33 @@ static void listen_and_fill(void)
     ck_assert_uint_eq(counters_now().sockets, HALF_OPEN_MAX + 1);
 }
 
+/* Return: the timestamp in a segment's options, or NULL. */
+static const uint8_t *stamp_in(const struct segment *segment)
+{
+    for (size_t i = 0; i + 10 <= segment->option_size; i++)
+        if (segment->options[i] == 8 && segment->options[i + 1] == 10)
+            return segment->options + i + 2;
+    return NULL;
+}
+
+static uint32_t stamp_of(const struct segment *segment)
+{
+    uint32_t stamp;
+
+    ck_assert_ptr_nonnull(stamp_in(segment));
+    memcpy(&stamp, stamp_in(segment), sizeof stamp);
+    return ntohl(stamp);
+}
+
 /* Answer a SYN-ACK, with this timestamp if there was one. */
 static void complete(const struct segment *answer, bool stamps)
 {
-    struct segment ack = {.source_port = answer->port, .port = 7, .sequence = 501, .acknowledgement = answer->sequence + 1,
-                          .flags = TH_ACK, .window = 1000, .option_size = stamps ? 12 : 0};
+    struct segment ack = {.family = family, .source_port = answer->port, .port = 7, .sequence = 501,
+                          .acknowledgement = answer->sequence + 1, .flags = TH_ACK, .window = 1000, .option_size = stamps ? 12 : 0};
 
     memcpy(ack.options, (uint8_t[]){1, 1, 8, 10, 1, 2, 3, 5}, 8);
-    for (size_t i = 0; stamps && i + 10 <= answer->option_size; i++)
-        if (answer->options[i] == 8 && answer->options[i + 1] == 10) {
-            memcpy(ack.options + 8, answer->options + i + 2, 4);
-            break;
-        }
+    if (stamps && stamp_in(answer) != NULL)
+        memcpy(ack.options + 8, stamp_in(answer), 4);
     peer_send(&ack);
 }
 
@@ -304,6 +330,100 @@ START_TEST(cookie_without_timestamps_knows_the_mss_alone)
     stack_tcp_get_info(told[1].tcp, &info);
     ck_assert_uint_eq(info.tcpi_options, 0);
     ck_assert_uint_eq(info.tcpi_snd_mss, 1460);
+    stack_tcp_abort(told[1].tcp);
+    stack_tcp_close(told[0].tcp);
+}
+END_TEST
+
+/* A SYN with these options, and ECN's flags, is answered with a cookie, and that answered. Return: what is known of the connection then. */
+static struct tcp_info accept_by_cookie(uint8_t flags, const uint8_t *options, size_t option_size, uint8_t expected_flags)
+{
+    struct segment answer;
+    struct tcp_info info;
+
+    send_syn_with(30000, flags, options, option_size);
+    answer = peer_take();
+    ck_assert_uint_eq(answer.flags, TH_SYN | TH_ACK | expected_flags);
+    ck_assert_uint_eq(counters_now().sockets, HALF_OPEN_MAX + 1);
+    complete(&answer, true);
+    ck_assert_uint_eq(told[0].accepted, 1);
+    ck_assert_uint_eq(wire_count(), 0);
+    stack_tcp_get_info(told[1].tcp, &info);
+    return info;
+}
+
+#define TH_ECE 0x40
+#define TH_CWR 0x80
+
+START_TEST(cookie_knows_ecn)
+{
+    struct tcp_info info;
+
+    listen_and_fill();
+    info = accept_by_cookie(TH_ECE | TH_CWR, syn_options, sizeof syn_options, TH_ECE);
+    ck_assert_uint_eq(info.tcpi_options & (TCPI_OPT_ECN | TCPI_OPT_SACK | TCPI_OPT_WSCALE),
+                      TCPI_OPT_ECN | TCPI_OPT_SACK | TCPI_OPT_WSCALE);
+    stack_tcp_abort(told[1].tcp);
+    stack_tcp_close(told[0].tcp);
+}
+END_TEST
+
+/* Neither SACK nor a window scale; an MSS between two of those that a cookie can tell. */
+START_TEST(cookie_knows_what_the_peer_lacks)
+{
+    static const uint8_t options[] = {2, 4, 1400 >> 8, 1400 & 255, 1, 1, 8, 10, 1, 2, 3, 4, 0, 0, 0, 0};
+    struct tcp_info info;
+
+    listen_and_fill();
+    info = accept_by_cookie(0, options, sizeof options, 0);
+    ck_assert_uint_eq(info.tcpi_options & (TCPI_OPT_ECN | TCPI_OPT_SACK | TCPI_OPT_WSCALE | TCPI_OPT_TIMESTAMPS), TCPI_OPT_TIMESTAMPS);
+    ck_assert_uint_eq(info.tcpi_snd_mss, 1300 - 12);
+    stack_tcp_abort(told[1].tcp);
+    stack_tcp_close(told[0].tcp);
+}
+END_TEST
+
+/* What a cookie says is in our timestamp, which must not be ahead of the clock, whatever its last bits are. */
+START_TEST(cookie_is_never_from_the_future)
+{
+    struct segment answer;
+    uint32_t last = 0;
+
+    listen_and_fill();
+    for (unsigned i = 0; i < 200; i++) {
+        uint32_t stamp;
+
+        stack_advance(1);
+        wire_drop_all();
+        send_syn((uint16_t)(30000 + i), sizeof syn_options);
+        answer = peer_take();
+        stamp = stamp_of(&answer);
+        ck_assert(last == 0 || (stamp >= last && stamp - last <= 64));
+        last = stamp;
+    }
+    complete(&answer, true);
+    ck_assert_uint_eq(told[0].accepted, 1);
+    /* a segment that is not a handshake's has the clock as it is */
+    send_bytes(told[1].tcp, "x", 1);
+    stack_turn();
+    answer = peer_take();
+    ck_assert_uint_ge(stamp_of(&answer), last);
+    stack_tcp_abort(told[1].tcp);
+    stack_tcp_close(told[0].tcp);
+}
+END_TEST
+
+START_TEST(cookie_works_on_ipv6)
+{
+    struct tcp_info info;
+
+    listen_and_fill();
+    peer_resolve6(PEER_IP6);
+    wire_drop_all();
+    family = AF_INET6;
+    info = accept_by_cookie(0, syn_options, sizeof syn_options, 0);
+    ck_assert_uint_eq(info.tcpi_options & (TCPI_OPT_SACK | TCPI_OPT_WSCALE), TCPI_OPT_SACK | TCPI_OPT_WSCALE);
+    ck_assert_uint_eq(info.tcpi_snd_mss, 1440 - 12);
     stack_tcp_abort(told[1].tcp);
     stack_tcp_close(told[0].tcp);
 }
@@ -416,10 +536,15 @@ START_TEST(data_beyond_the_bound_comes_again)
 }
 END_TEST
 
+static void stack_setup_dual_plain(void)
+{
+    stack_setup_dual(0);
+}
+
 int main(void)
 {
     Suite *suite = suite_create("stack many");
-    TCase *tcase = tcase_create("many");
+    TCase *tcase = tcase_create("many"), *tcase6 = tcase_create("many on both families");
     SRunner *runner = srunner_create(suite);
     int failed;
 
@@ -435,11 +560,17 @@ int main(void)
     tcase_add_test(tcase, listener_may_go_before_a_handshake_is_complete);
     tcase_add_test(tcase, cookie_answers_for_a_handshake_that_is_not_remembered);
     tcase_add_test(tcase, cookie_without_timestamps_knows_the_mss_alone);
+    tcase_add_test(tcase, cookie_knows_ecn);
+    tcase_add_test(tcase, cookie_knows_what_the_peer_lacks);
+    tcase_add_test(tcase, cookie_is_never_from_the_future);
     tcase_add_test(tcase, cookie_that_is_wrong_or_old_is_reset);
     tcase_add_test(tcase, half_open_connections_do_not_stay);
     tcase_add_test(tcase, heavy_users_of_memory_are_throttled_first);
     tcase_add_test(tcase, data_beyond_the_bound_comes_again);
     suite_add_tcase(suite, tcase);
+    tcase_add_checked_fixture(tcase6, stack_setup_dual_plain, stack_teardown);
+    tcase_add_test(tcase6, cookie_works_on_ipv6);
+    suite_add_tcase(suite, tcase6);
     srunner_run_all(runner, CK_NORMAL);
     failed = srunner_ntests_failed(runner);
     srunner_free(runner);
