@@ -66,6 +66,25 @@ int datagram_recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flag
 /* FIONREAD: the length of the next datagram. */
 int datagram_next_length(int fd, int *length);
 
+/* ---- datagram_pieces.c ---- */
+
+#define DATAGRAM_PIECES_MAX 1024 /* UIO_MAXIOV of Linux, and our header is one */
+
+/* Two neighbours that are one. */
+struct datagram_joined {
+    size_t place;  /* of the first */
+    size_t offset; /* of its bytes in the datagram */
+    size_t length; /* of both; 0: there is nothing to copy */
+    char bytes[128];
+};
+
+/* Copy DATAGRAM_PIECES_MAX pieces so that at least one less does. Return: how many these are. */
+size_t datagram_pieces_join(struct iovec *to, const struct iovec *pieces, struct datagram_joined *joined);
+
+/* Copy the bytes of the two: before the datagram is sent, or when one of this length has come. Return: 0 or -EFAULT. */
+int datagram_pieces_gather(const struct iovec *pieces, struct datagram_joined *joined);
+int datagram_pieces_scatter(const struct iovec *pieces, const struct datagram_joined *joined, size_t length);
+
 /* ---- datagram_error.c ---- */
 
 /* Is it a message as the service writes it? */

@@ -14,9 +14,8 @@
 #include <fcntl.h>
 #include <string.h>
 
-/* Pieces of the program's that fit without a large frame; the kernel takes 1024. */
+/* Pieces of the program's that fit without a large frame. */
 #define PIECES_FEW 16
-#define PIECES_MAX 1024
 
 /* Datagrams that one recvmmsg() of libc's takes, and pieces of each. */
 #define BATCH 32
@@ -79,16 +78,15 @@ static ssize_t finish(int fd, const struct protocol_datagram *header, size_t got
     return (ssize_t)length;
 }
 
-/* Receive into header and pieces, which parts has room for. */
-static ssize_t receive_parts(int fd, struct msghdr *message, int flags, struct iovec *parts)
+/* Receive into header and pieces, which stand in parts behind room for the header. joined: two that are one, or NULL. */
+static ssize_t receive_parts(int fd, struct msghdr *message, int flags, struct iovec *parts, size_t count,
+                             const struct datagram_joined *joined)
 {
     struct protocol_datagram header;
-    struct msghdr plain = {.msg_iov = parts, .msg_iovlen = 1 + message->msg_iovlen};
+    struct msghdr plain = {.msg_iov = parts, .msg_iovlen = 1 + count};
     ssize_t got;
 
     parts[0] = (struct iovec){&header, sizeof header};
-    if (message->msg_iovlen > 0) /* else msg_iov may be NULL */
-        memcpy(parts + 1, message->msg_iov, message->msg_iovlen * sizeof *message->msg_iov);
     got = libc_recvmsg(fd, &plain, (flags & PAIR_FLAGS) | MSG_TRUNC);
     if (got <= 0) {
         int error = got < 0 ? datagram_pair_error(fd, errno) : receive_end(fd, flags);
@@ -104,15 +102,21 @@ static ssize_t receive_parts(int fd, struct msghdr *message, int flags, struct i
         return -EPROTO;
     if (header.flags & PROTOCOL_DATAGRAM_ERROR)
         return receive_pending(fd, &header, flags);
+    if (joined != NULL && datagram_pieces_scatter(message->msg_iov, joined, (size_t)got - sizeof header) < 0)
+        return -EFAULT;
     return finish(fd, &header, (size_t)got, plain.msg_flags, message, flags);
 }
 
 /* The same with more pieces than fit a small frame. */
 static __attribute__((noinline)) ssize_t receive_many_parts(int fd, struct msghdr *message, int flags)
 {
-    struct iovec parts[1 + PIECES_MAX];
+    struct iovec parts[1 + DATAGRAM_PIECES_MAX];
+    struct datagram_joined joined;
 
-    return receive_parts(fd, message, flags, parts);
+    if (message->msg_iovlen == DATAGRAM_PIECES_MAX)
+        return receive_parts(fd, message, flags, parts, datagram_pieces_join(parts + 1, message->msg_iov, &joined), &joined);
+    memcpy(parts + 1, message->msg_iov, message->msg_iovlen * sizeof *parts);
+    return receive_parts(fd, message, flags, parts, message->msg_iovlen, NULL);
 }
 
 static ssize_t receive_message(int fd, struct msghdr *message, int flags)
@@ -121,11 +125,13 @@ static ssize_t receive_message(int fd, struct msghdr *message, int flags)
 
     if (flags & MSG_ERRQUEUE)
         return datagram_receive_error(fd, message, flags);
-    if (message->msg_iovlen > PIECES_MAX)
+    if (message->msg_iovlen > DATAGRAM_PIECES_MAX)
         return -EMSGSIZE;
     if (message->msg_iovlen > PIECES_FEW)
         return receive_many_parts(fd, message, flags);
-    return receive_parts(fd, message, flags, parts);
+    if (message->msg_iovlen > 0) /* else msg_iov may be NULL */
+        memcpy(parts + 1, message->msg_iov, message->msg_iovlen * sizeof *parts);
+    return receive_parts(fd, message, flags, parts, message->msg_iovlen, NULL);
 }
 
 ssize_t datagram_recvmsg(int fd, struct msghdr *message, int flags)
@@ -239,10 +245,17 @@ int datagram_recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flag
 {
     unsigned done = 0;
 
-    if (count > PIECES_MAX)
-        count = PIECES_MAX;
+    if (count > DATAGRAM_PIECES_MAX)
+        count = DATAGRAM_PIECES_MAX;
     if (memory_check(messages, count * sizeof *messages) < 0)
         return -EFAULT;
+    /* Linux: do_recvmmsg(). DIFFERS: one between two datagrams that this call takes is passed over. */
+    if (!(flags & MSG_ERRQUEUE) && descriptor_kind(fd) == DESCRIPTOR_DATAGRAM_ERRORS) {
+        int error = datagram_take_error(fd);
+
+        if (error != 0)
+            return -error;
+    }
     while (done < count) {
         unsigned want = 0;
         int got;

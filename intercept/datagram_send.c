@@ -29,9 +29,8 @@
 /* The longest datagram that any protocol has: what is longer needs no question. */
 #define LONGEST 65535
 
-/* Pieces of the program's that fit without a look at the rest of the stack; the kernel takes 1024. */
+/* Pieces of the program's that fit without a look at the rest of the stack. */
 #define PIECES_FEW 16
-#define PIECES_MAX 1024
 
 /* Datagrams that one sendmmsg() of libc's takes, and pieces of each. */
 #define BATCH 32
@@ -179,6 +178,7 @@ static int read_control_ip6(const struct cmsghdr *part, struct protocol_datagram
 {
     struct sockaddr_in6 local = {.sin6_family = AF_INET6};
     struct in6_pktinfo info;
+    int32_t number = 0;
 
     switch (part->cmsg_type) {
     case IPV6_PKTINFO:
@@ -200,7 +200,7 @@ static int read_control_ip6(const struct cmsghdr *part, struct protocol_datagram
     case IPV6_TCLASS:
         return read_number(part, false, -1, &header->tos);
     case IPV6_DONTFRAG: /* the service has the option of this name */
-        return 0;
+        return read_number(part, false, 0, &number) < 0 || number > 1 ? -EINVAL : 0;
     default:
         return -EINVAL;
     }
@@ -312,9 +312,8 @@ static size_t length_of(const struct iovec *iov, size_t count)
     return length;
 }
 
-/* Send header and pieces, which parts has room for. Return: length or -errno. */
-static ssize_t send_parts(int fd, struct protocol_datagram *header, struct iovec *parts, const struct iovec *iov,
-                          size_t count, size_t length, int flags)
+/* Send header and pieces, which stand in parts behind room for the header. Return: length or -errno. */
+static ssize_t send_parts(int fd, struct protocol_datagram *header, struct iovec *parts, size_t count, size_t length, int flags)
 {
     struct msghdr plain = {.msg_iov = parts, .msg_iovlen = 1 + count};
     uint64_t route = route_of(fd, header);
@@ -322,8 +321,6 @@ static ssize_t send_parts(int fd, struct protocol_datagram *header, struct iovec
     int error;
 
     parts[0] = (struct iovec){header, sizeof *header};
-    if (count > 0) /* else iov may be NULL */
-        memcpy(parts + 1, iov, count * sizeof *iov);
     header->number = asks ? next_number() : 0;
     if (descriptor_kind(fd) == DESCRIPTOR_DATAGRAM_ERRORS) {
         error = datagram_take_error(fd);
@@ -345,9 +342,17 @@ static __attribute__((noinline)) ssize_t send_many_parts(int fd, struct protocol
                                                          const struct iovec *iov, size_t count, size_t length,
                                                          int flags)
 {
-    struct iovec parts[1 + PIECES_MAX];
+    struct iovec parts[1 + DATAGRAM_PIECES_MAX];
+    struct datagram_joined joined;
 
-    return send_parts(fd, header, parts, iov, count, length, flags);
+    if (count < DATAGRAM_PIECES_MAX) {
+        memcpy(parts + 1, iov, count * sizeof *iov);
+    } else {
+        count = datagram_pieces_join(parts + 1, iov, &joined);
+        if (datagram_pieces_gather(iov, &joined) < 0)
+            return -EFAULT;
+    }
+    return send_parts(fd, header, parts, count, length, flags);
 }
 
 static ssize_t send_message(int fd, const struct msghdr *message, int flags)
@@ -357,7 +362,7 @@ static ssize_t send_message(int fd, const struct msghdr *message, int flags)
     size_t length;
     int error;
 
-    if (message->msg_iovlen > PIECES_MAX)
+    if (message->msg_iovlen > DATAGRAM_PIECES_MAX)
         return -EMSGSIZE;
     error = make_header(&header, message, flags);
     if (error < 0)
@@ -367,7 +372,9 @@ static ssize_t send_message(int fd, const struct msghdr *message, int flags)
         return -EMSGSIZE;
     if (message->msg_iovlen > PIECES_FEW)
         return send_many_parts(fd, &header, message->msg_iov, message->msg_iovlen, length, flags);
-    return send_parts(fd, &header, parts, message->msg_iov, message->msg_iovlen, length, flags);
+    if (message->msg_iovlen > 0) /* else msg_iov may be NULL */
+        memcpy(parts + 1, message->msg_iov, message->msg_iovlen * sizeof *parts);
+    return send_parts(fd, &header, parts, message->msg_iovlen, length, flags);
 }
 
 ssize_t datagram_sendmsg(int fd, const struct msghdr *message, int flags)
@@ -445,8 +452,8 @@ int datagram_sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flag
 {
     unsigned done = 0;
 
-    if (count > PIECES_MAX)
-        count = PIECES_MAX; /* UIO_MAXIOV, as Linux */
+    if (count > DATAGRAM_PIECES_MAX)
+        count = DATAGRAM_PIECES_MAX; /* UIO_MAXIOV, as Linux */
     if (memory_check(messages, count * sizeof *messages) < 0)
         return -EFAULT;
     while (done < count) {

@@ -10,6 +10,7 @@
 
 #include <netinet/in.h>
 #include <stdarg.h>
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 EXPORT int socket(int domain, int type, int protocol)
@@ -135,9 +136,9 @@ EXPORT int ioctl(int fd, unsigned long request, ...)
 /* libc's own reaches ioctl() without us. */
 EXPORT int sockatmark(int fd)
 {
-    if (descriptor_is_foreign(fd) || datagram_is(fd))
-        return libc_sockatmark(fd); /* which knows none on a socket of datagrams */
-    return 0; /* no urgent data, no mark */
+    int mark;
+
+    return ioctl(fd, SIOCATMARK, &mark) < 0 ? -1 : mark;
 }
 
 /* libc's own reaches bind() without us. */

@@ -65,7 +65,6 @@
     X(int, poll, (struct pollfd *fds, nfds_t count, int timeout), (fds, count, timeout))                               \
     X(int, ppoll, (struct pollfd *fds, nfds_t count, const struct timespec *timeout, const sigset_t *mask),            \
       (fds, count, timeout, mask))                                                                                     \
-    X(int, sockatmark, (int fd), (fd))                                                                                 \
     X(int, bindresvport, (int fd, struct sockaddr_in *address), (fd, address))                                         \
     X(int, ioctl, (int fd, unsigned long request, void *argument), (fd, request, argument))                            \
     X(int, fcntl, (int fd, int command, long argument), (fd, command, argument))                                       \
