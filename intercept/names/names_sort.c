@@ -87,7 +87,7 @@ static void read_line(char *line, struct tables *tables)
     keyword = strtok_r(words, " \t", &end);
     prefix_text = keyword != NULL ? strtok_r(NULL, " \t", &end) : NULL;
     value_text = prefix_text != NULL ? strtok_r(NULL, " \t", &end) : NULL;
-    if (value_text == NULL)
+    if (prefix_text == NULL)
         return;
     bits_text = strchr(prefix_text, '/');
     if (bits_text != NULL)
@@ -100,8 +100,10 @@ static void read_line(char *line, struct tables *tables)
         prefix.s6_addr[10] = prefix.s6_addr[11] = 0xff;
     }
     bits = bits_text != NULL ? strtoul(bits_text, &end, 10) : is_v4 ? 32 : 128;
+    if (bits_text != NULL && *end != '\0')
+        return;
     bits += is_v4 ? 96 : 0;
-    value = strtoul(value_text, &end, 10);
+    value = strtoul(value_text != NULL ? value_text : "", &end, 10); /* as libc: none is 0 */
     if (*end != '\0' || bits > 128 || value > INT32_MAX || (is_scope && bits < 96))
         return;
     if (is_scope)

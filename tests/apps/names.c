@@ -519,6 +519,21 @@ static void part_two(void)
     ask_few(2);
 }
 
+/* What /etc/gai.conf has a say in. */
+static void part_order(void)
+{
+    static const char *const names[] = {"dual.test", "many.test"};
+    static const int families[] = {AF_UNSPEC, AF_INET, AF_INET6};
+
+    for (size_t i = 0; i < COUNT(names); i++)
+        for (size_t j = 0; j < COUNT(families); j++) {
+            struct addrinfo hints = {.ai_family = families[j], .ai_socktype = SOCK_STREAM};
+
+            printf("getaddrinfo %s family %d:", names[i], families[j]);
+            ask(names[i], "80", &hints);
+        }
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
@@ -526,7 +541,7 @@ int main(int argc, char **argv)
         void (*run)(void);
     } parts[] = {{"addrinfo", part_addrinfo}, {"services", part_services}, {"hosts", part_hosts}, {"nameinfo", part_nameinfo},
                  {"dns", part_dns}, {"failures", part_failures}, {"threads", part_threads}, {"async", part_async},
-                 {"few", part_few}, {"two", part_two}};
+                 {"few", part_few}, {"two", part_two}, {"order", part_order}};
 
     for (size_t i = 0; argc == 2 && i < COUNT(parts); i++)
         if (strcmp(argv[1], parts[i].name) == 0) {

@@ -49,6 +49,20 @@ compare() {
     note "ok: $what: $(wc -l <"$WORK/$what.kernel") answers are the kernel's"
 }
 
+# The order of a name's addresses, by several /etc/gai.conf.
+touch "$WORK/etc/gai.conf"
+mount --bind "$WORK/etc/gai.conf" /etc/gai.conf
+number=0
+for lines in 'precedence ::ffff:0:0/96 100' \
+    'label ::1/128 0\nlabel ::/0 1\nlabel 2002::/16 2\nlabel fd88::/16 7 # ours\nlabel ::ffff:0:0/96 4\n\nlabel 2001::/32' \
+    'scopev4 ::ffff:10.77.0.0/112 2\nscopev4 192.0.2.0/24 5\nscopev4 nonsense/8 5\nscopev4 10.0.0.0/8x 2' \
+    '  precedence\tfd77::9/128 90\nprecedence ::1/128 50\nprecedence fd88::/8 80\nprecedence ::/0 40x\nreload no'; do
+    printf '%b\n' "$lines" >"$WORK/etc/gai.conf"
+    number=$((number + 1))
+    compare "gai.conf-$number" order
+done
+: >"$WORK/etc/gai.conf"
+
 for part in ${NAMES_PARTS:-addrinfo services hosts nameinfo dns async threads failures}; do
     compare "$part" "$part"
 done
