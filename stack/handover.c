@@ -1,6 +1,7 @@
 /* handover.c - the stack's state into an archive and out of it. */
 #include "handover.h"
 
+#include "stack/ip/network_handover.h"
 #include "stack/tcp/isn.h"
 #include "stack/tcp/tcp_handover.h"
 #include "stack/wire/gather.h"
@@ -8,6 +9,7 @@
 void stack_handover(struct archive *archive)
 {
     isn_handover(archive);
+    network_handover(archive);
     tcp_handover(archive);
 }
 

@@ -5,7 +5,7 @@
  * it is told to go on: it is opened with stack_config.resumes and its wire is mute until stack_resume().
  *
  * Kept: TCP sockets in every state, with what is queued both ways, what arrived out of order, what is on its way, timers and congestion state;
- * datagram sockets with their groups; the key of the initial sequence numbers; path MTUs, neighbours, and what the network told of addresses are learned anew.
+ * datagram sockets with their groups; the key of the initial sequence numbers; neighbours, routers, a lease and what came with it. Path MTUs are learned anew.
  */
 #ifndef SIDESTACK_HANDOVER_H
 #define SIDESTACK_HANDOVER_H

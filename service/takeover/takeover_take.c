@@ -79,14 +79,19 @@ static int ask(int control)
     return message.result < 0 ? message.result : fd;
 }
 
+static void close_all(const int *fds, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        close(fds[i]);
+}
+
 /* Append descriptors. Return: 0 or -ENOMEM; they are taken either way. */
 static int keep(int **all, size_t *count, const int *fds, size_t more)
 {
     int *larger = realloc(*all, (*count + more) * sizeof **all);
 
     if (larger == NULL) {
-        for (size_t i = 0; i < more; i++)
-            close(fds[i]);
+        close_all(fds, more);
         return -ENOMEM;
     }
     memcpy(larger + *count, fds, more * sizeof *fds);
@@ -95,21 +100,32 @@ static int keep(int **all, size_t *count, const int *fds, size_t more)
     return 0;
 }
 
-/* Look at the state where it lies. Takes fds. Return: 0 or -errno. */
+/* Look at the state where it lies. Return: 0: it has fds; -errno: they stay the caller's. */
 static int open_state(int fd, int *fds, size_t count)
 {
     struct stat status;
-    void *map = MAP_FAILED;
+    void *map;
 
-    if (fstat(fd, &status) == 0 && status.st_size > 0)
-        map = mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+    if (fstat(fd, &status) < 0)
+        return -errno;
+    map = status.st_size > 0 ? mmap(NULL, (size_t)status.st_size, PROT_READ, MAP_PRIVATE, fd, 0) : MAP_FAILED;
+    if (map == MAP_FAILED)
+        return -EIO;
     state_map = map;
-    state_length = map != MAP_FAILED ? (size_t)status.st_size : 0;
+    state_length = (size_t)status.st_size;
     archive_read_begin(&state, map, state_length, fds, count);
-    return map != MAP_FAILED ? 0 : -EIO;
+    return 0;
 }
 
-/* Return: 0 or -errno. */
+static void close_state(void)
+{
+    archive_release(&state);
+    if (state_map != NULL)
+        munmap((void *)(uintptr_t)state_map, state_length);
+    state_map = NULL;
+}
+
+/* Return: 0: the state is there, and with it all descriptors; or -errno: nothing is. */
 static int receive_all(void)
 {
     int *all = NULL, fds[TAKEOVER_BATCH], error;
@@ -119,16 +135,21 @@ static int receive_all(void)
 
     do {
         error = takeover_receive(channel, &step, &number, fds, &came);
-        if (error == 0 && step == TAKEOVER_DESCRIPTORS)
-            error = keep(&all, &count, fds, came);
-    } while (error == 0 && step == TAKEOVER_DESCRIPTORS);
+        if (error < 0 || step != TAKEOVER_DESCRIPTORS)
+            break;
+        error = keep(&all, &count, fds, came);
+        came = 0;
+    } while (error == 0);
     if (error == 0 && (step != TAKEOVER_STATE || came != 1 || number != count))
         error = -EPROTO;
-    if (error == 0) {
+    if (error == 0)
         error = open_state(fds[0], all, count);
-        close(fds[0]);
+    close_all(fds, came);
+    if (error < 0) {
+        close_all(all, count);
+        free(all);
     }
-    // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the state has it, or the service ends
+    // NOLINTNEXTLINE(clang-analyzer-unix.Malloc): the state has it
     return error;
 }
 
@@ -150,6 +171,7 @@ int takeover_ask(const char *path, struct takeover *takeover)
         error = state.error < 0 ? state.error : takeover->control_fd < 0 ? -EPROTO : 0;
     }
     if (error < 0) {
+        close_state();
         errno = -error;
         log_error("takeover: the service at %s%s", path,
                   error == -EPROTONOSUPPORT ? " is of a version that can't be taken over: stop it, and start this one"
@@ -195,8 +217,7 @@ int takeover_commit(void)
     }
     close(channel);
     channel = -1;
-    archive_release(&state);
-    munmap((void *)(uintptr_t)state_map, state_length);
+    close_state();
     stack_resume();
     client_resume();
     return 0;

@@ -322,6 +322,111 @@ int dhcp_client_open(const struct stack_config *config)
     return running ? 0 : -ENOMEM;
 }
 
+/* ---- on its way to another process ---- */
+
+/* What there is of a lease beside dhcp.c's record of it. */
+struct lease {
+    ip4_addr_t address;
+    uint8_t bits;
+    uint16_t mtu;
+};
+
+struct leased_route {
+    ip4_addr_t network, via;
+    uint8_t bits;
+};
+
+static void walk_route(struct archive *archive, struct leased_route *route)
+{
+    ARCHIVE_RAW(archive, route, network);
+    ARCHIVE_RAW(archive, route, via);
+    ARCHIVE_NUMBER(archive, route, bits);
+}
+
+static void walk_routes(struct archive *archive)
+{
+    struct leased_route route = {0};
+    enum address_origin origin;
+
+    for (size_t i = 0; archive->is_writing && route_at(i, &route.network, &route.bits, &route.via, &origin); i++) {
+        if (origin != ADDRESS_DHCP)
+            continue;
+        if (!archive_begin(archive, "route"))
+            return;
+        walk_route(archive, &route);
+        archive_end(archive);
+    }
+    while (!archive->is_writing && archive_begin(archive, "route")) {
+        walk_route(archive, &route);
+        archive_end(archive);
+        if (route.bits <= 32)
+            (void)route_add(route.network, route.bits, route.via, ADDRESS_DHCP);
+    }
+}
+
+/* dhcp.c's own record: what it counts, and of whom it has the lease. */
+static void walk_client(struct archive *archive, struct dhcp *it)
+{
+    ARCHIVE_NUMBER(archive, it, xid);
+    ARCHIVE_NUMBER(archive, it, state);
+    ARCHIVE_NUMBER(archive, it, tries);
+    ARCHIVE_NUMBER(archive, it, flags);
+    ARCHIVE_NUMBER(archive, it, request_timeout);
+    ARCHIVE_NUMBER(archive, it, t1_timeout);
+    ARCHIVE_NUMBER(archive, it, t2_timeout);
+    ARCHIVE_NUMBER(archive, it, t1_renew_time);
+    ARCHIVE_NUMBER(archive, it, t2_rebind_time);
+    ARCHIVE_NUMBER(archive, it, lease_used);
+    ARCHIVE_NUMBER(archive, it, t0_timeout);
+    ARCHIVE_RAW(archive, it, server_ip_addr);
+    ARCHIVE_RAW(archive, it, offered_ip_addr);
+    ARCHIVE_RAW(archive, it, offered_sn_mask);
+    ARCHIVE_RAW(archive, it, offered_gw_addr);
+    ARCHIVE_NUMBER(archive, it, offered_t0_lease);
+    ARCHIVE_NUMBER(archive, it, offered_t1_renew);
+    ARCHIVE_NUMBER(archive, it, offered_t2_rebind);
+}
+
+static void walk_clocks(struct archive *archive)
+{
+    archive_number(archive, "fine_us", &fine_us, sizeof fine_us);
+    archive_number(archive, "coarse_us", &coarse_us, sizeof coarse_us);
+    archive_number(archive, "fine_counts", &fine_counts, sizeof fine_counts);
+    archive_number(archive, "coarse_counts", &coarse_counts, sizeof coarse_counts);
+    archive_raw(archive, "sender_mac", sender_mac, sizeof sender_mac);
+    archive_number(archive, "sender_known", &sender_known, sizeof sender_known);
+}
+
+void dhcp_client_handover(struct archive *archive)
+{
+    struct netif *netif = wire_netif_get();
+    struct lease lease = {.mtu = netif->mtu};
+
+    if (archive->is_writing ? !dhcp_client_is_bound() || own() == NULL : !running)
+        return;
+    if (!archive_begin(archive, "dhcp"))
+        return;
+    if (archive->is_writing) {
+        lease.address = own()->address;
+        lease.bits = own()->bits;
+    }
+    archive_raw(archive, "address", &lease.address, sizeof lease.address);
+    archive_number(archive, "bits", &lease.bits, sizeof lease.bits);
+    archive_number(archive, "mtu", &lease.mtu, sizeof lease.mtu);
+    if (lease.bits > 32 || (!archive->is_writing && address_add(lease.address, lease.bits, ADDRESS_DHCP) < 0)) {
+        archive_end(archive); /* it is a static one now: the question that was begun goes on */
+        return;
+    }
+    walk_client(archive, &client);
+    walk_clocks(archive);
+    walk_routes(archive);
+    learned_handover(archive, LEARNED_DHCP);
+    archive_end(archive);
+    if (!archive->is_writing && lease.mtu >= MTU_MIN && lease.mtu < configured_mtu)
+        netif->mtu = lease.mtu;
+    wire_netif_assume(address_at(0));
+}
+
 void dhcp_client_note_sender(const uint8_t mac[6])
 {
     memcpy(sender_mac, mac, sizeof sender_mac);

@@ -189,6 +189,49 @@ void learned_remove(enum learned_origin origin)
     find_next_end();
 }
 
+/* ---- on their way to another process ---- */
+
+static void walk_server(struct archive *archive, struct server *server)
+{
+    ARCHIVE_RAW(archive, server, address);
+    ARCHIVE_NUMBER(archive, server, until_us);
+}
+
+static void walk_domain(struct archive *archive, struct domain *domain)
+{
+    ARCHIVE_RAW(archive, domain, name);
+    domain->name[sizeof domain->name - 1] = '\0';
+    ARCHIVE_NUMBER(archive, domain, until_us);
+}
+
+/* Reading: those that were there before go. */
+void learned_handover(struct archive *archive, enum learned_origin origin)
+{
+    if (!archive_begin(archive, "learned"))
+        return;
+    if (!archive->is_writing)
+        learned_remove(origin);
+    for (int i = 0; i < SERVERS_MAX; i++) {
+        if (archive->is_writing && servers[origin][i].until_us == 0)
+            continue;
+        if (!archive_begin(archive, "server"))
+            break;
+        walk_server(archive, &servers[origin][i]);
+        archive_end(archive);
+    }
+    for (int i = 0; i < DOMAINS_MAX; i++) {
+        if (archive->is_writing && domains[origin][i].until_us == 0)
+            continue;
+        if (!archive_begin(archive, "domain"))
+            break;
+        walk_domain(archive, &domains[origin][i]);
+        archive_end(archive);
+    }
+    archive_end(archive);
+    change_pending |= !archive->is_writing;
+    find_next_end();
+}
+
 int64_t learned_timer_us(void)
 {
     if (change_pending || next_end_us <= port_now_us)

@@ -3,6 +3,7 @@
 #define SIDESTACK_LEARNED_H
 
 #include "interface.h"
+#include "stack/archive.h"
 #include "stack/lwip_api.h"
 
 /* In the order of their weight (RFC 8106 5.3.1). */
@@ -31,6 +32,9 @@ void learned_remove(enum learned_origin origin);
 
 /* Something changed: addresses, routes, servers, domains. The owner is told once, from learned_run(). */
 void learned_note_change(void);
+
+/* All of one origin into an archive, or out of it. */
+void learned_handover(struct archive *archive, enum learned_origin origin);
 
 /* Tell the owner of changes, and forget what has run out. */
 void learned_run(void);

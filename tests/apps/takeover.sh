@@ -40,7 +40,8 @@ for name in out_bulk out_small in_bulk local; do
     done
 done
 wait_for_line out6 '^done'
-note "datagrams: $(grep '^done' "$WORK/out6.log")"
+check_equal "datagrams whose echo did not come" "$(grep -c "^lost" "$WORK/out6.log" || true)" 0
+note "datagrams: $(grep "^done" "$WORK/out6.log")"
 check_equal "failures of servers" "$(cat "$WORK/world.log" "$WORK/inside.log" | grep -c '^failed' || true)" 0
 wait_for_line world 'served.*'
 check_equal "the service says so" "$(grep -c 'info: took over from process' "$WORK/sidestackd.log")" 7
