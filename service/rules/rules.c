@@ -151,6 +151,12 @@ struct rules_who *rules_who_of_process(pid_t pid, uid_t uid)
     return rules_who_of_program(path, uid);
 }
 
+const char *rules_who_get(const struct rules_who *who, uid_t *uid)
+{
+    *uid = who->uid;
+    return who->program;
+}
+
 struct rules_who *rules_who_hold(struct rules_who *who)
 {
     who->holders++;

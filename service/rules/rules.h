@@ -115,6 +115,7 @@ extern uint32_t rules_generation;
 struct rules_who;
 struct rules_who *rules_who_of_process(pid_t pid, uid_t uid);
 struct rules_who *rules_who_of_program(const char *program, uid_t uid);
+const char *rules_who_get(const struct rules_who *who, uid_t *uid); /* Return: the program */
 struct rules_who *rules_who_hold(struct rules_who *who); /* Return: who */
 void rules_who_release(struct rules_who *who);           /* NULL is fine */
 

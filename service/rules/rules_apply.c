@@ -238,7 +238,7 @@ int rules_apply_datagram(struct socket *socket, const union stack_address *peer,
     if (peer == NULL || peer->sa.sa_family == AF_UNSPEC || is_settled(socket))
         return socket->rules.is_mute ? RULES_VANISH : 0;
     question.protocol = protocol_of(socket->type, socket->protocol);
-    if (is_asked && rules_are_active) {
+    if (is_asked && rules_are_active && socket->rules.who != NULL) { /* NULL: an older service, which was taken over, did not say */
         verdict = rules_judge(socket->rules.who, &question);
         rules_note_hit(&verdict);
     }

@@ -15,6 +15,7 @@
 #include "service/listener.h"
 #include "service/pair.h"
 #include "service/relay.h"
+#include "service/rules/rules.h"
 #include "service/socket.h"
 #include "service/sockopt/sockopt.h"
 #include "stack/handover.h"
@@ -107,10 +108,34 @@ static void forget_programs(void)
 
 /* ---- sockets ---- */
 
+/* Who asked last about a socket: for a datagram's destination nobody asks again. */
+static void walk_who(struct archive *archive, struct socket_rules *rules)
+{
+    uid_t uid = (uid_t)-1;
+    const char *program = archive->is_writing ? rules_who_get(rules->who, &uid) : NULL;
+    size_t length = archive->is_writing ? strlen(program) + 1 : 0;
+
+    archive_number(archive, "uid", &uid, sizeof uid);
+    program = archive_bytes(archive, "program", program, &length);
+    if (archive->is_writing || program == NULL)
+        return;
+    if (length == 0 || program[length - 1] != '\0') {
+        archive_fail(archive, -EPROTO);
+        return;
+    }
+    rules->who = rules_who_of_program(program, uid);
+    if (rules->who == NULL)
+        archive_fail(archive, -ENOMEM);
+}
+
 static void walk_rules(struct archive *archive, struct socket *socket)
 {
-    struct socket_rules *rules = &socket->rules; /* who asked is asked again, and what was decided decided again */
+    struct socket_rules *rules = &socket->rules; /* what was decided is decided again */
 
+    if ((!archive->is_writing || rules->who != NULL) && archive_begin(archive, "who")) {
+        walk_who(archive, rules);
+        archive_end(archive);
+    }
     ARCHIVE_NUMBER(archive, rules, is_watched);
     ARCHIVE_NUMBER(archive, rules, is_used);
     ARCHIVE_NUMBER(archive, rules, is_deaf);

@@ -3,7 +3,11 @@
 takeover.py serve ADDRESS PORT        for each connection: what comes is checked, and as much is sent
 takeover.py stream ADDRESS PORT SECONDS BYTES_A_WRITE
 takeover.py datagrams ADDRESS PORT SECONDS
+takeover.py strangers ADDRESS PORT SECONDS       likewise, each from a socket of its own
+takeover.py echo ADDRESS PORT
+takeover.py late ADDRESS PORT FILE               a datagram from each of 300 sockets that were made before, when the file is there
 """
+import os
 import random
 import socket
 import sys
@@ -77,15 +81,23 @@ def stream(address, port, seconds, size):
     print("done", result["sent"], result["received"], flush=True)
 
 
-def datagrams(address, port, seconds):
-    """Each is waited for, so long that none is only late on a busy machine: how many were lost?"""
+def echo(address, port):
     s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-    s.connect((address, port))
-    s.settimeout(10)
+    s.bind((address, port))
+    print("ready", flush=True)
+    while True:
+        s.sendto(*s.recvfrom(100))
+
+
+def datagrams(address, port, seconds, socket_of):
+    """Each is waited for, so long that none is only late on a busy machine: how many were lost?"""
     number, lost, end = 0, 0, time.monotonic() + seconds
     print("flows", flush=True)
     while time.monotonic() < end:
         number += 1
+        s = socket_of(number)
+        s.connect((address, port))
+        s.settimeout(10)
         s.send(str(number).encode())
         try:
             while int(s.recv(100)) != number:
@@ -96,14 +108,31 @@ def datagrams(address, port, seconds):
     print("done", number, "lost", lost, flush=True)
 
 
+def late(address, port, path):
+    sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(300)]
+    print("ready", flush=True)
+    while not os.path.exists(path):
+        time.sleep(0.02)
+    for s in sockets:
+        s.settimeout(10)
+        s.sendto(b"late", (address, port))
+    print("done", sum(s.recv(100) == b"late" for s in sockets), flush=True)
+
+
 def main():
     mode, address, port = sys.argv[1], sys.argv[2], int(sys.argv[3])
     if mode == "serve":
         serve(address, port)
     elif mode == "stream":
         stream(address, port, int(sys.argv[4]), int(sys.argv[5]))
+    elif mode == "late":
+        late(address, port, sys.argv[4])
+    elif mode == "echo":
+        echo(address, port)
     else:
-        datagrams(address, port, int(sys.argv[4]))
+        one = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        datagrams(address, port, int(sys.argv[4]),
+                  lambda _: one if mode == "datagrams" else socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
 
 
 main()
