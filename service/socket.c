@@ -43,6 +43,7 @@ static struct socket_list dead = TAILQ_HEAD_INITIALIZER(dead);
 static struct socket *by_inode[HASH_BUCKETS];
 static struct socket *by_number[HASH_BUCKETS];
 static size_t live_count, retired_count;
+static struct quota nobody = {.retired = TAILQ_HEAD_INITIALIZER(nobody.retired)}; /* whose the retired ones of unknown programs are */
 static size_t live_max, live_allowed;
 static uint64_t last_id;
 
@@ -214,6 +215,42 @@ static void discharge(struct socket *socket)
     socket->is_charged = false;
 }
 
+static struct quota *owner_of(const struct socket *socket)
+{
+    return socket->program != NULL ? socket->program->quota : &nobody;
+}
+
+/* It has no pair any more: on the lists of those. */
+static void enter_retired(struct socket *socket)
+{
+    struct quota *owner = owner_of(socket);
+
+    TAILQ_INSERT_TAIL(&retired, socket, state_link);
+    retired_count++;
+    TAILQ_INSERT_TAIL(&owner->retired, socket, retired_link);
+    owner->retired_count++;
+}
+
+static void leave_retired(struct socket *socket)
+{
+    struct quota *owner = owner_of(socket);
+
+    TAILQ_REMOVE(&retired, socket, state_link);
+    retired_count--;
+    TAILQ_REMOVE(&owner->retired, socket, retired_link);
+    owner->retired_count--;
+}
+
+/* There are too many: the oldest goes of who has most, so that nobody's go because of others. */
+static void forget_retired(void)
+{
+    struct quota *most = quota_with_most_retired();
+
+    if (most == NULL || nobody.retired_count > most->retired_count)
+        most = &nobody;
+    socket_destroy(TAILQ_FIRST(&most->retired));
+}
+
 struct socket *socket_restore_new(void)
 {
     struct socket *socket = calloc(1, sizeof *socket);
@@ -243,8 +280,7 @@ int socket_restore(struct socket *socket)
         if (socket->is_charged)
             quota_restore_socket(socket->program->quota);
     } else {
-        TAILQ_INSERT_TAIL(&retired, socket, state_link);
-        retired_count++;
+        enter_retired(socket);
     }
     if (socket->id > last_id)
         last_id = socket->id;
@@ -278,8 +314,7 @@ int socket_renew_pair(struct socket *socket)
         pair_close(&pair);
         goto out;
     }
-    TAILQ_REMOVE(&retired, socket, state_link);
-    retired_count--;
+    leave_retired(socket);
     TAILQ_INSERT_TAIL(&socket_live, socket, state_link);
     live_count++;
     return 0;
@@ -385,20 +420,15 @@ static void close_descriptors(struct socket *socket)
 
 void socket_retire(struct socket *socket)
 {
-    struct socket *oldest;
-
     assert(socket->pair_fd >= 0 && "retired once");
     discharge(socket);
     (void)socket_take_work(socket);
     close_descriptors(socket);
     TAILQ_REMOVE(&socket_live, socket, state_link);
     live_count--;
-    TAILQ_INSERT_TAIL(&retired, socket, state_link);
-    retired_count++;
-    if (retired_count > SOCKET_RETIRED_MAX) {
-        oldest = TAILQ_FIRST(&retired);
-        socket_destroy(oldest);
-    }
+    enter_retired(socket);
+    if (retired_count > SOCKET_RETIRED_MAX)
+        forget_retired();
 }
 
 void socket_destroy(struct socket *socket)
@@ -426,19 +456,18 @@ void socket_destroy(struct socket *socket)
     socket->tcp = NULL;
     if (socket->datagram != NULL)
         datagram_free(socket);
+    if (socket->pair_fd >= 0) {
+        TAILQ_REMOVE(&socket_live, socket, state_link);
+        live_count--;
+    } else {
+        leave_retired(socket);
+    }
     discharge(socket);
     program_release(socket->program);
     socket->program = NULL;
     rules_apply_free(socket);
     hash_remove(socket);
     number_remove(socket);
-    if (socket->pair_fd >= 0) {
-        TAILQ_REMOVE(&socket_live, socket, state_link);
-        live_count--;
-    } else {
-        TAILQ_REMOVE(&retired, socket, state_link);
-        retired_count--;
-    }
     close_descriptors(socket);
     socket->source.kind = SOURCE_DEAD;
     TAILQ_INSERT_TAIL(&dead, socket, state_link);

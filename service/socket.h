@@ -3,7 +3,7 @@
  *
  * A record lives until the program's last copy of the descriptor is closed and TCP needs nothing more of it. One whose pair is used up
  * (reset, failed, shut down both ways) cannot see that close any more: it is retired, kept for those who still ask about it, and the
- * oldest retired ones go first (SOCKET_RETIRED_MAX).
+ * oldest retired ones of who has most go first (SOCKET_RETIRED_MAX).
  */
 #ifndef SIDESTACK_SOCKET_H
 #define SIDESTACK_SOCKET_H
@@ -111,6 +111,7 @@ struct socket {
     TAILQ_ENTRY(socket) deferred_link; /* while .deferred_until_us */
 
     TAILQ_ENTRY(socket) busy_link;  /* while .work */
+    TAILQ_ENTRY(socket) retired_link; /* on its user's list, while it is retired */
     TAILQ_ENTRY(socket) state_link; /* on the list of all live, of all retired, or of all dead sockets */
     struct socket *hash_next;       /* by program_inode */
     struct socket *number_next;     /* by id */

@@ -59,6 +59,8 @@ void inspect_move_on_from_datagram(const struct stack_datagram *datagram)
 
 void stack_tcp_set_label(struct stack_tcp *tcp, const struct stack_label *label)
 {
+    if (label->user != tcp->label.user)
+        tcp_socket_set_user(tcp, memory_hold(label->user));
     tcp->label = *label;
 }
 

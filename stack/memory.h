@@ -13,6 +13,14 @@ struct memory_counters {
 };
 extern struct memory_counters memory_counters;
 
+/* What the connections of one user have. Each connection holds its user's. */
+struct memory_user {
+    struct memory_user *next; /* list of all */
+    size_t bytes;             /* queues and connections */
+    size_t holders;
+    uint32_t user;
+};
+
 /* Data and connections are to take at most so many bytes; 0: no bound. */
 void memory_set_limit(size_t limit);
 size_t memory_limit(void);
@@ -20,13 +28,30 @@ size_t memory_limit(void);
 /* Return: bytes that they take now. */
 size_t memory_used(void);
 
-/* How many bytes may a connection have in one of its queues? SIZE_MAX: as many as it likes. */
-size_t memory_share(void);
+/* A connection of the user's. Its queues count from then on (memory_add()). Return: never NULL; without memory who has no record yet shares one with others. */
+struct memory_user *memory_hold(uint32_t user);
+/* One more of whom has one already. */
+struct memory_user *memory_hold_more(struct memory_user *of);
+/* It is gone, its queues are empty. */
+void memory_release(struct memory_user *of);
+
+static inline void memory_add(struct memory_user *of, size_t bytes)
+{
+    of->bytes += bytes;
+}
+
+static inline void memory_remove(struct memory_user *of, size_t bytes)
+{
+    of->bytes -= bytes;
+}
+
+/* How many bytes may a connection of the user's have in a queue that has `has` now? SIZE_MAX: as many as it likes. */
+size_t memory_share(const struct memory_user *of, size_t has);
 
 /* Is there no room for data of a connection that has so many bytes in its queue? */
-bool memory_is_short(size_t has);
+bool memory_is_short(const struct memory_user *of, size_t has);
 
 /* Is there no room for one more connection? */
-bool memory_is_full(void);
+bool memory_is_full(const struct memory_user *of);
 
 #endif

@@ -50,6 +50,7 @@ struct quota *quota_hold(uid_t uid)
         if (quota == NULL)
             return NULL;
         quota->uid = uid;
+        TAILQ_INIT(&quota->retired);
         quota->allowance = limits.requests * MILLION;
         LIST_INSERT_HEAD(&all, quota, link);
     }
@@ -101,6 +102,16 @@ bool quota_take_client(struct quota *quota)
 void quota_give_client(struct quota *quota)
 {
     quota->clients--;
+}
+
+struct quota *quota_with_most_retired(void)
+{
+    struct quota *quota, *most = LIST_FIRST(&all);
+
+    LIST_FOREACH(quota, &all, link)
+        if (quota->retired_count > most->retired_count)
+            most = quota;
+    return most;
 }
 
 void quota_restore_socket(struct quota *quota)

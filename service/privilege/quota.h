@@ -8,12 +8,16 @@
 #include <sys/queue.h>
 #include <sys/types.h>
 
+TAILQ_HEAD(retired_list, socket);
+
 /* What a user has; held by each of the user's programs. */
 struct quota {
     LIST_ENTRY(quota) link;
     unsigned holders;
     uid_t uid;
     size_t sockets, clients;
+    struct retired_list retired; /* oldest first; socket.c's */
+    size_t retired_count;
     uint64_t turn;        /* of the loop, when it asked last */
     unsigned in_turn;     /* requests in that turn */
     uint64_t earned_us;   /* until when what it may ask for has been counted */
@@ -49,6 +53,9 @@ bool quota_take_socket(struct quota *quota);
 void quota_give_socket(struct quota *quota);
 bool quota_take_client(struct quota *quota);
 void quota_give_client(struct quota *quota);
+
+/* Who has the most retired records. Return: NULL: there is nobody. */
+struct quota *quota_with_most_retired(void);
 
 /* One that was there before (--takeover): it may. */
 void quota_restore_socket(struct quota *quota);

@@ -169,7 +169,7 @@ static err_t filter_handshake(const struct stack_tcp *tcp, const struct tcp_pcb 
     if (pcb->state == LISTEN) {
         if (is_for_other_interface(tcp, pcb, header))
             return ERR_VAL;
-        if (memory_is_full()) {
+        if (memory_is_full(tcp->user)) {
             memory_counters.refused++;
             return drop_for_listener();
         }
@@ -235,7 +235,7 @@ err_t tcp_filter_segment(struct tcp_pcb *pcb, struct tcp_hdr *header, u16_t opti
         error = tcp_validate_syn_sent(tcp, &segment, header);
         if (error == ERR_OK && (segment.flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK))
             tcp_ecn_look_at_answer(&tcp->ecn, header);
-    } else if (p->tot_len > 0 && memory_is_short(tcp->receive.memory)) {
+    } else if (p->tot_len > 0 && memory_is_short(tcp->user, tcp->receive.memory)) {
         memory_counters.dropped++;
         return ERR_MEM;
     } else {

@@ -124,6 +124,7 @@ static void read_socket(struct archive *archive, struct stack_tcp *tcp)
     archive_number(archive, "listener", &listener, sizeof listener);
     archive_number(archive, "in_table", &in_table, sizeof in_table);
     tcp_handover_socket(archive, tcp);
+    tcp_socket_set_user(tcp, memory_hold(tcp->label.user));
     tcp_handover_received(archive, tcp);
     if (in_table)
         tcp_bind_enter(tcp, &tcp->local, tcp->local_port);

@@ -42,6 +42,7 @@ err_t tcp_listen_passive_open(u8_t id, struct tcp_pcb_listen *listener, struct t
     tcp->sender.congestion.algorithm = parent->sender.congestion.algorithm;
     tcp->role = TCP_ROLE_INCOMING;
     tcp->label = (struct stack_label){.user = parent->label.user, .program = parent->label.program};
+    tcp_socket_set_user(tcp, memory_hold_more(parent->user));
     add_incoming(parent, tcp);
     tcp->peer = pcb->remote_ip;
     tcp->peer_port = pcb->remote_port;

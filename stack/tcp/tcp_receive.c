@@ -28,7 +28,8 @@ void tcp_receive_release(struct stack_tcp *tcp)
         pbuf_free(receive_block_pbuf(block));
     }
     tcp_counters.receive_bytes -= queue->memory;
-    *queue = (struct receive_queue){0};
+    memory_remove(queue->user, queue->memory);
+    *queue = (struct receive_queue){.user = queue->user};
 }
 
 /* Free room behind the data of a block. */
@@ -77,6 +78,7 @@ static bool receive_queue_append(struct receive_queue *queue, struct pbuf *p)
         queue->tail = block;
         queue->memory += receive_block_memory(block);
         tcp_counters.receive_bytes += receive_block_memory(block);
+        memory_add(queue->user, receive_block_memory(block));
     }
     queue->queued += length;
     return true;
@@ -188,6 +190,7 @@ void stack_tcp_receive_consume(struct stack_tcp *tcp, size_t length)
             queue->tail = NULL;
         queue->memory -= receive_block_memory(block);
         tcp_counters.receive_bytes -= receive_block_memory(block);
+        memory_remove(queue->user, receive_block_memory(block));
         pbuf_free(p);
     }
     if (tcp->pcb != NULL && consumed > 0) {

@@ -39,6 +39,7 @@ static void send_queue_drop_head(struct send_queue *queue)
         queue->handing = chunk->next;
     queue->memory -= block_sizes[chunk->class];
     tcp_counters.transmit_bytes -= block_sizes[chunk->class];
+    memory_remove(queue->user, block_sizes[chunk->class]);
     block_put(chunk->class, chunk);
 }
 
@@ -78,6 +79,7 @@ static bool send_queue_grow(struct send_queue *queue, size_t want)
         queue->filling = chunk;
     queue->memory += block_sizes[which];
     tcp_counters.transmit_bytes += block_sizes[which];
+    memory_add(queue->user, block_sizes[which]);
     return true;
 }
 

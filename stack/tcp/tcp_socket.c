@@ -104,6 +104,7 @@ struct stack_tcp *tcp_socket_new(void)
 
     if (tcp == NULL)
         return NULL;
+    tcp->user = tcp->send.user = tcp->receive.user = memory_hold(0);
     tcp->timer.due_us = TCP_CLOCK_NEVER;
     tcp->all_next = tcp_sockets;
     if (tcp_sockets != NULL)
@@ -111,6 +112,14 @@ struct stack_tcp *tcp_socket_new(void)
     tcp_sockets = tcp;
     tcp_counters.sockets++;
     return tcp;
+}
+
+void tcp_socket_set_user(struct stack_tcp *tcp, struct memory_user *user)
+{
+    memory_remove(tcp->user, tcp->send.memory + tcp->receive.memory);
+    memory_release(tcp->user);
+    memory_add(user, tcp->send.memory + tcp->receive.memory);
+    tcp->user = tcp->send.user = tcp->receive.user = user;
 }
 
 /* Free the socket if nobody holds it any more. */
@@ -129,6 +138,7 @@ void tcp_socket_release(struct stack_tcp *tcp)
     if (tcp->all_next != NULL)
         tcp->all_next->all_prev = tcp->all_prev;
     tcp_counters.sockets--;
+    memory_release(tcp->user);
     free(tcp);
 }
 

@@ -4,6 +4,7 @@
 
 #include "stack/inspect.h"
 #include "stack/lwip_api.h"
+#include "stack/memory.h"
 #include "receive_block.h"
 #include "tcp_acknowledge.h"
 #include "tcp_ecn.h"
@@ -41,6 +42,7 @@ struct send_queue {
     size_t queued;              /* bytes committed, not acknowledged */
     size_t unhanded;            /* of these, not handed to lwIP */
     size_t memory;
+    struct memory_user *user;   /* whose memory that is: the socket's */
     uint32_t segment_fill;      /* bytes in lwIP's last segment while it is unsent */
     uint32_t small_end;         /* where the last short segment that was sent ends */
 };
@@ -50,6 +52,7 @@ struct receive_queue {
     struct receive_block *tail;
     size_t queued; /* bytes */
     size_t memory;
+    struct memory_user *user; /* whose memory that is: the socket's */
 };
 
 struct receive_window {
@@ -121,6 +124,7 @@ struct stack_tcp {
     uint64_t sent_us;           /* when data was sent last */
 
     struct stack_label label;              /* inspect.h */
+    struct memory_user *user;              /* held; never NULL; the label's */
     uint32_t handover_number;              /* while the stack's state is written: this socket in it */
     struct stack_tcp *all_prev, *all_next; /* list of all sockets */
 };
@@ -132,6 +136,8 @@ extern struct stack_counters tcp_counters; /* the fields about TCP */
 int tcp_socket_open_all(void);
 void tcp_socket_close_all(void);
 struct stack_tcp *tcp_socket_new(void);
+/* Its memory is this one's from now on; held by the caller before, by the socket afterwards. */
+void tcp_socket_set_user(struct stack_tcp *tcp, struct memory_user *user);
 size_t tcp_socket_count_unfinished(void);
 void tcp_socket_attach(struct stack_tcp *tcp, struct tcp_pcb *pcb);
 void tcp_socket_detach(struct stack_tcp *tcp);

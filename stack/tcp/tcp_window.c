@@ -115,7 +115,7 @@ static size_t tcp_window_grow(struct stack_tcp *tcp, size_t length)
     bound = LWIP_MAX(SHORT_PATH_MAX, BYTES_A_US * (uint64_t)(least_us > 0 ? least_us : UNKNOWN_PATH_US));
     wanted = LWIP_MIN(LWIP_MIN(wanted, bound), TCP_WND_MAX(tcp->pcb));
     length = 0;
-    wanted = LWIP_MIN(wanted, memory_share());
+    wanted = LWIP_MIN(wanted, memory_share(tcp->user, tcp->receive.memory));
     if (window->consumed > window->size / 2 && wanted > window->size && tcp->options[STACK_TCP_RECEIVE_WINDOW] == 0) {
         length = wanted - window->size;
         window->size = (uint32_t)wanted;
@@ -129,7 +129,7 @@ static size_t tcp_window_grow(struct stack_tcp *tcp, size_t length)
  * consumed length bytes. */
 static void tcp_window_throttle(struct stack_tcp *tcp, size_t length)
 {
-    size_t share = LWIP_MAX(memory_share(), SEGMENTS_MIN * (size_t)tcp->pcb->mss), has;
+    size_t share = LWIP_MAX(memory_share(tcp->user, tcp->receive.memory), SEGMENTS_MIN * (size_t)tcp->pcb->mss), has;
 
     if (share >= tcp->window.size)
         return;
@@ -192,7 +192,7 @@ size_t tcp_window_send_room(const struct stack_tcp *tcp)
 {
     size_t window = LWIP_MIN(tcp->sender.congestion.window, tcp->pcb->snd_wnd);
     size_t limit = LWIP_MAX(SEND_WINDOWS * window, SEND_MIN), segments = SEND_SEGMENTS_MIN * (size_t)tcp->pcb->mss, room;
-    size_t share = memory_share();
+    size_t share = memory_share(tcp->user, tcp->send.memory);
 
     if (tcp->options[STACK_TCP_SEND_BUFFER] > 0)
         limit = LWIP_MAX((size_t)tcp->options[STACK_TCP_SEND_BUFFER], segments);

@@ -15,6 +15,7 @@ STRUCTURES = [
     ("stack/tcp/tcp_socket.h", "stack_tcp", "stack/tcp/tcp_handover_state.c", {
         "pcb": "made anew", "events": "the owner's", "owner": "the owner's", "owned": "by adoption", "depth": "0 between turns",
         "abort_pending": "false between turns", "close_pending": "false between turns", "port_next": "link", "port_link": "as in_table",
+        "user": "by the label",
         "in_time_wait": "not kept", "time_wait_ticks": "not kept", "time_wait_prev": "link", "time_wait_next": "link",
         "listener": "as a number", "incoming": "counted anew", "may_accept": "the owner's", "send": "tcp_handover_segments", "sender": "tcp_handover_sender",
         "acknowledger": "tcp_handover_acknowledger", "ecn": "tcp_handover_ecn", "receive": "tcp_handover_received", "window": "tcp_handover_window",
@@ -24,7 +25,7 @@ STRUCTURES = [
     ("stack/tcp/tcp_socket.h", "receive_window", "stack/tcp/tcp_handover_state.c", {}),
     ("stack/tcp/tcp_socket.h", "send_queue", "stack/tcp/tcp_handover_queue.c", {
         "head": "by its bytes", "tail": "link", "filling": "link", "handing": "link", "queued": "counted anew", "unhanded": "counted anew",
-        "memory": "counted anew"}),
+        "memory": "counted anew", "user": "the socket's"}),
     ("stack/tcp/tcp_sender.h", "tcp_sender", "stack/tcp/tcp_handover_state.c", {
         "board": "with the segments", "congestion": "tcp_handover_congestion", "clock": "walk_clock", "resending": "false between turns"}),
     ("stack/tcp/tcp_congestion.h", "congestion", "stack/tcp/tcp_handover_state.c", {"algorithm": "by its name"}),
@@ -37,9 +38,9 @@ STRUCTURES = [
         "all_next": "link", "all_link": "link", "port_next": "link", "port_link": "as in_table", "lookup_next": "link", "lookup_link": "link"}),
     ("service/socket.h", "socket", "service/takeover/takeover_state.c", {
         "source": "watched anew", "work": "all of it is looked at anew", "is_brief": "with the work", "is_charged": "counted anew", "last_info": "by its bytes", "datagram": "walk_datagram", "tcp": "as a number",
-        "watches_room": "watched anew", "writes_much": "learned anew", "program": "takeover_walk_program", "rules": "walk_rules",
+        "watches_room": "watched anew", "writes_much": "learned anew", "program": "takeover_walk_program", "rules": "walk_rules, walk_who",
         "waiters": "by the clients", "untaken_count": "counted anew", "untaken": "by numbers", "undelivered": "by its number", "listener": "by its children",
-        "untaken_link": "link", "deferred_link": "link", "busy_link": "link", "state_link": "link", "hash_next": "link", "number_next": "link"}),
+        "untaken_link": "link", "retired_link": "link", "deferred_link": "link", "busy_link": "link", "state_link": "link", "hash_next": "link", "number_next": "link"}),
     ("service/datagram/datagram.h", "datagram", "service/takeover/takeover_state.c", {
         "stack": "stack_handover_datagram", "is_shutting_down": "false between turns", "cork": "by its bytes", "errors": "datagram_relay_handover",
         "error_count": "counted anew"}),

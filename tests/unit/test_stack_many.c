@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "stack/inspect.h"
 #include "stack/memory.h"
 #include "datagram_fixture.h"
 #include "stack_fixture.h"
@@ -510,6 +511,35 @@ START_TEST(heavy_users_of_memory_are_throttled_first)
 }
 END_TEST
 
+#define MANY 6
+#define LARGE_LIMIT (4 * MEMORY_LIMIT)
+
+/* All of a user's connections together are one: there is room left for another user's first. */
+START_TEST(many_connections_of_one_user_are_throttled_as_one)
+{
+    static struct told many[MANY];
+    static struct peer their[MANY];
+    size_t all = 0, other;
+
+    for (int i = 0; i < MANY; i++) {
+        connect_to_peer(&many[i], &their[i]);
+        stack_tcp_set_option(many[i].tcp, STACK_TCP_SEND_BUFFER, LARGE_LIMIT);
+        stack_tcp_set_label(many[i].tcp, &(struct stack_label){.user = i < MANY - 1 ? 1 : 2});
+    }
+    memory_set_limit(LARGE_LIMIT);
+    for (int i = 0; i < MANY - 1; i++)
+        all += fill_queue(many[i].tcp);
+    ck_assert_uint_gt(all, LARGE_LIMIT * 3 / 4);
+    ck_assert_uint_lt(all, LARGE_LIMIT * 92 / 100);
+    other = fill_queue(many[MANY - 1].tcp);
+    ck_assert_uint_gt(other, LARGE_LIMIT / 32);
+    ck_assert_uint_eq(stack_tcp_send_room(many[MANY - 2].tcp), 0);
+    memory_set_limit(0);
+    for (int i = 0; i < MANY; i++)
+        stack_tcp_abort(many[i].tcp);
+}
+END_TEST
+
 /* The peer fills the window that it was promised, and nobody reads: nothing is ended, and there is an end to it. */
 START_TEST(data_beyond_the_bound_comes_again)
 {
@@ -566,6 +596,7 @@ int main(void)
     tcase_add_test(tcase, cookie_that_is_wrong_or_old_is_reset);
     tcase_add_test(tcase, half_open_connections_do_not_stay);
     tcase_add_test(tcase, heavy_users_of_memory_are_throttled_first);
+    tcase_add_test(tcase, many_connections_of_one_user_are_throttled_as_one);
     tcase_add_test(tcase, data_beyond_the_bound_comes_again);
     suite_add_tcase(suite, tcase);
     tcase_add_checked_fixture(tcase6, stack_setup_dual_plain, stack_teardown);
