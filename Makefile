@@ -255,6 +255,11 @@ coverage: ## how many lines those tests reach, in build/coverage; TESTS='unit/ n
 	mkdir -p -m 777 build/coverage/profile
 	COVERAGE=1 tests/run $(TESTS); status=$$?; tests/coverage/report && exit $$status
 
+soak: ## an hour of random programs, kills and trouble: no byte lost, nothing left over; TIME=seconds, SEED=N
+	scripts/install-packages build demo test
+	$(MAKE) -j$(CORES) all $(B)/bench/holder
+	tests/soak/run $(or $(TIME),3600) $(SEED)
+
 fuzz: ## every fuzz target with the sanitizers, in turn, for TIME seconds each (60); TARGETS='fuzz_stack_frames': only these
 	scripts/install-packages build fuzz
 	$(MAKE) -j$(CORES) FUZZ=1 fuzzers
@@ -312,11 +317,6 @@ bench-scale: ## what connections cost by how many there are, against the kernel'
 	tests/bench/scale
 	$(B)/bench/many 10 1000 10000 50000 100000
 
-bench-soak: ## half an hour of connections that come, stay and are killed; MINUTES=N
-	scripts/install-packages build demo test bench
-	$(MAKE) -j$(CORES) all $(B)/bench/holder
-	tests/bench/soak $(or $(MINUTES),30)
-
 bench-wan: ## throughput over bad networks against the kernel's; QUICK=1: a few points
 	scripts/install-packages build demo test
 	$(MAKE) -j$(CORES) all $(B)/bench/traffic $(B)/bench/impair
@@ -364,7 +364,7 @@ help: ## this
 	    'LWIP_SRC=D  the lwIP that you have (D holds src/core)' 'SAN=1       with sanitizers, in build/asan'
 
 .DELETE_ON_ERROR:
-.PHONY: all unit platform oracle fuzzers tests check coverage fuzz analyse analyse-cppcheck analyse-tidy demo demo-user demo-machines bench bench-scale bench-soak bench-wan suites deb install install-files \
+.PHONY: all unit platform oracle fuzzers tests check coverage soak fuzz analyse analyse-cppcheck analyse-tidy demo demo-user demo-machines bench bench-scale bench-wan suites deb install install-files \
     uninstall clean distclean help
 
 DEPENDENCIES = $(wildcard $(B)/obj $(B)/analyse)

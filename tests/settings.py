@@ -160,21 +160,32 @@ class Sidestack(Setting):
         ip("-n", self.world, "address", "add", f"{WORLD_ADDRESS6}/{PREFIX6}", "dev", self.device, "nodad")
         ip("-n", self.world, "address", "add", "fe80::1/64", "dev", self.device, "nodad")
         ip("-n", self.world, "link", "set", self.device, "mtu", str(self.mtu), "up")
-        ready, ready_end = os.pipe()
         os.makedirs(os.path.dirname(self.log_path), exist_ok=True)
-        log = open(self.log_path, "wb")
-        self.service = subprocess.Popen(
-            self.enter(self.world, *WRAPPER, os.path.join(ARTEFACTS, "sidestackd"), "--netif",
-                       f"tap:{self.device}", "--mtu", str(self.mtu), "--address", f"{self.address}/{PREFIX}",
-                       "--address", f"{self.address6}/{PREFIX6}", "--gateway", WORLD_ADDRESS,
-                       "--gateway", WORLD_ADDRESS6, "--socket", path, "--ready-fd", str(ready_end), *self.arguments),
-            pass_fds=[ready_end], env=self.environment, stdin=subprocess.DEVNULL, stderr=log)
-        log.close()
+        open(self.log_path, "wb").close()
+        self.start_service()
+        self.wait_until_running(self.world, self.device)
+
+    def start_service(self, *arguments):
+        """Start it, and wait until it is ready."""
+        path = os.path.join(self.directory, "service.sock")
+        ready, ready_end = os.pipe()
+        with open(self.log_path, "ab") as log:
+            self.service = subprocess.Popen(
+                self.enter(self.world, *WRAPPER, os.path.join(ARTEFACTS, "sidestackd"), "--netif",
+                           f"tap:{self.device}", "--mtu", str(self.mtu), "--address", f"{self.address}/{PREFIX}",
+                           "--address", f"{self.address6}/{PREFIX6}", "--gateway", WORLD_ADDRESS,
+                           "--gateway", WORLD_ADDRESS6, "--socket", path, "--ready-fd", str(ready_end), *self.arguments, *arguments),
+                pass_fds=[ready_end], env=self.environment, stdin=subprocess.DEVNULL, stderr=log)
         os.close(ready_end)
         with open(ready, "rb") as ready_file:
             if not ready_file.read(1):
                 sys.exit(f"sidestackd did not start; see {self.log_path}")
-        self.wait_until_running(self.world, self.device)
+
+    def take_over(self):
+        """A new service takes the running one's place. Return: how that one ended."""
+        old = self.service
+        self.start_service("--takeover")
+        return old.wait(30)
 
     def close(self):
         if self.service is not None:
