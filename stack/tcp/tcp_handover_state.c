@@ -45,6 +45,7 @@ void tcp_handover_sender(struct archive *archive, struct tcp_sender *sender)
     ARCHIVE_NUMBER(archive, sender, started);
     ARCHIVE_NUMBER(archive, sender, blind);
     ARCHIVE_NUMBER(archive, sender, min_rtt_us);
+    ARCHIVE_NUMBER(archive, sender, last_rtt_us);
     ARCHIVE_NUMBER(archive, sender, min_rtt_at_us);
     ARCHIVE_NUMBER(archive, sender, backoff);
     ARCHIVE_NUMBER(archive, sender, rto_base_us);
