@@ -18,6 +18,7 @@
 
 #include "stack/handover.h"
 #include "stack/port.h"
+#include "tcp_large.h"
 #include "tcp_socket.h"
 #include "tcp_timer.h"
 
@@ -42,6 +43,8 @@ static void walk_connection(struct archive *archive, struct stack_tcp *tcp)
 {
     struct tcp_pcb *pcb = tcp->pcb;
 
+    if (archive->is_writing && !tcp_large_cut_all(tcp))
+        archive_fail(archive, -ENOMEM);
     tcp_handover_pcb(archive, pcb);
     if (!archive->is_writing) {
         tcp_acknowledge_start(tcp); /* for their clocks */

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "stack/port.h"
+#include "tcp_large.h"
 #include "tcp_socket.h"
 
 /* What Linux shows before it knows. */
@@ -61,7 +62,7 @@ void stack_tcp_get_info(const struct stack_tcp *tcp, struct tcp_info *info)
     info->tcpi_ato = LWIP_MIN(tcp->acknowledger.delay_us, 200000u);
     info->tcpi_snd_mss = tcp_sender_mss(pcb);
     info->tcpi_rcv_mss = tcp->acknowledger.segment > 0 ? tcp->acknowledger.segment : LWIP_MIN(MSS_DEFAULT, tcp_sender_mss(pcb));
-    info->tcpi_unacked = sender->board.count;
+    info->tcpi_unacked = tcp_large_count(tcp);
     info->tcpi_sacked = (pcb->flags & TF_SACK) != 0 ? sender->board.sacked_count : sender->duplicates;
     info->tcpi_lost = sender->board.lost_count;
     info->tcpi_retrans = sender->board.resent_count;

@@ -26,6 +26,7 @@
 #include "stack/wire/loop_netif.h"
 #include "stack/ip/path_mtu.h"
 #include "stack/port.h"
+#include "tcp_large.h"
 #include "tcp_socket.h"
 #include "stack/wire/wire_netif.h"
 
@@ -105,6 +106,8 @@ static bool shrink_segments(struct stack_tcp *tcp, uint16_t size)
     struct tcp_seg *last;
 
     gather_flush(); /* it may refer to what is split */
+    if (!tcp_large_cut_or_fail(tcp))
+        return false;
     pcb->mss = size;
     tcp->sender.congestion.mss = tcp_sender_mss(pcb);
     if (!split_segments(pcb, pcb->unacked) || !split_segments(pcb, pcb->unsent) || !renew_scoreboard(tcp)) {

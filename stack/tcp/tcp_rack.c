@@ -5,6 +5,7 @@
 #include "tcp_rack.h"
 
 #include "stack/port.h"
+#include "tcp_large.h"
 #include "tcp_socket.h"
 
 #define DUPLICATES_MAX 3
@@ -44,7 +45,7 @@ static void note_delivered(struct stack_tcp *tcp, const struct sender_event *eve
     told->delivered += sent->end - sent->sequence;
     if (sender->hole_piece != 0)
         tcp_path_mtu_on_delivery(tcp, sent->end - sent->sequence);
-    sender->delivered++;
+    sender->delivered += tcp_large_pieces(tcp->pcb, sent->end - sent->sequence);
     if ((sent->flags & SENT_EVER_RESENT) != 0) {
         told->resent_acknowledged |= acknowledged;
     } else {

@@ -31,6 +31,7 @@
  * does not take an overtaker's short round trip for what the others should have needed (tcp_rack.c).
  */
 #include "stack/port.h"
+#include "tcp_large.h"
 #include "tcp_rack.h"
 #include "tcp_socket.h"
 
@@ -340,6 +341,7 @@ static void send_probe(struct stack_tcp *tcp)
     u32_t next = pcb->snd_nxt;
 
     sender->rto_base_us = port_now_us;
+    sender->probing = true;
     if (tcp_sender_has_new_data(tcp)) {
         tcp_send_push(tcp, false);
         pcb->cwnd = pcb->snd_nxt - pcb->lastack + pcb->mss;
@@ -347,14 +349,15 @@ static void send_probe(struct stack_tcp *tcp)
     }
     sender->probe_resent = pcb->snd_nxt == next;
     if (sender->probe_resent &&
-        !tcp_sender_resend(tcp, scoreboard_at(&sender->board, sender->board.count - 1)))
+        !tcp_sender_resend(tcp, scoreboard_at(&sender->board, sender->board.count - 1))) {
+        sender->probing = false;
         return;
+    }
     if (sender->probe_resent) { /* not lost, and not to be counted twice */
         struct sent_segment *sent = scoreboard_at(&sender->board, sender->board.count - 1);
 
         scoreboard_mark(&sender->board, sent, 0, SENT_RESENT);
     }
-    sender->probing = true;
     tcp_statistics.loss_probes++;
     sender->probe_end = pcb->snd_nxt;
 }
@@ -410,7 +413,7 @@ void tcp_recovery_on_clock(struct stack_tcp *tcp)
     struct rack_news told = {0};
 
     sender->timer = SENDER_TIMER_NONE;
-    if (sender->board.count == 0)
+    if (sender->board.count == 0 || !tcp_large_cut_or_fail(tcp))
         return;
     switch (timer) {
     case SENDER_TIMER_REORDER:

@@ -13,26 +13,46 @@
 #define CAPACITY_MIN 16u
 #define CAPACITY_KEPT 64u /* by a connection that has nothing on its way */
 
+bool scoreboard_reserve(struct scoreboard *board)
+{
+    uint32_t capacity = board->capacity > 0 ? board->capacity * 2 : CAPACITY_MIN;
+    struct sent_segment *ring;
+
+    if (board->count < board->capacity)
+        return true;
+    ring = malloc(capacity * sizeof *ring);
+    if (ring == NULL)
+        return false;
+    for (uint32_t i = 0; i < board->count; i++)
+        ring[i] = *scoreboard_at(board, i);
+    free(board->ring);
+    board->ring = ring;
+    board->capacity = capacity;
+    board->first = 0;
+    return true;
+}
+
 bool scoreboard_append(struct scoreboard *board, struct tcp_seg *segment, uint32_t sequence, uint32_t length,
                        uint64_t now_us)
 {
-    if (board->count == board->capacity) {
-        uint32_t capacity = board->capacity > 0 ? board->capacity * 2 : CAPACITY_MIN;
-        struct sent_segment *ring = malloc(capacity * sizeof *ring);
-
-        if (ring == NULL)
-            return false;
-        for (uint32_t i = 0; i < board->count; i++)
-            ring[i] = *scoreboard_at(board, i);
-        free(board->ring);
-        board->ring = ring;
-        board->capacity = capacity;
-        board->first = 0;
-    }
+    if (!scoreboard_reserve(board))
+        return false;
     *scoreboard_at(board, board->count++) =
         (struct sent_segment){.segment = segment, .sent_us = now_us, .sequence = sequence, .end = sequence + length};
     board->bytes += length;
     return true;
+}
+
+void scoreboard_split(struct scoreboard *board, uint32_t index, struct tcp_seg *behind, uint32_t length)
+{
+    struct sent_segment *front = scoreboard_at(board, index), *rest;
+
+    for (uint32_t i = board->count++; i > index + 1; i--)
+        *scoreboard_at(board, i) = *scoreboard_at(board, i - 1);
+    rest = scoreboard_at(board, index + 1);
+    *rest = *front;
+    rest->segment = behind;
+    rest->sequence = front->end = front->sequence + length;
 }
 
 void scoreboard_mark(struct scoreboard *board, struct sent_segment *sent, unsigned set, unsigned cleared)
@@ -66,6 +86,14 @@ void scoreboard_drop_first(struct scoreboard *board)
     board->first = (board->first + 1) & (board->capacity - 1);
     if (--board->count == 0 && board->capacity > CAPACITY_KEPT)
         scoreboard_release(board);
+}
+
+void scoreboard_drop_last(struct scoreboard *board)
+{
+    const struct sent_segment *sent = scoreboard_at(board, board->count - 1);
+
+    board->bytes -= sent->end - sent->sequence;
+    board->count--;
 }
 
 uint32_t scoreboard_find(const struct scoreboard *board, uint32_t sequence)

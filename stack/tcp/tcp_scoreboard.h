@@ -44,11 +44,20 @@ static inline uint32_t scoreboard_pipe(const struct scoreboard *board)
 bool scoreboard_append(struct scoreboard *board, struct tcp_seg *segment, uint32_t sequence, uint32_t length,
                        uint64_t now_us);
 
+/* Have room for one more. Return: false when memory is short. */
+bool scoreboard_reserve(struct scoreboard *board);
+
+/* The segment at index, without flags, was cut behind its first length bytes; behind is the rest of it. There is room. */
+void scoreboard_split(struct scoreboard *board, uint32_t index, struct tcp_seg *behind, uint32_t length);
+
 /* Set and clear flags, and keep the sums true. */
 void scoreboard_mark(struct scoreboard *board, struct sent_segment *sent, unsigned set, unsigned cleared);
 
 /* Drop the first. */
 void scoreboard_drop_first(struct scoreboard *board);
+
+/* Drop the last, which has no flags. */
+void scoreboard_drop_last(struct scoreboard *board);
 
 /* Return: the index of the first that ends behind sequence; count when there is none. */
 uint32_t scoreboard_find(const struct scoreboard *board, uint32_t sequence);

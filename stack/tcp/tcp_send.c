@@ -18,6 +18,7 @@
 #include "stack/wire/gather.h"
 #include "stack/port.h"
 #include "tcp_cookie.h"
+#include "tcp_large.h"
 #include "tcp_socket.h"
 #include "tcp_validate.h"
 
@@ -258,17 +259,23 @@ static bool send_is_corked(const struct stack_tcp *tcp)
     return tcp->part || tcp->options[STACK_TCP_CORK];
 }
 
-/* Return: how many more bytes lwIP may have now. */
-static size_t send_allowance(const struct stack_tcp *tcp, size_t segment)
+/* Return: how many more bytes lwIP may have now, if it may have so many beyond the window. */
+static size_t send_window_room(const struct tcp_pcb *pcb, size_t ahead)
+{
+    size_t window = LWIP_MIN(pcb->cwnd, pcb->snd_wnd) + ahead;
+    size_t has = pcb->snd_lbb - pcb->lastack;
+
+    return window > has ? LWIP_MIN(window - has, pcb->snd_buf) : 0;
+}
+
+/* The same, for segments of the usual size. */
+static size_t send_allowance(const struct stack_tcp *tcp, size_t segment, size_t ahead)
 {
     const struct tcp_pcb *pcb = tcp->pcb;
-    size_t window = LWIP_MIN(pcb->cwnd, pcb->snd_wnd);
-    size_t has = pcb->snd_lbb - pcb->lastack;
     size_t fill = pcb->unsent != NULL ? tcp->send.segment_fill : 0;
     size_t left = tcp->send.unhanded;
-    size_t allowed = window + SEND_AHEAD > has ? window + SEND_AHEAD - has : 0;
+    size_t allowed = send_window_room(pcb, ahead);
 
-    allowed = LWIP_MIN(allowed, pcb->snd_buf);
     if (allowed < left || (send_is_corked(tcp) && !tcp->shut &&
                            (tcp->cork_us == 0 || port_now_us - tcp->cork_us < CORK_US))) {
         size_t odd;
@@ -321,26 +328,12 @@ static void tcp_send_finish(struct stack_tcp *tcp)
     tcp->fin_handed = error == ERR_OK;
 }
 
-void tcp_send_push(struct stack_tcp *tcp, bool more)
+/* Give lwIP the next bytes, for segments of this size. */
+static void send_hand_over(struct stack_tcp *tcp, size_t allowed, size_t segment, bool more)
 {
     struct send_queue *queue = &tcp->send;
     struct tcp_pcb *pcb = tcp->pcb;
-    size_t segment, allowed;
 
-    if (pcb == NULL || tcp->role != TCP_ROLE_CONNECTED || tcp->fin_handed ||
-        (pcb->state != ESTABLISHED && pcb->state != CLOSE_WAIT))
-        return;
-    tcp_timer_wake(tcp);
-    tcp_sack_forget();
-    if (tcp->send.unhanded > 0)
-        tcp_acknowledge_sending(tcp);
-    tcp_sender_wake(tcp);
-    tcp_sender_apply_window(tcp);
-    segment = LWIP_MIN(pcb->mss, TCPWND_MIN16(pcb->snd_wnd_max / 2)); /* as tcp_write() */
-    if (segment == 0)
-        segment = pcb->mss;
-    segment -= pcb->mss - tcp_sender_mss(pcb);
-    allowed = send_allowance(tcp, segment);
     while (allowed > 0) {
         struct send_chunk *chunk = queue->handing;
         // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): what is allowed is there
@@ -357,6 +350,62 @@ void tcp_send_push(struct stack_tcp *tcp, bool more)
         if (chunk->handed == chunk->filled)
             queue->handing = chunk->next != NULL && chunk->next->filled > 0 ? chunk->next : NULL;
     }
+}
+
+/* Send what the windows let go as segments of up to so many pieces. What is not a whole number of pieces remains, and what is to take FIN along.
+ * Return: whether the connection lives. */
+static bool send_large(struct stack_tcp *tcp, uint32_t most, size_t piece, bool more)
+{
+    struct send_queue *queue = &tcp->send;
+    struct tcp_pcb *pcb = tcp->pcb;
+    size_t left, pieces;
+
+    if (pcb->unsent != NULL && queue->segment_fill > 0 && queue->unhanded > piece) { /* a short one waits, and need not be */
+        send_hand_over(tcp, piece - queue->segment_fill, piece, true);
+        send_output(tcp);
+    }
+    while (pcb->unsent == NULL) {
+        left = queue->unhanded > 0 && tcp->shut ? queue->unhanded - 1 : queue->unhanded;
+        pieces = LWIP_MIN(LWIP_MIN(send_window_room(pcb, 0), left) / piece, most);
+        if (pieces < 2)
+            break;
+        left = queue->unhanded;
+        tcp_large_begin(tcp, (uint32_t)pieces);
+        send_hand_over(tcp, pieces * piece, piece, more);
+        tcp_large_end(tcp);
+        if (queue->unhanded == left)
+            break; /* no memory */
+        if (!tcp_large_send(tcp))
+            return tcp->pcb != NULL;
+    }
+    return true;
+}
+
+void tcp_send_push(struct stack_tcp *tcp, bool more)
+{
+    struct send_queue *queue = &tcp->send;
+    struct tcp_pcb *pcb = tcp->pcb;
+    size_t segment;
+    uint32_t most;
+
+    if (pcb == NULL || tcp->role != TCP_ROLE_CONNECTED || tcp->fin_handed ||
+        (pcb->state != ESTABLISHED && pcb->state != CLOSE_WAIT))
+        return;
+    tcp_timer_wake(tcp);
+    tcp_sack_forget();
+    if (tcp->send.unhanded > 0)
+        tcp_acknowledge_sending(tcp);
+    tcp_sender_wake(tcp);
+    tcp_sender_apply_window(tcp);
+    segment = LWIP_MIN(pcb->mss, TCPWND_MIN16(pcb->snd_wnd_max / 2)); /* as tcp_write() */
+    if (segment == 0)
+        segment = pcb->mss;
+    segment -= pcb->mss - tcp_sender_mss(pcb);
+    most = queue->unhanded > segment ? tcp_large_most(tcp) : 1;
+    if (most > 1 && !send_large(tcp, most, segment, more))
+        return;
+    /* Large segments are made of what the window lets go. What lwIP has beyond it is small, and needed when nothing is on its way that calls for more. */
+    send_hand_over(tcp, send_allowance(tcp, segment, most > 1 && pcb->unacked != NULL ? 0 : SEND_AHEAD), segment, more);
     if (queue->unhanded == 0 || !send_is_corked(tcp))
         tcp->cork_us = 0;
     else if (tcp->cork_us == 0)

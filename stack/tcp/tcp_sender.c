@@ -24,6 +24,7 @@
 
 #include "stack/bytes.h"
 #include "stack/port.h"
+#include "tcp_large.h"
 #include "tcp_socket.h"
 
 #define INITIAL_WINDOW_SEGMENTS 10 /* RFC 6928 */
@@ -151,6 +152,10 @@ bool tcp_sender_before_input(struct stack_tcp *tcp, const struct tcp_hdr *header
         tcp_statistics.paws_dropped++;
         return false;
     }
+    if (!tcp_large_before_input(tcp, &event)) {
+        event.tcp = NULL;
+        return false;
+    }
     event.was_marked = tcp_ecn_input(tcp, header, size);
     if (event.has_echo && size >= tcp_sender_mss(pcb))
         tcp_window_on_echo(tcp, sys_now() - event.echo_ms);
@@ -206,15 +211,17 @@ bool tcp_sender_on_segment(struct stack_tcp *tcp, const struct tcp_hdr *header, 
     struct tcp_sender *sender = &tcp->sender;
     struct tcp_pcb *pcb = tcp->pcb;
     struct scoreboard *board = &sender->board;
-    uint32_t sequence = lwip_ntohl(header->seqno);
+    uint32_t sequence = lwip_ntohl(header->seqno), pieces;
 
     if (!sender->started)
         return false;
-    sender->segments_out++;
+    pieces = tcp_large_pieces(pcb, length);
+    sender->segments_out += pieces;
     if (length == 0)
         return false;
-    sender->data_segments_out++;
-    tcp_statistics.data_segments_out++;
+    sender->data_segments_out += pieces;
+    tcp_statistics.data_segments_out += pieces;
+    tcp_statistics.segments_out += pieces - 1; /* one is counted */
     tcp_statistics.bytes_out += length;
     sender->sent_us = port_now_us;
     tcp_pace_on_sent(tcp, length);
@@ -223,8 +230,10 @@ bool tcp_sender_on_segment(struct stack_tcp *tcp, const struct tcp_hdr *header, 
         return false;
     if (board->count > 0 && scoreboard_at(board, board->count - 1)->sequence == sequence)
         return true; /* it could not be sent at the first try */
-    if (board->count == 0)
+    if (board->count == 0) {
         sender->rto_base_us = port_now_us;
+        sender->large = false;
+    }
     if (!scoreboard_append(board, pcb->unsent, sequence, length, port_now_us))
         sender->blind = true;
     sender->prr_sent += length;

@@ -27,6 +27,7 @@ struct tcp_sender {
     enum sender_timer timer;
     bool started;   /* the connection is established: the sender, not lwIP, decides what is sent when */
     bool resending; /* at this moment */
+    bool large;     /* segments larger than the MTU may be on their way: tcp_large.c */
     bool blind;     /* memory was short, and a segment is on its way without a record: tcp_timer.c ends the connection */
 
     /* Time. The smoothed round trip is in struct stack_tcp. */

@@ -13,6 +13,7 @@
  * trip (Linux: tcp_check_sack_reneging()).
  */
 #include "stack/port.h"
+#include "tcp_large.h"
 #include "tcp_socket.h"
 
 #define RTO_INITIAL_US 1000000u
@@ -65,7 +66,7 @@ static uint64_t probe_timeout_us(const struct stack_tcp *tcp)
 {
     uint64_t timeout_us = tcp->rtt_us > 0 ? 2ull * tcp->rtt_us : RTO_INITIAL_US;
 
-    return timeout_us + (tcp->sender.board.count == 1 ? PEER_DELAY_US : PROBE_SLACK_US);
+    return timeout_us + (tcp->sender.board.count == 1 && tcp_large_count(tcp) == 1 ? PEER_DELAY_US : PROBE_SLACK_US);
 }
 
 void tcp_timeout_set_clock(struct stack_tcp *tcp)

@@ -8,6 +8,7 @@
  *   - by gather_flush(), which the loop calls before it sleeps,
  *   - when the next frame does not fit it (another flow, a gap, other options, no room: 65 535 bytes of IP packet),
  *   - before any memory that it points to is released: whoever frees sent data calls gather_flush() first.
+ * A segment larger than the MTU (gather_set_piece(), tcp_large.c) is a batch, or carries one on, in which all pieces have the size that was set.
  * A payload shorter than the first ends the batch: every segment but the last must be gso_size long. FIN ends it too.
  * PSH and the acknowledgement are those of the latest segment: the wire sets PSH and FIN on the last piece only, and a
  * newer acknowledgement is as true for the earlier bytes.
@@ -39,6 +40,7 @@ bool gather_is_mute;
 static struct wire *wire; /* borrowed; the stack's */
 
 static uint16_t train_size; /* gather_set_train() */
+static uint16_t piece_size; /* gather_set_piece() */
 
 static struct {
     bool open;             /* holds something */
@@ -46,7 +48,7 @@ static struct {
     size_t header_size;    /* Ethernet, IP and TCP header */
     size_t tcp_at;         /* where the last begins */
     size_t payload_size;
-    size_t segment_size;   /* payload of the first segment */
+    size_t segment_size;   /* payload of the first segment, or of a piece of it */
     uint32_t next_sequence;
     int piece_count;
     _Alignas(4) uint8_t header[HEADER_MAX];
@@ -187,7 +189,7 @@ static bool batch_fits(const uint8_t *frame, size_t tcp_at, size_t header_size, 
     const uint8_t *old_tcp = batch.header + tcp_at;
 
     return !batch.ended && header_size == batch.header_size && tcp_at == batch.tcp_at &&
-           payload_size <= batch.segment_size &&
+           (piece_size != 0 ? piece_size == batch.segment_size : payload_size <= batch.segment_size) &&
            header_size - ETHERNET_SIZE + batch.payload_size + payload_size <= IP_PACKET_MAX &&
            read_32(tcp + 4) == batch.next_sequence && memcmp(tcp, old_tcp, 4) == 0 && /* ports */
            memcmp(frame, batch.header, ETHERNET_SIZE) == 0 &&
@@ -255,6 +257,11 @@ void gather_set_train(uint16_t size)
     train_size = size;
 }
 
+void gather_set_piece(uint16_t size)
+{
+    piece_size = size;
+}
+
 /* Write a frame by itself. */
 static void write_single(struct pbuf *p)
 {
@@ -262,6 +269,10 @@ static void write_single(struct pbuf *p)
     struct iovec pieces[PIECES_MAX];
     int count = 0;
 
+    if (piece_size != 0) { /* it is too large for that */
+        gather_counters.dropped++;
+        return;
+    }
     finish_single(&header, p);
     for (struct pbuf *q = p; q != NULL; q = q->next) {
         if (q->len == 0)
@@ -315,12 +326,12 @@ void gather_frame(struct pbuf *p)
         batch.ended = false;
         batch.header_size = header_size;
         batch.tcp_at = tcp_at;
-        batch.segment_size = payload_size;
+        batch.segment_size = piece_size != 0 ? piece_size : payload_size;
         batch.payload_size = 0;
         batch.next_sequence = read_32(tcp + 4);
     }
     batch.payload_size += payload_size;
     batch.next_sequence += (uint32_t)payload_size;
-    if (payload_size < batch.segment_size || (flags & TCP_FIN) != 0)
+    if (payload_size % batch.segment_size != 0 || (flags & TCP_FIN) != 0)
         batch.ended = true;
 }

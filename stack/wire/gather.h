@@ -14,6 +14,9 @@
 /* The next frames with that flag are trains of datagrams of size bytes each, for the wire to cut (WIRE_USO); 0: they are not. */
 void gather_set_train(uint16_t size);
 
+/* The next TCP segments are for the wire to cut into pieces of size bytes; 0: they are not. */
+void gather_set_piece(uint16_t size);
+
 /* Start, with nothing gathered, on this wire (borrowed). */
 void gather_open(struct wire *wire);
 

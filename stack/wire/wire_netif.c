@@ -146,6 +146,8 @@ static err_t wire_netif_output(struct netif *to, struct pbuf *p, const ip4_addr_
         return ERR_RTE;
     if (wire_netif_is_resolved(&next_hop))
         return etharp_output(to, p, &next_hop);
+    if (to->mtu == 0)
+        return ERR_IF; /* wire_netif_set_piece(): it would have to wait uncut */
     return ask_neighbour(to, p, &next_hop);
 }
 
@@ -254,6 +256,26 @@ bool wire_netif_takes_trains(const ip_addr_t *destination)
 {
     return (wire->features & (WIRE_CHECKSUM | WIRE_USO)) == (WIRE_CHECKSUM | WIRE_USO) &&
            !wire_netif_is_unresolved(destination);
+}
+
+bool wire_netif_segments(bool is_v6)
+{
+    return (wire->features & WIRE_CHECKSUM) != 0 && (wire->features & (is_v6 ? WIRE_TSO6 : WIRE_TSO4)) != 0;
+}
+
+void wire_netif_set_piece(uint16_t size)
+{
+    static u16_t mtu, mtu6;
+
+    if (size != 0) {
+        mtu = netif.mtu;
+        mtu6 = netif.mtu6;
+        netif.mtu = netif.mtu6 = 0; /* to lwIP: none; it makes no fragments */
+    } else {
+        netif.mtu = mtu;
+        netif.mtu6 = mtu6;
+    }
+    gather_set_piece(size);
 }
 
 /* Does the virtio header tell a story that fits the frame? */

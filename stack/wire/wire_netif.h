@@ -39,6 +39,13 @@ bool wire_netif_completes_checksums(void);
 /* Can a train of UDP datagrams to this neighbour or beyond it leave as one frame? */
 bool wire_netif_takes_trains(const ip_addr_t *destination);
 
+/* Does the wire cut TCP segments that are larger than the MTU? */
+bool wire_netif_segments(bool is_v6);
+
+/* The TCP segments that lwIP sends now are for the wire to cut into pieces of size bytes; 0: they are not. Those whose next hop's Ethernet address is
+ * not known are refused. */
+void wire_netif_set_piece(uint16_t size);
+
 /* A packet of ours, with nothing in it that needs a check, as if it had come in by the wire. Takes p. */
 void wire_netif_input_looped(struct pbuf *p);
 

@@ -82,6 +82,8 @@ err_t wire_netif6_output(struct netif *to, struct pbuf *p, const ip6_addr_t *des
         return ethip6_output(to, p, destination);
     if (loop_is_local6(destination)) /* a zone led lwIP here: that of our own link-local address, or of the source */
         return loop_output(to, p, NULL);
+    if (to->mtu == 0)
+        return ERR_IF; /* wire_netif_set_piece(): it would have to wait uncut */
     tick_catch_up();
     copy = pbuf_clone(PBUF_LINK, PBUF_RAM, p);
     if (copy == NULL)

@@ -27,7 +27,7 @@ STRUCTURES = [
         "head": "by its bytes", "tail": "link", "filling": "link", "handing": "link", "queued": "counted anew", "unhanded": "counted anew",
         "memory": "counted anew", "user": "the socket's"}),
     ("stack/tcp/tcp_sender.h", "tcp_sender", "stack/tcp/tcp_handover_state.c", {
-        "board": "with the segments", "congestion": "tcp_handover_congestion", "clock": "walk_clock", "resending": "false between turns"}),
+        "board": "with the segments", "congestion": "tcp_handover_congestion", "clock": "walk_clock", "resending": "false between turns", "large": "false when they were cut"}),
     ("stack/tcp/tcp_congestion.h", "congestion", "stack/tcp/tcp_handover_state.c", {"algorithm": "by its name"}),
     ("stack/tcp/tcp_acknowledge.h", "acknowledger", "stack/tcp/tcp_handover_state.c", {
         "wanted": "false between turns", "next": "link", "clock": "walk_clock", "gap": "of one segment", "pushed": "of one segment"}),

@@ -7,6 +7,7 @@
 
 #include "stack/ip/interface.h"
 #include "stack/wire/wire.h"
+#include "stack/wire/wire_split.h"
 #include "stack/poison.h"
 
 #define FRAMES_MAX 8192
@@ -24,6 +25,7 @@ void (*wire_on_close)(void);
 static struct queue to_stack, from_stack;
 static struct frame *taken; /* owned; the last that wire_take() gave */
 static struct wire wire;
+static bool cuts; /* SIDESTACK_TEST_CUTS is set */
 static uint64_t now_us;
 
 static void queue_put(struct queue *queue, struct frame *frame)
@@ -77,6 +79,20 @@ static ssize_t memory_read(struct wire *it, struct virtio_net_hdr *header, const
     return (ssize_t)at;
 }
 
+/* A piece of a frame that was cut. */
+static void put_piece(void *context, uint8_t *bytes, size_t size)
+{
+    struct frame *piece = malloc(sizeof *piece);
+
+    (void)context;
+    ck_assert_ptr_nonnull(piece);
+    ck_assert_uint_le(size, 14 + 1500); /* Ethernet header and MTU */
+    piece->header = (struct virtio_net_hdr){0};
+    memcpy(piece->bytes, bytes, size);
+    piece->size = size;
+    queue_put(&from_stack, piece);
+}
+
 static int memory_write(struct wire *it, const struct virtio_net_hdr *header, const struct iovec *iov, int count)
 {
     struct frame *frame = malloc(sizeof *frame);
@@ -90,7 +106,12 @@ static int memory_write(struct wire *it, const struct virtio_net_hdr *header, co
         memcpy(frame->bytes + frame->size, iov[i].iov_base, iov[i].iov_len);
         frame->size += iov[i].iov_len;
     }
-    queue_put(&from_stack, frame);
+    if (!cuts) {
+        queue_put(&from_stack, frame);
+        return 0;
+    }
+    wire_split(header, frame->bytes, frame->size, put_piece, NULL);
+    free(frame);
     return 0;
 }
 
@@ -116,6 +137,9 @@ static void open_stack(unsigned wire_features, struct stack_config config)
     config.wire = &wire;
     config.mtu = 1500;
     wire = (struct wire){.operations = &memory_operations, .fd = -1, .features = wire_features};
+    cuts = wire_features == 0 && getenv("SIDESTACK_TEST_CUTS") != NULL;
+    if (cuts)
+        wire.features = WIRE_CHECKSUM | WIRE_TSO4 | WIRE_TSO6;
     wire_on_close = NULL;
     memcpy(config.mac, stack_mac, 6);
     now_us += 1000000;
