@@ -21,7 +21,7 @@ ask() {
     shift
     check_equal "socat and $address" "$(echo socat says | "$@" socat -t 5 -T 5 - "UDP4:$address:7000" | head -n 1)" \
         'socat says'
-    check_equal "nc and $address" "$(echo nc says | "$@" nc -u -w 2 -W 1 "$address" 7000)" 'nc says'
+    check_equal "nc and $address" "$(echo nc says | "$@" nc -u -w 60 -W 1 "$address" 7000)" 'nc says'
 }
 
 serve echo_on_kernel $WORLD
