@@ -141,11 +141,24 @@ static int set_of_pair(int fd, int level, int name, const void *value, socklen_t
     return 0;
 }
 
+/* TCP_CORK of a connected socket: the kernel is not asked whose descriptor it is, because the next write does that. Return: was that all? */
+static bool cork_is_set(int fd, int level, int name, const void *value, socklen_t length)
+{
+    int on;
+
+    if (level != IPPROTO_TCP || name != TCP_CORK || length < sizeof on || (int)length < 0 ||
+        !descriptor_kind_is_data(descriptor_kind(fd)) || memory_check(value, sizeof on) < 0)
+        return false;
+    memcpy(&on, value, sizeof on);
+    return cork_set(fd, on != 0);
+}
+
 int socket_setsockopt(int fd, int level, int name, const void *value, socklen_t length)
 {
     struct protocol_message message;
-    int on;
 
+    if (cork_is_set(fd, level, name, value, length))
+        return 0;
     if (descriptor_verify(fd) == DESCRIPTOR_FOREIGN)
         return STATE_RESULT(libc_setsockopt(fd, level, name, value, length));
     if (pair_has(fd, level, name))
@@ -166,11 +179,6 @@ int socket_setsockopt(int fd, int level, int name, const void *value, socklen_t 
         linger_set(fd, value);
     if (datagram_is(fd))
         datagram_note_option(fd, level, name);
-    if (level == IPPROTO_TCP && name == TCP_CORK && length >= sizeof on) {
-        memcpy(&on, value, sizeof on);
-        if (cork_set(fd, on != 0))
-            return 0;
-    }
     if (need_not_wait(fd, level, name, &message))
         return control_send(&message, fd);
     return control_request(&message, fd, NULL);

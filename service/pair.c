@@ -261,7 +261,7 @@ ssize_t pair_read(int service_fd, const struct iovec *iov, int count, size_t len
     return got;
 }
 
-ssize_t pair_peek(int service_fd, char *bytes, size_t size)
+ssize_t pair_peek(int service_fd, char *bytes, size_t size, bool *marked)
 {
     char stale;
     struct iovec parts[] = {{&stale, 1}, {bytes, size}};
@@ -270,7 +270,8 @@ ssize_t pair_peek(int service_fd, char *bytes, size_t size)
 
     if (got < 0)
         return errno == EAGAIN ? 0 : -errno;
-    if ((size_t)got == 1 + size || (message.msg_flags & MSG_CTRUNC)) /* a descriptor ends a read early */
+    *marked = (message.msg_flags & MSG_CTRUNC) != 0; /* a look ends behind such a message */
+    if ((size_t)got == 1 + size || (*marked && got == 1)) /* the stale byte itself: there may be more */
         return -EMSGSIZE;
     return got > 0 ? got - 1 : 0;
 }

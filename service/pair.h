@@ -70,10 +70,10 @@ uint32_t pair_ends(int service_fd);
 
 /*
  * The same for a short message, in two steps: look at all that the program wrote beyond the stale byte, and later, when it is on its way, take
- * those bytes out, the last of them left behind as the new stale byte.
+ * those bytes out, the last of them left behind as the new stale byte. *marked: the last message is, and there may be more behind it.
  * Return: bytes (0: none), -EMSGSIZE (there are more than fit: pair_read()), or another -errno.
  */
-ssize_t pair_peek(int service_fd, char *bytes, size_t size);
+ssize_t pair_peek(int service_fd, char *bytes, size_t size, bool *marked);
 int pair_take_peeked(int service_fd, char *bytes, size_t length);
 
 /* Has the program closed its end, or shut it down both ways? What the loop has not heard yet counts. */

@@ -41,6 +41,9 @@
 /* What may be read the short way, and is brief work. */
 #define RELAY_SHORT_BYTES 4096
 
+/* So many messages with a mark are read so, then it is as if they were long. */
+#define SHORT_MESSAGES 8
+
 /* Pieces for one write to the program. */
 #define RELAY_IOV 64
 
@@ -48,7 +51,14 @@ struct relay_counters relay_counters;
 
 _Static_assert(PAIR_IOV_MAX >= STACK_TCP_IOV, "one read fills what one reserve gives");
 
-/* The first byte through an accepted connection says that accept() took it; it becomes the stale byte. Return: was it there? */
+/* The first byte through an accepted connection says that accept() took it; it becomes the stale byte. */
+static void note_taken(struct socket *socket)
+{
+    socket_note(socket, EVENT_TAKEN);
+    listener_child_taken(socket);
+}
+
+/* Take that byte alone. Return: was it there? */
 static bool take_accept_byte(struct socket *socket)
 {
     char byte;
@@ -56,8 +66,7 @@ static bool take_accept_byte(struct socket *socket)
 
     if (pair_fresh_bytes(socket->pair_fd) < 1 || pair_read(socket->pair_fd, &iov, 1, 1, NULL) != 1)
         return false;
-    socket_note(socket, EVENT_TAKEN);
-    listener_child_taken(socket);
+    note_taken(socket);
     return true;
 }
 
@@ -109,40 +118,66 @@ static ssize_t look_for_end(struct socket *socket)
 }
 
 /*
- * The short way: read what there is without asking how much it is, and put it on the wire before it is taken out of the
- * pair. One system call before the frame is out, two in all, for one copy more.
- * Return: true when the pair is empty; false when there is more than that, or no room for it, and nothing was read.
+ * One look and one message of the short way: put what there is on the wire before it is taken out of the pair. One system
+ * call before the frame is out, two in all, for one copy more. The accept byte, if it is still to come, is the first.
+ * Return: as read_short(); *more: there may be more.
  */
-static bool read_short(struct socket *socket)
+static bool read_message(struct socket *socket, bool *more)
 {
     char bytes[RELAY_SHORT_BYTES];
     struct iovec iov[STACK_TCP_IOV];
-    ssize_t got = pair_peek(socket->pair_fd, bytes, sizeof bytes);
-    size_t copied = 0;
-    bool waits;
+    bool marked = false, waits;
+    ssize_t got = pair_peek(socket->pair_fd, bytes, sizeof bytes, &marked);
+    size_t copied = (socket->events & EVENT_TAKEN) ? 0 : 1;
+    size_t fresh = got > 0 ? (size_t)got - copied : 0;
     int pieces;
 
+    *more = false;
     if (got <= 0)
         return got == 0;
-    pieces = stack_tcp_send_reserve(socket->tcp, (size_t)got, iov);
-    if (iov_bytes(iov, pieces) < (size_t)got)
+    pieces = fresh > 0 ? stack_tcp_send_reserve(socket->tcp, fresh, iov) : 0;
+    if (iov_bytes(iov, pieces) < fresh)
         return false;
-    relay_counters.reads++;
-    relay_counters.bytes_read += (size_t)got;
-    for (int i = 0; i < pieces; i++) {
-        memcpy(iov[i].iov_base, bytes + copied, iov[i].iov_len);
-        copied += iov[i].iov_len;
+    if (copied > 0)
+        note_taken(socket);
+    if (fresh > 0) {
+        relay_counters.reads++;
+        relay_counters.bytes_read += fresh;
+        for (int i = 0; i < pieces; i++) {
+            memcpy(iov[i].iov_base, bytes + copied, iov[i].iov_len);
+            copied += iov[i].iov_len;
+        }
+        waits = marked || fin_follows(socket);
+        if ((waits ? stack_tcp_send_commit_part(socket->tcp, fresh) : stack_tcp_send_commit(socket->tcp, fresh, false)) < 0 ||
+            (socket->events & EVENT_FAILED))
+            return true;
+        if (!waits)
+            stack_flush_data();
     }
-    waits = fin_follows(socket);
-    if ((waits ? stack_tcp_send_commit_part(socket->tcp, (size_t)got)
-               : stack_tcp_send_commit(socket->tcp, (size_t)got, false)) < 0 ||
-        (socket->events & EVENT_FAILED))
-        return true;
-    if (!waits)
-        stack_flush_data();
     if (pair_take_peeked(socket->pair_fd, bytes, (size_t)got) < 0)
         log_warnx("relay: socket %llu: bytes are missing from the pair" LOG_FAULT, (unsigned long long)socket->id);
+    *more = marked;
     return true;
+}
+
+/*
+ * The short way: read what there is without asking how much it is.
+ * Return: true when the pair is empty; false when there is more than that, or no room for it, and what is left was not read.
+ */
+static bool read_short(struct socket *socket)
+{
+    bool more = true, all = false;
+
+    for (int i = 0; more && i < SHORT_MESSAGES; i++) {
+        all = read_message(socket, &more);
+        if (more && !socket->writes_marked) {
+            /* What follows may be the last: then FIN goes with it. The mark's descriptor kept the program's end open. A connection whose
+             * answers are many is asked this once; later its end is an event like others. */
+            socket->writes_marked = true;
+            note_ends(socket, pair_ends(socket->pair_fd));
+        }
+    }
+    return all && !more;
 }
 
 /* Read what the program wrote into TCP's send queue. Return: true when the pair is empty. */
@@ -151,6 +186,8 @@ static bool read_pair(struct socket *socket)
     size_t budget = RELAY_TURN_BYTES;
 
     if (!socket->writes_much && read_short(socket))
+        return true;
+    if (!(socket->events & EVENT_TAKEN) && !take_accept_byte(socket))
         return true;
     socket->writes_much = false;
     for (;;) {
@@ -203,13 +240,14 @@ static void to_wire(struct socket *socket)
 {
     bool empty;
 
-    if (!(socket->events & EVENT_TAKEN) && !take_accept_byte(socket))
+    if (socket->events & (EVENT_FIN_SENT | EVENT_FAILED)) {
+        if (!(socket->events & EVENT_TAKEN))
+            (void)take_accept_byte(socket);
         return;
-    if (socket->events & (EVENT_FIN_SENT | EVENT_FAILED))
-        return;
+    }
     socket->wire_full = false;
     empty = read_pair(socket);
-    if (empty && fin_follows(socket)) {
+    if (empty && (socket->events & EVENT_TAKEN) && fin_follows(socket)) {
         socket_note(socket, EVENT_FIN_SENT);
         (void)stack_tcp_shutdown_send(socket->tcp);
     }

@@ -85,6 +85,7 @@ struct socket {
     bool lingers;         /* a close() was announced that waits for the last acknowledgement */
     bool watches_room;    /* for EPOLLOUT as well */
     bool writes_much;     /* what was read last is no short message: ask how much there is */
+    bool writes_marked;   /* what it writes has been marked (intercept/cork.c) */
     bool pair_grown;      /* pair_grow() was called */
     bool wire_full;       /* TCP's send queue had no room: go on when there is */
 

@@ -128,27 +128,56 @@ static bool read_all(const char *expected)
 START_TEST(peeked_stays_until_it_is_taken)
 {
     char bytes[8] = {0};
+    bool marked;
 
     ck_assert_int_eq(pair_hold(&ends), 0);
     ck_assert_int_eq(pair_release(ends.service_fd), 0);
-    ck_assert_int_eq(pair_peek(ends.service_fd, bytes, sizeof bytes), 0);
+    ck_assert_int_eq(pair_peek(ends.service_fd, bytes, sizeof bytes, &marked), 0);
     ck_assert_int_eq(send(ends.program_fd, "one", 3, 0), 3);
     ck_assert_int_eq(send(ends.program_fd, "two", 3, 0), 3);
     for (int i = 0; i < 2; i++) {
-        ck_assert_int_eq(pair_peek(ends.service_fd, bytes, sizeof bytes), 6);
+        ck_assert_int_eq(pair_peek(ends.service_fd, bytes, sizeof bytes, &marked), 6);
         ck_assert_mem_eq(bytes, "onetwo", 6);
+        ck_assert(!marked);
     }
     ck_assert_int_eq(pair_take_peeked(ends.service_fd, bytes, 6), 0);
-    ck_assert_int_eq(pair_peek(ends.service_fd, bytes, sizeof bytes), 0);
+    ck_assert_int_eq(pair_peek(ends.service_fd, bytes, sizeof bytes, &marked), 0);
     ck_assert_int_eq(pair_fresh_bytes(ends.service_fd), 0);
     ck_assert_int_eq(send(ends.program_fd, "too much", 8, 0), 8); /* it may be just all, and it may not */
-    ck_assert_int_eq(pair_peek(ends.service_fd, bytes, sizeof bytes), -EMSGSIZE);
+    ck_assert_int_eq(pair_peek(ends.service_fd, bytes, sizeof bytes, &marked), -EMSGSIZE);
     ck_assert_int_eq(pair_fresh_bytes(ends.service_fd), 8);
-    pair_drain(ends.service_fd);
+}
+END_TEST
+
+START_TEST(peeked_ends_behind_a_mark)
+{
+    char bytes[16] = {0};
+    bool marked;
+
     ck_assert_int_eq(pair_put_stale_byte(&ends), 0);
-    write_marked("one", 3); /* nor is what is marked for here */
-    ck_assert_int_eq(pair_peek(ends.service_fd, bytes, sizeof bytes), -EMSGSIZE);
-    ck_assert(read_all("one"));
+    ck_assert_int_eq(send(ends.program_fd, "one", 3, 0), 3);
+    write_marked("two", 3);
+    write_marked("three", 5);
+    ck_assert_int_eq(send(ends.program_fd, "four", 4, 0), 4);
+    ck_assert_int_eq(pair_peek(ends.service_fd, bytes, sizeof bytes, &marked), 6);
+    ck_assert(marked);
+    ck_assert_mem_eq(bytes, "onetwo", 6);
+    ck_assert_int_eq(pair_take_peeked(ends.service_fd, bytes, 6), 0);
+    ck_assert_int_eq(pair_peek(ends.service_fd, bytes, sizeof bytes, &marked), 5);
+    ck_assert(marked);
+    ck_assert_mem_eq(bytes, "three", 5);
+    ck_assert_int_eq(pair_take_peeked(ends.service_fd, bytes, 5), 0);
+    ck_assert_int_eq(pair_peek(ends.service_fd, bytes, sizeof bytes, &marked), 4);
+    ck_assert(!marked);
+    ck_assert_mem_eq(bytes, "four", 4);
+    ck_assert_int_eq(pair_take_peeked(ends.service_fd, bytes, 4), 0);
+    ck_assert_int_eq(pair_fresh_bytes(ends.service_fd), 0);
+
+    write_marked("1", 1); /* is left behind, and with it its mark: who looks can't see further */
+    ck_assert_int_eq(pair_peek(ends.service_fd, bytes, sizeof bytes, &marked), 1);
+    ck_assert_int_eq(pair_take_peeked(ends.service_fd, bytes, 1), 0);
+    ck_assert_int_eq(pair_peek(ends.service_fd, bytes, sizeof bytes, &marked), -EMSGSIZE);
+    ck_assert_int_eq(pair_fresh_bytes(ends.service_fd), 0);
 }
 END_TEST
 
@@ -231,6 +260,7 @@ int main(void)
     tcase_add_test(tcase, released_closes_as_a_reset);
     tcase_add_test(tcase, read_forwards_all_and_leaves_the_last_byte);
     tcase_add_test(tcase, peeked_stays_until_it_is_taken);
+    tcase_add_test(tcase, peeked_ends_behind_a_mark);
     tcase_add_test(tcase, mark_is_seen_at_the_end_of_what_was_read);
     tcase_add_test(tcase, mark_that_was_read_does_not_hide_the_close);
     tcase_add_test(tcase, without_the_stale_byte_closes_as_an_end);
