@@ -4,6 +4,7 @@
 # asan: service
 # shellcheck source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
+SIDESTACK_TEST_USER=nobody # it attaches to the new device with no power at all
 lib_begin
 [ "$MODE" = stack ] || exit 0 # these are faults of sidestack's own wire
 
