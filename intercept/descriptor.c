@@ -25,6 +25,7 @@
 #include <errno.h>
 #include <stddef.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -50,34 +51,55 @@ bool descriptor_address_is_ours(const void *address, socklen_t length, char *kin
     return true;
 }
 
-/* What descriptor_set_number() noted: the number, and the epoch that it was noted in. Checked against the name each time, so a number that was closed where we could
- * not see it is no harm. */
+/* What descriptor_set_number() noted: the number and the socket's inode, each with the epoch that it was noted in added. The inode is checked each time, so a
+ * number that was closed where we could not see it is no harm. All numbers of an epoch are of one instance of the service. */
 static _Atomic uint32_t noted_numbers[DESCRIPTOR_TABLE_SIZE];
-static _Atomic uint32_t epoch = 1;
+static _Atomic uint32_t noted_inodes[DESCRIPTOR_TABLE_SIZE]; /* 0: none */
+static _Atomic uint32_t epoch = 1, epoch_instance;
 
-/* Return: what is noted for a number; not 0, which is for none. */
-static uint32_t note_of(uint32_t number)
+uint32_t descriptor_inode(int fd)
 {
-    uint32_t note = number + epoch * 0x9e3779b1u;
+    struct stat status;
+    int saved_errno = errno;
+    bool is_socket = fstat(fd, &status) == 0 && S_ISSOCK(status.st_mode);
 
-    return note != 0 ? note : 1;
+    errno = saved_errno;
+    return is_socket ? (uint32_t)status.st_ino : 0;
+}
+
+/* Return: what is noted for a number, or an inode, in the epoch. */
+static uint32_t note_of(uint32_t number, uint32_t when)
+{
+    return number + when * 0x9e3779b1u;
 }
 
 void descriptor_set_number(int fd, const struct descriptor_number *number)
 {
-    if ((unsigned)fd < DESCRIPTOR_TABLE_SIZE && number->instance != 0)
-        noted_numbers[fd] = note_of(number->number);
+    uint32_t inode, now;
+
+    if ((unsigned)fd >= DESCRIPTOR_TABLE_SIZE || number->instance == 0)
+        return;
+    if (epoch_instance != number->instance) { /* in this order: descriptor_find_number() reads them in the other */
+        descriptor_forget_numbers();
+        epoch_instance = number->instance;
+    }
+    now = epoch;
+    inode = descriptor_inode(fd);
+    noted_inodes[fd] = 0;
+    noted_numbers[fd] = note_of(number->number, now);
+    if (inode != 0)
+        noted_inodes[fd] = note_of(inode, now);
 }
 
 bool descriptor_is_noted(int fd, uint32_t number)
 {
-    return (unsigned)fd < DESCRIPTOR_TABLE_SIZE && noted_numbers[fd] == note_of(number);
+    return (unsigned)fd < DESCRIPTOR_TABLE_SIZE && noted_inodes[fd] != 0 && noted_numbers[fd] == note_of(number, epoch);
 }
 
 void descriptor_forget_number(int fd)
 {
     if ((unsigned)fd < DESCRIPTOR_TABLE_SIZE)
-        noted_numbers[fd] = 0;
+        noted_inodes[fd] = 0;
 }
 
 void descriptor_forget_numbers(void)
@@ -85,43 +107,16 @@ void descriptor_forget_numbers(void)
     epoch++;
 }
 
-int descriptor_parse_number(const void *address, socklen_t length, struct descriptor_number *number)
-{
-    struct sockaddr_un name = {.sun_path = ""};
-    uint64_t instance = 0, id = 0;
-    const char *text = name.sun_path + 1 + NAME_PREFIX_LENGTH + 2; /* behind the kind and a slash */
-    char kind;
-
-    if (!descriptor_address_is_ours(address, length, &kind) || length > sizeof name)
-        return -EINVAL;
-    memcpy(&name, address, length);
-    for (; text < (char *)&name + length && *text != '/'; text++) {
-        int digit = *text >= '0' && *text <= '9' ? *text - '0' : *text >= 'a' && *text <= 'f' ? *text - 'a' + 10 : -1;
-
-        if (digit < 0)
-            return -EINVAL;
-        instance = instance << 4 | (unsigned)digit;
-    }
-    for (text++; text < (char *)&name + length; text++) {
-        if (*text < '0' || *text > '9')
-            return -EINVAL;
-        id = id * 10 + (unsigned)(*text - '0');
-    }
-    *number = (struct descriptor_number){(uint32_t)id, (uint32_t)instance};
-    return 0;
-}
-
 bool descriptor_find_number(int fd, struct descriptor_number *number)
 {
-    struct sockaddr_storage address;
-    socklen_t length = sizeof address;
-    int saved_errno = errno;
-    bool found = (unsigned)fd < DESCRIPTOR_TABLE_SIZE && noted_numbers[fd] != 0 &&
-                 libc_getpeername(fd, (struct sockaddr *)&address, &length) == 0 &&
-                 descriptor_parse_number(&address, length, number) == 0 && descriptor_is_noted(fd, number->number);
+    const uint32_t instance = epoch_instance, now = epoch;
+    uint32_t inode;
 
-    errno = saved_errno;
-    return found;
+    if ((unsigned)fd >= DESCRIPTOR_TABLE_SIZE || noted_inodes[fd] == 0)
+        return false;
+    inode = descriptor_inode(fd);
+    *number = (struct descriptor_number){noted_numbers[fd] - note_of(0, now), instance};
+    return inode != 0 && noted_inodes[fd] == note_of(inode, now);
 }
 
 static uint8_t *entry_of(int fd)

@@ -79,8 +79,8 @@ bool descriptor_find_number(int fd, struct descriptor_number *number);
 void descriptor_forget_number(int fd);
 void descriptor_forget_numbers(void);
 
-/* Read the number out of an address of the service's end. Return: 0 or -EINVAL. */
-int descriptor_parse_number(const void *address, socklen_t length, struct descriptor_number *number);
+/* Return: by what the kernel tells this socket from others while it lives, not 0; 0: it is no socket. errno is kept. */
+uint32_t descriptor_inode(int fd);
 
 /* Note what fd is; UNKNOWN when it is about to be closed or was replaced behind our back. */
 void descriptor_set(int fd, enum descriptor_kind kind);

@@ -37,6 +37,7 @@ static struct spare {
     _Atomic int state; /* enum spare_state; whoever exchanged another for BUSY has the rest */
     int fd;            /* owned while KEPT */
     int domain;
+    uint32_t inode;    /* as it was given */
     struct descriptor_number number;
 } spares[PROTOCOL_SPARES_MAX];
 
@@ -100,6 +101,7 @@ void spare_keep(spare_places places, int domain, const struct control_received *
             continue;
         }
         spare->fd = control_move_up(received->fds[taken]);
+        spare->inode = descriptor_inode(spare->fd);
         spare->domain = domain;
         spare->number = (struct descriptor_number){first->number + (uint32_t)taken, first->instance};
         atomic_store(&spare->state, SPARE_KEPT);
@@ -112,13 +114,7 @@ void spare_keep(spare_places places, int domain, const struct control_received *
 /* Is the number still this socket? */
 static bool is_ours(const struct spare *spare)
 {
-    struct sockaddr_storage address;
-    socklen_t length = sizeof address;
-    struct descriptor_number number;
-
-    return libc_getpeername(spare->fd, (struct sockaddr *)&address, &length) == 0 &&
-           descriptor_parse_number(&address, length, &number) == 0 && number.number == spare->number.number &&
-           number.instance == spare->number.instance;
+    return spare->inode != 0 && descriptor_inode(spare->fd) == spare->inode;
 }
 
 static bool is_alive(const struct spare *spare)

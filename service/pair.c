@@ -12,12 +12,19 @@
  * the first of them makes it writable, with one edge; the byte stays as the stale one. So nothing has to be done to the
  * program's end, of which the service keeps no copy: it would never see the program close its own. The filler's pages
  * are sent by reference, so a held pair costs no memory.
+ *
+ * The name. The service's end has one, by which any holder of the program's end knows that it is ours. A name of its own for each, by bind(),
+ * would have the kernel look through all names of the same hash, of which it has 256: with 50 000 sockets that is 200 of them, or many more where
+ * the names are alike (measured: 40 µs a pair with none, 180 to 530 with 50 000 others). So a pair is not made by socketpair(): for each kind there
+ * is a listening socket with the name, the program's end is connected to that, and the service's end is what it accepts, which inherits the name.
+ * Anybody on this machine can connect to it as well; what comes from others is closed.
  */
 #include "pair.h"
 
 #include "protocol.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <linux/sockios.h>
 #include <poll.h>
 #include <stddef.h>
@@ -46,6 +53,25 @@
 
 /* SO_RCVBUF of a new datagram socket: net.core.rmem_default. */
 #define DATAGRAM_BUFFER 212992
+
+/* Connections of others that wait to be accepted; when there are so many, ours has to wait until they are closed. */
+#define STRANGERS_MAX 64
+/* How often that may happen for one pair. */
+#define TRIES 4
+
+/* Listening sockets with the name of the pairs' ends, for good. */
+static struct origin {
+    char kind;
+    int type;
+    int fd; /* owned */
+    bool is_left; /* a connection of ours is in its queue, whose other end is closed: there was no descriptor for it */
+    struct sockaddr_un name;
+    socklen_t name_length;
+} origins[] = {
+    {.kind = PROTOCOL_NAME_KIND_SOCKET, .type = SOCK_STREAM, .fd = -1},
+    {.kind = PROTOCOL_NAME_KIND_ACCEPTED, .type = SOCK_STREAM, .fd = -1},
+    {.kind = PROTOCOL_NAME_KIND_DATAGRAM, .type = SOCK_SEQPACKET, .fd = -1},
+};
 
 static uint64_t instance; /* random, so that two services never give the same name */
 static int filler_fd = -1; /* a file of FILLER_BYTES zeros */
@@ -84,14 +110,35 @@ static int measure_filler(int *filler, int *both)
     return error;
 }
 
+/* Have the kind's listening socket, by its name. Return: 0 or -errno. */
+static int open_origin(struct origin *origin)
+{
+    int length = snprintf(origin->name.sun_path + 1, sizeof origin->name.sun_path - 1, PROTOCOL_NAME_PREFIX "%c/%016llx",
+                          origin->kind, (unsigned long long)instance);
+
+    origin->name.sun_family = AF_UNIX;
+    origin->name_length = (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)length);
+    if (origin->fd >= 0)
+        close(origin->fd);
+    origin->fd = socket(AF_UNIX, origin->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    if (origin->fd < 0 || bind(origin->fd, (struct sockaddr *)&origin->name, origin->name_length) < 0 ||
+        listen(origin->fd, STRANGERS_MAX) < 0)
+        return -errno;
+    return 0;
+}
+
 int pair_setup(void)
 {
-    int filler = 0, both = 0, error;
+    int filler = 0, both = 0, error = 0;
 
     do {
         if (getrandom(&instance, sizeof instance, 0) != sizeof instance)
             return -errno;
     } while (pair_instance() == 0);
+    for (size_t i = 0; i < sizeof origins / sizeof *origins && error == 0; i++)
+        error = open_origin(&origins[i]);
+    if (error < 0)
+        return error;
     if (filler_fd < 0)
         filler_fd = memfd_create("sidestack filler", MFD_CLOEXEC);
     if (filler_fd < 0 || ftruncate(filler_fd, FILLER_BYTES) < 0)
@@ -117,38 +164,77 @@ void pair_set_instance(uint64_t number)
     instance = number;
 }
 
-/* Bind the service's end to its abstract name, which getpeername() on the program's end will show. */
-static int bind_name(int fd, char kind, uint64_t id)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    int length = snprintf(address.sun_path + 1, sizeof address.sun_path - 1, PROTOCOL_NAME_PREFIX "%c/%016llx/%llu", kind,
-                          (unsigned long long)instance, (unsigned long long)id);
-
-    if (bind(fd, (struct sockaddr *)&address,
-             (socklen_t)(offsetof(struct sockaddr_un, sun_path) + 1 + (size_t)length)) < 0)
-        return -errno;
-    return 0;
-}
-
 static int set_send_buffer(int fd, int size)
 {
     return setsockopt(fd, SOL_SOCKET, SO_SNDBUF, &size, sizeof size) < 0 ? -errno : 0;
 }
 
-int pair_make(struct pair *pair, char kind, uint64_t id)
+/* Did we connect it ourselves? */
+static bool is_own(int fd)
 {
-    const int type = kind == PROTOCOL_NAME_KIND_DATAGRAM ? SOCK_SEQPACKET : SOCK_STREAM;
-    int fds[2];
+    struct ucred credentials;
+    socklen_t length = sizeof credentials;
+
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length) == 0 && credentials.pid == getpid();
+}
+
+/* Take the connection of ours out of the queue, and close the others. Return: it, or -errno (-EAGAIN: there is none). */
+static int accept_own(const struct origin *origin)
+{
+    int fd;
+
+    while ((fd = accept4(origin->fd, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
+        if (is_own(fd))
+            return fd;
+        close(fd);
+    }
+    return -errno;
+}
+
+/* Close what waits. Return: 0 or -errno. */
+static int empty_queue(const struct origin *origin)
+{
+    int fd = -1;
+
+    for (int i = 0; i <= STRANGERS_MAX + 1 && (fd = accept4(origin->fd, NULL, NULL, SOCK_CLOEXEC)) >= 0; i++)
+        close(fd);
+    return fd >= 0 || errno == EAGAIN ? 0 : -errno;
+}
+
+/* Connect the program's end to the kind's name, and accept that. Return: 0 or -errno. */
+static int connect_ends(struct pair *pair, struct origin *origin)
+{
+    int error = -EAGAIN;
+
+    for (int i = 0; i < TRIES && error == -EAGAIN; i++) {
+        error = i > 0 || origin->is_left ? empty_queue(origin) : 0;
+        if (error < 0)
+            return error;
+        origin->is_left = false;
+        error = connect(pair->program_fd, (struct sockaddr *)&origin->name, origin->name_length) < 0 ? -errno : 0;
+    }
+    if (error < 0)
+        return error;
+    pair->service_fd = accept_own(origin);
+    origin->is_left = pair->service_fd < 0;
+    if (pair->service_fd < 0)
+        return pair->service_fd;
+    return fcntl(pair->program_fd, F_SETFL, O_RDWR) < 0 ? -errno : 0; /* connect() was not to wait */
+}
+
+int pair_make(struct pair *pair, char kind)
+{
+    struct origin *origin = origins;
     struct stat status;
     int error;
 
-    if (socketpair(AF_UNIX, type | SOCK_CLOEXEC, 0, fds) < 0) {
-        *pair = (struct pair){-1, -1, 0};
+    while (origin->kind != kind)
+        origin++;
+    *pair = (struct pair){-1, socket(AF_UNIX, origin->type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0), 0};
+    if (pair->program_fd < 0)
         return -errno;
-    }
-    *pair = (struct pair){.service_fd = fds[0], .program_fd = fds[1]};
-    error = bind_name(pair->service_fd, kind, id);
-    if (error == 0 && type == SOCK_SEQPACKET) /* that is its SO_RCVBUF */
+    error = connect_ends(pair, origin);
+    if (error == 0 && origin->type == SOCK_SEQPACKET) /* that is its SO_RCVBUF */
         error = set_send_buffer(pair->service_fd, DATAGRAM_BUFFER / 2);
     if (error == 0)
         error = set_send_buffer(pair->program_fd, kind == PROTOCOL_NAME_KIND_SOCKET ? held_send_buffer : SEND_BUFFER);

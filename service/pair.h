@@ -20,18 +20,18 @@ struct pair {
     ino_t program_inode; /* how the service recognises the program's end when it comes back */
 };
 
-/* Draw the random instance number that is part of every name. Once, at start. Return: 0 or -errno. */
+/* Draw the random instance number that is part of every name, and listen by these names. Once, at start. Return: 0 or -errno. */
 int pair_setup(void);
 
 /* The end of that number; not 0. */
 uint32_t pair_instance(void);
 
-/* All of it; of a service that went on from another. */
+/* All of it; of a service that went on from another, whose names are its own nevertheless. */
 uint64_t pair_get_instance(void);
 void pair_set_instance(uint64_t number);
 
 /* Make a pair; kind is a PROTOCOL_NAME_KIND_*. Return: 0 or -errno. */
-int pair_make(struct pair *pair, char kind, uint64_t id);
+int pair_make(struct pair *pair, char kind);
 
 /* The program reads more slowly than we write: more room for what it has not read. */
 void pair_grow(int service_fd);

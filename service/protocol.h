@@ -33,7 +33,7 @@
 #define PROTOCOL_MAGIC 0x7373746bu /* "sstk" */
 #define PROTOCOL_VERSION 4u
 
-/* The abstract name of the service's end is '\0' PROTOCOL_NAME_PREFIX KIND '/' INSTANCE '/' ID, printable. */
+/* The abstract name of the service's end is '\0' PROTOCOL_NAME_PREFIX KIND '/' and a random number of the service's, printable. */
 #define PROTOCOL_NAME_PREFIX "sidestack/"
 #define PROTOCOL_NAME_KIND_SOCKET 's'   /* made by PROTOCOL_SOCKET: ask PROTOCOL_STATUS for its state */
 #define PROTOCOL_NAME_KIND_ACCEPTED 'a' /* born connected, through a listening socket */
@@ -196,7 +196,7 @@ enum protocol_state {
 
 #define PROTOCOL_FLAG_TEST 4u    /* PROTOCOL_RULES: ask what they say */
 
-/* Instead of a descriptor: args[2] the number and args[3] the instance, the last 32 bits of either in the socket's abstract name. For TCP sockets that this
+/* Instead of a descriptor: args[2] the number and args[3] the instance, as the service told them when it made the socket. For TCP sockets that this
  * process, known by its control connections, made or accepted from such a one, so it needs not show that it has them, and for those operations that use neither.
  * Any other socket: -PROTOCOL_SHOW; with PROTOCOL_FLAG_ONE_WAY, nothing happens. */
 #define PROTOCOL_FLAG_BY_NUMBER 8u

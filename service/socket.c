@@ -182,7 +182,7 @@ int socket_make(char kind, struct socket **made)
     socket->id = ++last_id;
     TAILQ_INIT(&socket->waiters);
     TAILQ_INIT(&socket->untaken);
-    error = pair_make(&pair, kind, socket->id);
+    error = pair_make(&pair, kind);
     if (error < 0)
         goto out;
     error = take_pair(socket, &pair, kind == PROTOCOL_NAME_KIND_DATAGRAM ? DATAGRAM_EVENTS : STREAM_EVENTS);
@@ -302,7 +302,7 @@ int socket_renew_pair(struct socket *socket)
         return -ENFILE;
     if (!charge(socket))
         return -EMFILE;
-    error = pair_make(&pair, PROTOCOL_NAME_KIND_SOCKET, socket->id);
+    error = pair_make(&pair, PROTOCOL_NAME_KIND_SOCKET);
     if (error < 0)
         goto out;
     error = pair_hold(&pair);

@@ -65,8 +65,7 @@ static const struct call calls[] = {
     ONE(ioctl, IS(1, TUNSETIFF)), ONE(ioctl, IS(1, TUNSETVNETHDRSZ)), ONE(ioctl, IS(1, TUNSETOFFLOAD)),
     /* New sockets. */
     ONE(socketpair, IS(0, AF_UNIX)),
-    ANY(bind),                  /* a pair's abstract name; of a socket of AF_UNIX, there being no other */
-    ANY(accept4),
+    ANY(bind), ANY(accept4),    /* of sockets of AF_UNIX, there being no others: a pair is a connection to ourselves */
     ONE(setsockopt, IS(1, SOL_SOCKET)), ONE(getsockopt, IS(1, SOL_SOCKET)),
     ANY(fstat), ANY(newfstatat), ANY(statx), /* a descriptor's inode; has resolv.conf changed? */
     /* Logs, systemd. */

@@ -5,11 +5,16 @@
 
 #include <check.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static struct pair ends;
@@ -19,7 +24,7 @@ static void setup(void)
 {
     ck_assert_int_eq(pair_setup(), 0); /* opens a file, for good */
     descriptors_before = count_descriptors();
-    ck_assert_int_eq(pair_make(&ends, PROTOCOL_NAME_KIND_SOCKET, 7), 0);
+    ck_assert_int_eq(pair_make(&ends, PROTOCOL_NAME_KIND_SOCKET), 0);
 }
 
 static void teardown(void)
@@ -44,6 +49,79 @@ START_TEST(name_says_that_it_is_ours)
     ck_assert_int_eq(getpeername(ends.program_fd, (struct sockaddr *)&name, &length), 0);
     ck_assert_int_eq(name.sun_path[0], '\0');
     ck_assert_mem_eq(name.sun_path + 1, PROTOCOL_NAME_PREFIX "s/", sizeof PROTOCOL_NAME_PREFIX + 1);
+}
+END_TEST
+
+/* Do the ends belong together? */
+static bool are_joined(const struct pair *pair)
+{
+    char byte = 0;
+
+    return send(pair->service_fd, "y", 1, MSG_DONTWAIT) == 1 && recv(pair->program_fd, &byte, 1, MSG_DONTWAIT) == 1 && byte == 'y';
+}
+
+/* Connect to the name that the pairs' ends have, so often. */
+static void connect_strangers(int *fds, int count)
+{
+    struct sockaddr_un name;
+    socklen_t length = sizeof name;
+
+    ck_assert_int_eq(getpeername(ends.program_fd, (struct sockaddr *)&name, &length), 0);
+    for (int i = 0; i < count; i++) {
+        fds[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        (void)connect(fds[i], (struct sockaddr *)&name, length);
+    }
+}
+
+START_TEST(strangers_are_closed)
+{
+    const int count = _i;
+    struct pair pair;
+    int fds[200], status, go[2];
+    char byte;
+    pid_t child;
+
+    ck_assert_int_eq(pipe(go), 0);
+    child = fork();
+    if (child == 0) {
+        connect_strangers(fds, count);
+        (void)!write(go[1], "x", 1);
+        pause();
+        _exit(0);
+    }
+    ck_assert_int_eq(read(go[0], &byte, 1), 1);
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(pair_make(&pair, PROTOCOL_NAME_KIND_SOCKET), 0);
+        ck_assert(are_joined(&pair));
+        ck_assert_int_eq(fcntl(pair.program_fd, F_GETFL) & O_NONBLOCK, 0);
+        pair_close(&pair);
+    }
+    kill(child, SIGKILL);
+    waitpid(child, &status, 0);
+    close(go[0]);
+    close(go[1]);
+}
+END_TEST
+
+START_TEST(without_a_descriptor_the_next_pair_is_whole)
+{
+    struct rlimit limit, tight;
+    struct pair pair;
+
+    ck_assert_int_eq(pair_make(&pair, PROTOCOL_NAME_KIND_SOCKET), 0);
+    pair_close(&pair);
+    ck_assert_int_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    tight = limit;
+    tight.rlim_cur = (rlim_t)dup(0); /* the least number that is free */
+    close((int)tight.rlim_cur);
+    tight.rlim_cur++; /* room for one */
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &tight), 0);
+    ck_assert_int_eq(pair_make(&pair, PROTOCOL_NAME_KIND_SOCKET), -EMFILE);
+    ck_assert_int_eq(pair_make(&pair, PROTOCOL_NAME_KIND_SOCKET), -EMFILE);
+    ck_assert_int_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    ck_assert_int_eq(pair_make(&pair, PROTOCOL_NAME_KIND_SOCKET), 0);
+    ck_assert(are_joined(&pair));
+    pair_close(&pair);
 }
 END_TEST
 
@@ -256,6 +334,9 @@ int main(void)
 
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, name_says_that_it_is_ours);
+    tcase_add_loop_test(tcase, strangers_are_closed, 1, 2);
+    tcase_add_loop_test(tcase, strangers_are_closed, 100, 101); /* more than wait */
+    tcase_add_test(tcase, without_a_descriptor_the_next_pair_is_whole);
     tcase_add_test(tcase, held_is_not_writable_until_released);
     tcase_add_test(tcase, released_closes_as_a_reset);
     tcase_add_test(tcase, read_forwards_all_and_leaves_the_last_byte);
