@@ -260,6 +260,15 @@ soak: ## an hour of random programs, kills and trouble: no byte lost, nothing le
 	$(MAKE) -j$(CORES) all $(B)/bench/holder
 	tests/soak/run $(or $(TIME),3600) $(SEED)
 
+# What depends on the kernel most.
+VM_TESTS = 'platform/*' 'segments/*' unit/service_pair unit/service_sandbox unit/stack_wire oracle/accept oracle/flags oracle/descriptors apps/curl apps/wires
+
+check-vm: ## some tests on Debian's own kernel, in a virtual machine; TESTS='unit/* apps/nginx': these
+	scripts/install-packages build demo test vm
+	$(MAKE) -j$(CORES) all tests
+	$(MAKE) -j$(CORES) SAN=1 unit
+	scripts/vm -t 3000 env JOBS=2 tests/run $(or $(TESTS),$(VM_TESTS))
+
 fuzz: ## every fuzz target with the sanitizers, in turn, for TIME seconds each (60); TARGETS='fuzz_stack_frames': only these
 	scripts/install-packages build fuzz
 	$(MAKE) -j$(CORES) FUZZ=1 fuzzers
@@ -364,7 +373,7 @@ help: ## this
 	    'LWIP_SRC=D  the lwIP that you have (D holds src/core)' 'SAN=1       with sanitizers, in build/asan'
 
 .DELETE_ON_ERROR:
-.PHONY: all unit platform oracle fuzzers tests check coverage soak fuzz analyse analyse-cppcheck analyse-tidy demo demo-user demo-machines bench bench-scale bench-wan suites deb install install-files \
+.PHONY: all unit platform oracle fuzzers tests check check-vm coverage soak fuzz analyse analyse-cppcheck analyse-tidy demo demo-user demo-machines bench bench-scale bench-wan suites deb install install-files \
     uninstall clean distclean help
 
 DEPENDENCIES = $(wildcard $(B)/obj $(B)/analyse)
