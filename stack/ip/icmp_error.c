@@ -77,6 +77,7 @@ void icmp_error_input(const uint8_t *packet, size_t size)
     size_t header_size = (size_t)(packet[0] & 15) * 4;
     const uint8_t *icmp = packet + header_size, *quoted = icmp + ICMP_SIZE;
     size_t quoted_header_size;
+    struct stack_tcp *tcp;
     ip_addr_t source, destination;
     u32_t address;
     bool too_big;
@@ -99,9 +100,10 @@ void icmp_error_input(const uint8_t *packet, size_t size)
     ip_addr_set_ip4_u32_val(destination, address);
     if (!too_big) {
         tell(&source, &destination, quoted + quoted_header_size, error);
-    } else if (find_quoted(&source, &destination, quoted + quoted_header_size) != NULL) {
+    } else if ((tcp = find_quoted(&source, &destination, quoted + quoted_header_size)) != NULL) {
         path_mtu_learn(ip_2_ip4(&destination), read_16(icmp + 6), read_16(quoted + 2));
-        tcp_path_mtu_changed(&destination);
+        if (tcp_path_mtu_is_less(tcp)) /* else it is no news: all connections are looked at */
+            tcp_path_mtu_changed(&destination);
     }
 }
 

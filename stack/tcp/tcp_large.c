@@ -53,6 +53,7 @@ uint32_t tcp_large_most(const struct stack_tcp *tcp)
     const struct scoreboard *board = &sender->board;
 
     if (!sender->started || sender->state != TCP_CA_Open || sender->blind || sender->backoff > 0 || sender->probing ||
+        sender->mtu_probe.size != 0 ||
         board->sacked_count + board->lost_count + board->resent_count > 0 || tcp->ecn.on || tcp_pace_is_on(tcp) ||
         tcp->pcb->snd_wnd_max / 2 < tcp->pcb->mss || !wire_cuts(tcp))
         return 1;

@@ -9,10 +9,10 @@
  * Black holes. A router, or a firewall behind it, may say nothing, and then every large packet vanishes while small ones pass (RFC 2923).
  * From the sender that looks like an outage: time-out after time-out. So when it has lasted for as long as three of them
  * (tcp_retries1), the first segment is cut, and its first piece goes out alone. Linux (tcp_mtu_probing = 1) makes all segments
- * small at this point, and larger ones again later, by probes (RFC 4821). Here the small piece is the probe: in an outage it is
+ * small at this point, and larger ones again by probes (RFC 4821). Here the small piece is the probe: in an outage it is
  * lost as well, and when that is over, what follows it in full size arrives, and all is as before. In a black hole the
  * piece arrives, and what follows it does not: that makes the next time-out the proof, and the connection's segments are small from then
- * on.
+ * on, for ten minutes (tcp_mtu_probe.c).
  *
  *     time-outs for 3 s          piece acknowledged           time-out
  *     -----------------> trying --------------------> passed ---------> small segments
@@ -99,11 +99,9 @@ static bool renew_scoreboard(struct stack_tcp *tcp)
     return ok;
 }
 
-/* Make segments of at most this size from now on. Return: whether the connection lives. */
-static bool shrink_segments(struct stack_tcp *tcp, uint16_t size)
+bool tcp_path_mtu_shrink(struct stack_tcp *tcp, uint16_t size)
 {
     struct tcp_pcb *pcb = tcp->pcb;
-    struct tcp_seg *last;
 
     gather_flush(); /* it may refer to what is split */
     if (!tcp_large_cut_or_fail(tcp))
@@ -114,9 +112,8 @@ static bool shrink_segments(struct stack_tcp *tcp, uint16_t size)
         tcp_socket_fail(tcp, ENOMEM, true);
         return false;
     }
-    for (last = pcb->unsent; last != NULL && last->next != NULL; last = last->next)
-        ;
-    tcp->send.segment_fill = last != NULL ? last->len % tcp_sender_mss(pcb) : 0;
+    tcp_send_count_fill(tcp);
+    tcp_mtu_probe_later(tcp);
     tcp->sender.resend_from = pcb->lastack;
     return true;
 }
@@ -140,10 +137,13 @@ static bool cut_first(struct stack_tcp *tcp, uint16_t size)
 bool tcp_path_mtu_on_time_out(struct stack_tcp *tcp)
 {
     struct tcp_sender *sender = &tcp->sender;
-    const struct sent_segment *first = scoreboard_at(&sender->board, 0);
-    uint32_t options = tcp->pcb->mss - tcp_sender_mss(tcp->pcb);
-    uint32_t size = first->end - first->sequence + options;
+    const struct sent_segment *first;
+    uint32_t options = tcp->pcb->mss - tcp_sender_mss(tcp->pcb), size;
 
+    if (sender->mtu_probe.size != 0 && !tcp_mtu_probe_fail(tcp))
+        return false;
+    first = scoreboard_at(&sender->board, 0);
+    size = first->end - first->sequence + options;
     if (tcp->pcb->nrtx == 0)
         sender->silent_us = port_now_us;
     if (sender->hole_passed && size > sender->hole_piece) {
@@ -151,7 +151,7 @@ bool tcp_path_mtu_on_time_out(struct stack_tcp *tcp)
 
         sender->hole_piece = 0;
         sender->hole_passed = false;
-        return shrink_segments(tcp, proven);
+        return tcp_path_mtu_shrink(tcp, proven);
     }
     if (port_now_us - sender->silent_us < SILENCE_US)
         return true;
@@ -176,6 +176,11 @@ void tcp_path_mtu_on_delivery(struct stack_tcp *tcp, uint32_t length)
     }
 }
 
+bool tcp_path_mtu_is_less(const struct stack_tcp *tcp)
+{
+    return tcp_path_mtu_segment(tcp) < LWIP_MAX(tcp->pcb->mss, tcp->sender.mtu_probe.size);
+}
+
 void tcp_path_mtu_changed(const ip_addr_t *peer)
 {
     struct stack_tcp *next;
@@ -185,7 +190,7 @@ void tcp_path_mtu_changed(const ip_addr_t *peer)
         if (tcp->pcb == NULL || tcp->role != TCP_ROLE_CONNECTED || !tcp->sender.started ||
             (peer != NULL && !ip_addr_eq(&tcp->peer, peer)))
             continue;
-        if (tcp_path_mtu_segment(tcp) < tcp->pcb->mss && shrink_segments(tcp, tcp_path_mtu_segment(tcp)))
+        if (tcp_path_mtu_is_less(tcp) && tcp_path_mtu_shrink(tcp, LWIP_MIN(tcp_path_mtu_segment(tcp), tcp->pcb->mss)))
             tcp_sender_transmit(tcp);
     }
 }

@@ -45,6 +45,8 @@ static void note_delivered(struct stack_tcp *tcp, const struct sender_event *eve
     told->delivered += sent->end - sent->sequence;
     if (sender->hole_piece != 0)
         tcp_path_mtu_on_delivery(tcp, sent->end - sent->sequence);
+    if (sender->mtu_probe.size != 0)
+        tcp_mtu_probe_on_delivery(tcp, sent);
     sender->delivered += tcp_large_pieces(tcp->pcb, sent->end - sent->sequence);
     if ((sent->flags & SENT_EVER_RESENT) != 0) {
         told->resent_acknowledged |= acknowledged;

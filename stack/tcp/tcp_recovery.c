@@ -267,6 +267,15 @@ static void measure(struct stack_tcp *tcp, const struct sender_event *event, con
     sender->backoff = 0;
 }
 
+/* A segment that tried a larger size and was lost is cut. If nothing else is lost that is no sign of congestion (RFC 4821 7.5): what it was
+ * cut to is sent again at once. Return: whether that is so; the connection may not live any more. */
+static bool only_probe_lost(struct stack_tcp *tcp)
+{
+    bool alone = tcp->sender.board.lost_count == 1;
+
+    return tcp_mtu_probe_is_lost(tcp) && tcp_mtu_probe_fail(tcp) && alone;
+}
+
 void tcp_recovery_on_ack(struct stack_tcp *tcp, const struct sender_event *event)
 {
     struct tcp_sender *sender = &tcp->sender;
@@ -275,7 +284,7 @@ void tcp_recovery_on_ack(struct stack_tcp *tcp, const struct sender_event *event
     struct rack_news told = {.advanced = TCP_SEQ_GT(pcb->lastack, event->una)};
     uint8_t before = sender->state;
     uint32_t delivered = sender->delivered;
-    bool has_sack = (pcb->flags & TF_SACK) != 0;
+    bool has_sack = (pcb->flags & TF_SACK) != 0, only_probe;
 
     sender->acked_us = port_now_us;
     sender->new_data_first = false;
@@ -290,6 +299,9 @@ void tcp_recovery_on_ack(struct stack_tcp *tcp, const struct sender_event *event
         rack_detect_losses(tcp, &told);
     else
         rack_count_duplicates(tcp, event, &told);
+    only_probe = only_probe_lost(tcp);
+    if (tcp->pcb == NULL)
+        return;
     if (sender->probing)
         check_probe(tcp, event, &told);
     if (before == TCP_CA_Loss)
@@ -300,7 +312,7 @@ void tcp_recovery_on_ack(struct stack_tcp *tcp, const struct sender_event *event
         undo(tcp);
     if (sender->state < TCP_CA_CWR)
         go_open(sender);
-    if (board->lost_bytes > board->resent_bytes && sender->state < TCP_CA_Recovery)
+    if (board->lost_bytes > board->resent_bytes && sender->state < TCP_CA_Recovery && !only_probe)
         enter_recovery(tcp);
     else if (event->was_marked && sender->state < TCP_CA_CWR)
         enter_cwr(tcp);
@@ -411,6 +423,7 @@ void tcp_recovery_on_clock(struct stack_tcp *tcp)
     struct tcp_sender *sender = &tcp->sender;
     enum sender_timer timer = sender->timer;
     struct rack_news told = {0};
+    bool only_probe;
 
     sender->timer = SENDER_TIMER_NONE;
     if (sender->board.count == 0 || !tcp_large_cut_or_fail(tcp))
@@ -418,7 +431,10 @@ void tcp_recovery_on_clock(struct stack_tcp *tcp)
     switch (timer) {
     case SENDER_TIMER_REORDER:
         rack_detect_losses(tcp, &told);
-        if (told.new_loss && sender->state < TCP_CA_Recovery)
+        only_probe = only_probe_lost(tcp);
+        if (tcp->pcb == NULL)
+            return;
+        if (told.new_loss && sender->state < TCP_CA_Recovery && !only_probe)
             enter_recovery(tcp);
         if (sender->state == TCP_CA_Recovery && sender->prr_sent == 0)
             sender->congestion.window = tcp_recovery_pipe(tcp) + sender->congestion.mss;

@@ -238,9 +238,11 @@ void tcp_send_start(struct stack_tcp *tcp)
 {
     struct tcp_pcb *pcb = tcp->pcb;
     int maximum = tcp->options[STACK_TCP_MAXSEG];
+    uint16_t full;
 
     if (maximum > 0 && pcb->mss > maximum)
         pcb->mss = (u16_t)maximum;
+    full = pcb->mss;
     pcb->mss = LWIP_MIN(pcb->mss, tcp_path_mtu_segment(tcp));
     if (pcb->mss < MSS_MIN)
         pcb->mss = MSS_MIN;
@@ -250,6 +252,7 @@ void tcp_send_start(struct stack_tcp *tcp)
     tcp->send.small_end = pcb->lastack;
     tcp_window_start(tcp);
     tcp_sender_start(tcp);
+    tcp_mtu_probe_start(tcp, full);
     tcp_acknowledge_start(tcp);
 }
 
@@ -381,6 +384,34 @@ static bool send_large(struct stack_tcp *tcp, uint32_t most, size_t piece, bool 
     return true;
 }
 
+void tcp_send_count_fill(struct stack_tcp *tcp)
+{
+    const struct tcp_seg *last = tcp->pcb->unsent;
+
+    while (last != NULL && last->next != NULL)
+        last = last->next;
+    tcp->send.segment_fill = last != NULL ? last->len % tcp_sender_mss(tcp->pcb) : 0;
+}
+
+/* Send one segment that is larger than the others, if it is time for that. Return: whether the connection lives. */
+static bool send_mtu_probe(struct stack_tcp *tcp)
+{
+    struct tcp_pcb *pcb = tcp->pcb;
+    uint16_t length = tcp_mtu_probe_wanted(tcp), mss = pcb->mss;
+    size_t left = tcp->send.unhanded;
+
+    if (length == 0)
+        return true;
+    pcb->mss = (u16_t)(length + mss - tcp_sender_mss(pcb));
+    send_hand_over(tcp, length, length, true);
+    pcb->mss = mss;
+    tcp->send.segment_fill = 0;
+    if (tcp->send.unhanded == left)
+        return true; /* memory is short */
+    send_output(tcp);
+    return tcp_mtu_probe_sent(tcp, (uint16_t)(left - tcp->send.unhanded));
+}
+
 void tcp_send_push(struct stack_tcp *tcp, bool more)
 {
     struct send_queue *queue = &tcp->send;
@@ -397,6 +428,8 @@ void tcp_send_push(struct stack_tcp *tcp, bool more)
         tcp_acknowledge_sending(tcp);
     tcp_sender_wake(tcp);
     tcp_sender_apply_window(tcp);
+    if (tcp->sender.mtu_probe.due_us != 0 && !send_mtu_probe(tcp))
+        return;
     segment = LWIP_MIN(pcb->mss, TCPWND_MIN16(pcb->snd_wnd_max / 2)); /* as tcp_write() */
     if (segment == 0)
         segment = pcb->mss;

@@ -5,6 +5,7 @@
 #include "stack/lwip_api.h"
 #include "tcp_clock.h"
 #include "tcp_congestion.h"
+#include "tcp_mtu_probe.h"
 #include "tcp_pace.h"
 #include "tcp_scoreboard.h"
 #include "tcp_timeout.h"
@@ -84,6 +85,8 @@ struct tcp_sender {
     uint64_t silent_us;  /* the first of the time-outs in a row */
     uint16_t hole_piece; /* size of a segment that is tried; 0: none is */
     bool hole_passed;    /* such a one arrived, and no larger one yet */
+
+    struct mtu_probe mtu_probe;
 
     uint16_t advertised; /* window of the last segment that came */
 

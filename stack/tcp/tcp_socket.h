@@ -187,6 +187,8 @@ void tcp_connect_set_callback(struct stack_tcp *tcp);
 
 /* tcp_send.c */
 void tcp_send_push(struct stack_tcp *tcp, bool more);
+/* lwIP's segments have another size: know how full the last is. */
+void tcp_send_count_fill(struct stack_tcp *tcp);
 void tcp_send_trim_acknowledged(struct stack_tcp *tcp);
 void tcp_send_release(struct stack_tcp *tcp);
 err_t tcp_send_on_sent(void *arg, struct tcp_pcb *pcb, u16_t length);
@@ -215,6 +217,8 @@ void tcp_option_set_defaults(struct stack_tcp *tcp);
 void tcp_option_apply_all(struct stack_tcp *tcp);
 
 /* tcp_path_mtu.c */
+/* Make segments of at most this size from now on; what was larger and is on its way is lost. Return: whether the connection lives. */
+bool tcp_path_mtu_shrink(struct stack_tcp *tcp, uint16_t size);
 /* Bytes of IP packet that reach the peer whole; and of TCP segment in them. */
 uint16_t tcp_path_mtu_get(const struct stack_tcp *tcp);
 uint16_t tcp_path_mtu_segment(const struct stack_tcp *tcp);
@@ -222,6 +226,8 @@ uint16_t tcp_path_mtu_segment(const struct stack_tcp *tcp);
 bool tcp_path_mtu_on_time_out(struct stack_tcp *tcp);
 /* While a piece of a segment is tried: so many bytes arrived as one segment that was sent. */
 void tcp_path_mtu_on_delivery(struct stack_tcp *tcp, uint32_t length);
+/* Are the connection's segments larger than what passes? */
+bool tcp_path_mtu_is_less(const struct stack_tcp *tcp);
 /* Smaller ones than before may reach this host (NULL: any). */
 void tcp_path_mtu_changed(const ip_addr_t *peer);
 

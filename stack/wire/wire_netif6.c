@@ -14,11 +14,21 @@
 #include "loop_netif.h"
 #include "stack/ip/route6.h"
 #include "stack/ip/router_advert.h"
+#include "stack/port.h"
 #include "stack/tcp/tcp_socket.h"
 #include "stack/tick.h"
 #include "wire_netif.h"
 
 #define ETHERNET_SIZE 14
+#define NARROW_US 600000000u /* Linux: net.ipv6.route.mtu_expires */
+
+/* What is known of paths in lwIP's cache of destinations, place by place. */
+static struct {
+    ip6_addr_t destination;
+    uint16_t mtu; /* 0: nothing */
+    uint64_t until_us;
+} narrow[LWIP_ND6_NUM_DESTINATIONS];
+static struct tcp_clock widen = {.due_us = TCP_CLOCK_NEVER};
 
 /* lwIP: an address of ours has another state. */
 static void on_change(struct netif *netif)
@@ -31,6 +41,8 @@ void wire_netif6_open(bool configured_by_routers)
 {
     struct netif *netif = wire_netif_get();
 
+    memset(narrow, 0, sizeof narrow);
+    tcp_clock_remove(&widen);
     netif_create_ip6_linklocal_address(netif, 1);
     if (!configured_by_routers)
         netif_ip6_addr_set_state(netif, 0, IP6_ADDR_PREFERRED); /* at once; else it is tentative */
@@ -101,6 +113,35 @@ static void input(struct pbuf *p)
     tcp_filter_replay();
 }
 
+/* What routers said of paths is forgotten after ten minutes (RFC 8201 5.3): lwIP would keep it for as long as its entry. */
+static void widen_paths(struct tcp_clock *clock)
+{
+    uint64_t next_us = TCP_CLOCK_NEVER;
+
+    for (int i = 0; i < LWIP_ND6_NUM_DESTINATIONS; i++) {
+        if (narrow[i].mtu == 0 || destination_cache[i].pmtu != narrow[i].mtu)
+            continue; /* it is another's by now */
+        if (narrow[i].until_us > port_now_us) {
+            next_us = LWIP_MIN(next_us, narrow[i].until_us);
+            continue;
+        }
+        narrow[i].mtu = 0;
+        destination_cache[i].pmtu = netif_mtu6(wire_netif_get());
+    }
+    tcp_clock_set(clock, next_us);
+}
+
+static void note_narrow(int place, uint16_t mtu)
+{
+    if (narrow[place].mtu == mtu && ip6_addr_eq(&narrow[place].destination, &destination_cache[place].destination_addr))
+        return;
+    narrow[place].mtu = mtu;
+    narrow[place].destination = destination_cache[place].destination_addr;
+    narrow[place].until_us = port_now_us + NARROW_US;
+    widen.run = widen_paths;
+    tcp_clock_set(&widen, LWIP_MIN(widen.due_us, narrow[place].until_us));
+}
+
 /* Return: a number that differs when paths have become narrower. */
 static uint32_t narrow_paths(void)
 {
@@ -113,8 +154,10 @@ static uint32_t narrow_paths(void)
         if (ip6_addr_isany(&destination_cache[i].destination_addr) || *mtu == link)
             continue;
         *mtu = LWIP_MIN(LWIP_MAX(*mtu, IP6_MIN_MTU_LENGTH), link); /* RFC 8201 4; lwIP believes any number */
-        if (*mtu < link)
+        if (*mtu < link) {
             sum = sum * 31 + *mtu;
+            note_narrow(i, *mtu);
+        }
     }
     return sum;
 }
@@ -124,7 +167,7 @@ bool wire_netif6_input(struct pbuf *p, bool trusted)
     const uint8_t *ip = (const uint8_t *)p->payload + ETHERNET_SIZE;
     ip6_addr_t source, destination;
     uint8_t next_header;
-    uint32_t narrow;
+    uint32_t paths;
 
     if (p->len < ETHERNET_SIZE + IP6_HLEN || ip[0] >> 4 != 6)
         return false;
@@ -145,11 +188,11 @@ bool wire_netif6_input(struct pbuf *p, bool trusted)
         input(p);
         return true;
     }
-    narrow = narrow_paths();
+    paths = narrow_paths();
     input(p);
     tick_wake(); /* a neighbour asked or answered, or a router asked for groups */
     /* lwIP cuts what is too large for a path, and a piece of a segment has no checksum yet: none may be so large. */
-    if (narrow_paths() != narrow)
+    if (narrow_paths() != paths)
         tcp_path_mtu_changed(NULL);
     return true;
 }

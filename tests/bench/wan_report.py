@@ -67,15 +67,15 @@ def shares_text(shares):
 def fairness_text(rounds):
     ours = [share(flows["together"]["sidestack"], flows["together"]["kernel"]) for flows in rounds]
     kernels = [share(*flows["kernels"]) for flows in rounds]
-    alone = {stack: {figure: statistics.median(flows["alone"][stack][figure] for flows in rounds if stack in flows["alone"])
-                     for figure in ("mbit_s", "queue_ms", "p99_ms", "resent")} for stack in ("kernel", "sidestack")}
+    alone = {stack: [flows["alone"][stack] for flows in rounds if stack in flows["alone"]] for stack in ("kernel", "sidestack")}
     lines = [f"Two flows share 100 Mbit/s, 20 ms and a queue of 170 frames for 25 s, {len(rounds)} rounds. Sidestack's share beside "
              f"a kernel's: {shares_text(ours)}. The first of two kernels': {shares_text(kernels)}.\n",
-             "| alone on that link, medians | kernel | sidestack |", "|---|---|---|"]
+             "| alone on that link, medians; the least and the most | kernel | sidestack |", "|---|---|---|"]
     for title, figure, unit, scale in (("throughput", "mbit_s", "Mbit/s", 1), ("mean wait in the queue", "queue_ms", "ms", 1),
                                        ("p99 of a kernel's ping-pong beside it", "p99_ms", "ms", 1),
                                        ("sent again", "resent", "KB", 1000)):
-        lines.append(f"| {title} | " + " | ".join(f"{alone[stack][figure] / scale:.1f} {unit}" for stack in ("kernel", "sidestack")) + " |")
+        values = [[measured[figure] / scale for measured in alone[stack]] for stack in ("kernel", "sidestack")]
+        lines.append(f"| {title} | " + " | ".join(f"{statistics.median(some):.1f} {unit} ({min(some):.1f} to {max(some):.1f})" for some in values) + " |")
     return "\n".join(lines) + "\n"
 
 

@@ -69,6 +69,20 @@ static void send_too_big(int i, const struct segment *segment, uint32_t mtu, boo
     stack_turn();
 }
 
+/* Is the next frame one of TCP? */
+static bool frame_is_tcp(int i)
+{
+    const uint8_t *bytes = wire_look()->bytes;
+
+    if (bytes[12] == 8 && bytes[13] == 6) {
+        peer_resolve();
+        return false;
+    }
+    if (is_v6(i) && bytes[20] == IPPROTO_ICMPV6)
+        peer_advertise6(PEER_IP6);
+    return bytes[is_v6(i) ? 20 : 23] == IPPROTO_TCP;
+}
+
 /* Connect, and send SIZE bytes. Return: the first segment of them. */
 static struct segment begin(int i, struct told *told, struct peer *peer)
 {
@@ -133,6 +147,78 @@ START_TEST(segments_become_small_enough)
     first = begin(_i, &second, &peer);
     ck_assert_uint_le(first.header.gso_type != 0 ? first.header.gso_size : first.size, mtu - headers(_i));
     stack_tcp_abort(second.tcp);
+}
+END_TEST
+
+/* Send SIZE bytes more and have them received; a packet that is too large for mtu is lost, and a router says so, if it speaks. Return: the
+ * largest packet that was sent. */
+static size_t send_again(int i, struct told *told, struct peer *peer, size_t mtu)
+{
+    uint32_t start = peer->expected;
+    size_t have = 0, largest = 0;
+
+    send_bytes(told->tcp, data, SIZE);
+    stack_flush();
+    for (int round = 0; have < SIZE; round++) {
+        ck_assert_int_lt(round, 300);
+        while (wire_count() > 0) {
+            struct segment segment;
+            size_t at, packet;
+
+            if (!frame_is_tcp(i)) {
+                wire_take();
+                continue;
+            }
+            segment = peer_take();
+            at = segment.sequence - start;
+            packet = (segment.header.gso_type != 0 ? segment.header.gso_size : segment.size) + headers(i);
+            if (segment.size > 0 && packet > largest)
+                largest = packet;
+            if (packet > mtu) {
+                struct segment lost = segment;
+
+                send_too_big(i, &lost, (uint32_t)mtu, true);
+                continue;
+            }
+            if (segment.size == 0 || at > have || at + segment.size <= have)
+                continue;
+            memcpy(got + at, segment.data, segment.size);
+            have = at + segment.size;
+        }
+        peer->expected = start + (uint32_t)have;
+        peer_say(peer, TH_ACK, NULL, 0);
+        stack_advance(50);
+    }
+    ck_assert_mem_eq(got, data, SIZE);
+    return largest;
+}
+
+/* RFC 1191 6.3, RFC 8201 5.3 */
+START_TEST(after_ten_minutes_larger_ones_are_tried)
+{
+    const size_t mtu = 1300;
+    struct told told = {0};
+    struct peer peer;
+    struct segment first = begin(_i, &told, &peer);
+    struct tcp_info info;
+
+    wire_drop_all();
+    send_too_big(_i, &first, mtu, true);
+    receive_all(_i, &peer, first.sequence, mtu);
+    stack_advance(500000);
+    ck_assert_uint_eq(send_again(_i, &told, &peer, mtu), mtu);
+    stack_advance(120000); /* the path is as it was */
+    ck_assert_uint_eq(send_again(_i, &told, &peer, mtu), 1500);
+    stack_tcp_get_info(told.tcp, &info);
+    ck_assert_uint_eq(info.tcpi_snd_mss, mtu - headers(_i));
+    stack_advance(500000);
+    ck_assert_uint_eq(send_again(_i, &told, &peer, mtu), mtu);
+    stack_advance(120000); /* it is wide again */
+    ck_assert_uint_eq(send_again(_i, &told, &peer, 1500), 1500);
+    stack_tcp_get_info(told.tcp, &info);
+    ck_assert_uint_eq(info.tcpi_snd_mss, 1500 - headers(_i));
+    ck_assert_uint_eq(info.tcpi_pmtu, 1500);
+    stack_tcp_abort(told.tcp);
 }
 END_TEST
 
@@ -277,6 +363,7 @@ int main(void)
     tcase_add_checked_fixture(offload, setup_offload, stack_teardown);
     for (int i = 0; i < 2; i++) {
         tcase_add_loop_test(cases[i], segments_become_small_enough, 0, 2);
+        tcase_add_loop_test(cases[i], after_ten_minutes_larger_ones_are_tried, 0, 2);
         tcase_add_loop_test(cases[i], other_connections_to_the_host_follow, 0, 2);
         tcase_add_loop_test(cases[i], timestamps_take_their_part, 0, 2);
         tcase_add_loop_test(cases[i], lies_are_not_believed, 0, 2);
