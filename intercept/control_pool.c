@@ -157,13 +157,24 @@ int control_connection_open(struct connection *connection)
 
 /* ---- claims ---- */
 
+/* A thread that the child has not may have been in the middle of writing this when it was copied: what it says is looked at before it is believed. */
+static __attribute__((no_sanitize("thread"))) struct connection take_copied(struct connection *connection)
+{
+    struct connection copied = *connection;
+
+    *connection = (struct connection){.fd = -1};
+    return copied;
+}
+
 /* In a child: what was copied is the parent's. */
 static void begin_child(void)
 {
     int saved_errno = errno;
 
     for (size_t i = 0; i < POOL_SIZE; i++) {
-        control_connection_close(&pool[i].connection);
+        struct connection copied = take_copied(&pool[i].connection);
+
+        control_connection_close(&copied);
         atomic_store(&pool[i].state, SLOT_FREE);
     }
     *pool_pid = getpid();

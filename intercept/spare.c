@@ -162,11 +162,21 @@ int spare_take(int domain, int flags)
     return -ENOENT;
 }
 
+/* In a child: a thread of the parent's may have been in the middle of writing it, so what it says is looked at before it is believed. */
+static __attribute__((no_sanitize("thread"))) void copy_copied(const struct spare *spare, struct spare *copied)
+{
+    copied->fd = spare->fd;
+    copied->inode = spare->inode;
+}
+
 void spare_close_all(void)
 {
     for (size_t i = 0; i < PROTOCOL_SPARES_MAX; i++) {
-        if (spares[i].state != SPARE_NONE && is_ours(&spares[i]))
-            libc_close(spares[i].fd);
+        struct spare copied;
+
+        copy_copied(&spares[i], &copied);
+        if (spares[i].state != SPARE_NONE && is_ours(&copied))
+            libc_close(copied.fd);
         atomic_store(&spares[i].state, SPARE_NONE);
     }
 }

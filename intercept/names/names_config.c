@@ -9,7 +9,7 @@
  * What the list was comes from nsswitch.conf(5): "dns" and "resolve" become "sidestack"; all but that and "files" is left out, with its actions.
  * DIFFERS: mdns, myhostname, ldap and others know the host's network, not the stack's (tests/apps/names.sh).
  *
- * No lock: threads that come here at the same time do the same twice.
+ * No lock: threads that come here at the same time do the same twice, and what the first of them has read is what all use.
  */
 #include "intercept/libc.h"
 #include "names.h"
@@ -18,6 +18,7 @@
 #include <fcntl.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <strings.h>
 #include <unistd.h>
@@ -25,8 +26,7 @@
 #define FILE_PATH "/etc/nsswitch.conf"
 #define FILE_MAX 8192
 
-static struct names_sources sources;
-static atomic_bool is_prepared;
+static _Atomic(struct names_sources *) sources; /* allocated, once; NULL: nobody has prepared yet */
 
 /* "[!UNAVAIL=return NOTFOUND=continue]": what an outcome leads to. text: after the '['. Return: after the ']'. */
 static const char *parse_actions(const char *text, struct names_source *source)
@@ -131,10 +131,9 @@ void names_sources_parse(const char *text, struct names_sources *out)
     parse_hosts("files dns", out); /* as libc has it when the file does not say */
 }
 
-static void read_file(void)
+static void read_file(struct names_sources *out)
 {
     char text[FILE_MAX + 1];
-    struct names_sources now;
     ssize_t length = 0;
     int fd = open(FILE_PATH, O_RDONLY | O_CLOEXEC);
 
@@ -143,24 +142,31 @@ static void read_file(void)
         libc_close(fd);
     }
     text[length > 0 ? length : 0] = '\0';
-    names_sources_parse(text, &now);
-    sources = now;
+    names_sources_parse(text, out);
 }
 
 void names_prepare(void)
 {
     int saved_errno = errno;
+    struct names_sources read, *kept, *first = NULL;
 
-    if (atomic_load_explicit(&is_prepared, memory_order_acquire))
+    if (atomic_load_explicit(&sources, memory_order_acquire) != NULL)
         return;
-    read_file();
-    __nss_configure_lookup("hosts", sources.count > 0 ? sources.line : "files");
+    read_file(&read);
+    __nss_configure_lookup("hosts", read.count > 0 ? read.line : "files");
     __nss_configure_lookup("networks", "files"); /* which libc would look up by DNS, too */
-    atomic_store_explicit(&is_prepared, true, memory_order_release);
+    kept = malloc(sizeof *kept);
+    if (kept != NULL)
+        *kept = read;
+    if (kept != NULL && !atomic_compare_exchange_strong(&sources, &first, kept))
+        free(kept);
     errno = saved_errno;
 }
 
 const struct names_sources *names_sources(void)
 {
-    return &sources;
+    static const struct names_sources none;
+    const struct names_sources *kept = atomic_load_explicit(&sources, memory_order_acquire);
+
+    return kept != NULL ? kept : &none; /* there was no memory for it */
 }
