@@ -183,6 +183,7 @@ static int accept_own(const struct origin *origin)
 {
     int fd;
 
+    // cppcheck-suppress nullPointer ; whose address it is plays no part
     while ((fd = accept4(origin->fd, NULL, NULL, SOCK_CLOEXEC)) >= 0) {
         if (is_own(fd))
             return fd;
@@ -196,6 +197,7 @@ static int empty_queue(const struct origin *origin)
 {
     int fd = -1;
 
+    // cppcheck-suppress nullPointer ; whose address it is plays no part
     for (int i = 0; i <= STRANGERS_MAX + 1 && (fd = accept4(origin->fd, NULL, NULL, SOCK_CLOEXEC)) >= 0; i++)
         close(fd);
     return fd >= 0 || errno == EAGAIN ? 0 : -errno;

@@ -493,7 +493,7 @@ static int find_socket(const struct protocol_message *request, const struct requ
             return -PROTOCOL_SHOW;
     } else {
         if (fstat(context->fd, &status) < 0)
-            return -errno;
+            return -EBADF;
         if (S_ISSOCK(status.st_mode))
             socket = socket_find(status.st_ino);
         if (socket == NULL)
@@ -539,7 +539,6 @@ int request_execute(const struct protocol_message *request, struct protocol_mess
     error = rules_apply(socket, request, reply, context->who);
     if (error < 0)
         return error;
-    // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): without an error one was found
     if (socket->datagram != NULL)
         error = datagram_execute(socket, request, reply, context);
     else

@@ -322,8 +322,10 @@ static int send_train(struct socket *socket, const struct mmsghdr *messages, int
         iov[n] = (struct iovec){bytes + sizeof *header, messages[n].msg_len - sizeof *header};
         length += iov[n].iov_len;
     }
+    if (n < 2)
+        return 0;
     info.segment = (uint16_t)iov[0].iov_len;
-    return n > 1 && stack_datagram_send(socket->datagram->stack, &info, iov, n, length) == 0 ? n : 0;
+    return stack_datagram_send(socket->datagram->stack, &info, iov, n, length) == 0 ? n : 0;
 }
 
 /* Send at most `budget` datagrams. Return: true when the pair is empty. */

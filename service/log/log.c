@@ -59,7 +59,7 @@ static void end_silence(struct log_site *site)
 
     while (*link != NULL && *link != site)
         link = &(*link)->next;
-    if (*link == site)
+    if (*link != NULL)
         *link = site->next;
     log_write(NULL, site->level, 0, "%u more suppressed in %d s%s%s", site->suppressed, LOG_WINDOW_MS / 1000,
               site->example != NULL ? ", the first: " : "", site->example != NULL ? site->example : "");

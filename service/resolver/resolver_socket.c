@@ -108,6 +108,12 @@ static const struct stack_tcp_events tcp_events = {
 
 /* ---- what c-ares calls: as the system's functions, -1 and errno ---- */
 
+static int fail(int error)
+{
+    errno = error;
+    return -1;
+}
+
 static struct resolver_socket *socket_of(const struct resolver_sockets *sockets, ares_socket_t index)
 {
     return index >= 0 && index < RESOLVER_SOCKETS ? sockets->slots[index] : NULL;
@@ -182,16 +188,15 @@ static int connect_socket(ares_socket_t index, const struct sockaddr *address, a
     union stack_address peer;
     int error;
 
+    if (socket == NULL)
+        return fail(EBADF);
     memset(&peer, 0, sizeof peer);
     memcpy(&peer, address, length < sizeof peer ? length : sizeof peer);
     add_scope(&peer);
     error = socket->udp != NULL ? stack_datagram_connect(socket->udp, &peer) : stack_tcp_connect(socket->tcp, &peer);
     if (error == 0 && socket->tcp != NULL)
         error = -EINPROGRESS;
-    if (error == 0)
-        return 0;
-    errno = -error;
-    return -1;
+    return error == 0 ? 0 : fail(-error);
 }
 
 /* Return: the error that waits to be told, or 0. */
@@ -210,10 +215,8 @@ static ares_ssize_t receive_datagram(struct resolver_socket *socket, void *buffe
     struct datagram *datagram = STAILQ_FIRST(&socket->datagrams);
     size_t length;
 
-    if (datagram == NULL) {
-        errno = EAGAIN;
-        return -1;
-    }
+    if (datagram == NULL)
+        return fail(EAGAIN);
     STAILQ_REMOVE_HEAD(&socket->datagrams, link);
     socket->datagram_count--;
     length = datagram->length < size ? datagram->length : size;
@@ -243,8 +246,7 @@ static ares_ssize_t receive_stream(struct resolver_socket *socket, void *buffer,
     }
     if (done > 0 || stack_tcp_receive_ended(socket->tcp))
         return (ares_ssize_t)done;
-    errno = EAGAIN;
-    return -1;
+    return fail(EAGAIN);
 }
 
 static ares_ssize_t receive_from(ares_socket_t index, void *buffer, size_t size, int flags, struct sockaddr *from,
@@ -254,10 +256,10 @@ static ares_ssize_t receive_from(ares_socket_t index, void *buffer, size_t size,
     int error;
 
     (void)flags;
-    if (socket->datagram_count == 0 && (error = take_error(socket)) != 0) {
-        errno = error;
-        return -1;
-    }
+    if (socket == NULL)
+        return fail(EBADF);
+    if (socket->datagram_count == 0 && (error = take_error(socket)) != 0)
+        return fail(error);
     return socket->udp != NULL ? receive_datagram(socket, buffer, size, from, from_length)
                                : receive_stream(socket, buffer, size);
 }
@@ -308,7 +310,7 @@ static ares_ssize_t send_stream(struct resolver_socket *socket, const struct iov
 static ares_ssize_t send_vector(ares_socket_t index, const struct iovec *iov, int count, void *user)
 {
     struct resolver_socket *socket = socket_of(user, index);
-    int error = take_error(socket);
+    int error = socket != NULL ? take_error(socket) : EBADF;
 
     if (error == 0 && socket->tcp != NULL)
         return send_stream(socket, iov, count);

@@ -109,7 +109,7 @@ static void print_table(const struct table *table, const struct ss_show *show)
 {
     static const struct line header = {.cells = {"Netid", "State", "Recv-Q", "Send-Q", "Local Address", "Port",
                                                  "Peer Address", "Port"}};
-    int widths[CELLS];
+    int widths[CELLS] = {0};
 
     for (int cell = 0; cell < CELLS; cell++) {
         widths[cell] = show->no_header ? 1 : (int)strlen(header.cells[cell]);

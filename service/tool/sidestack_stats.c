@@ -235,7 +235,7 @@ int sidestack_stats(int argc, char **argv)
     struct request request = {.seconds = 0};
     const struct tool_options tool = {COMMAND, usage, "dz", options, &request.path};
     int option, status, error;
-    char *end = NULL;
+    char *end;
 
     while ((option = tool_next_option(&tool, argc, argv, &status)) != -1) {
         switch (option) {
@@ -245,17 +245,19 @@ int sidestack_stats(int argc, char **argv)
         default: return status;
         }
     }
-    if (optind < argc)
+    if (optind < argc) {
         request.seconds = strtod(argv[optind], &end);
-    if (optind < argc && (*end != '\0' || !(request.seconds >= 0.01 && request.seconds <= 1e6))) {
-        fprintf(stderr, COMMAND ": '%s' is no number of seconds\n", argv[optind]);
-        return SIDESTACK_EXIT_USAGE;
+        if (*end != '\0' || !(request.seconds >= 0.01 && request.seconds <= 1e6)) {
+            fprintf(stderr, COMMAND ": '%s' is no number of seconds\n", argv[optind]);
+            return SIDESTACK_EXIT_USAGE;
+        }
     }
-    if (optind + 1 < argc)
+    if (optind + 1 < argc) {
         request.count = strtoul(argv[optind + 1], &end, 10);
-    if (optind + 1 < argc && (*end != '\0' || request.count == 0)) {
-        fprintf(stderr, COMMAND ": '%s' is no count\n", argv[optind + 1]);
-        return SIDESTACK_EXIT_USAGE;
+        if (*end != '\0' || request.count == 0) {
+            fprintf(stderr, COMMAND ": '%s' is no count\n", argv[optind + 1]);
+            return SIDESTACK_EXIT_USAGE;
+        }
     }
     error = request.seconds > 0 ? watch(&request) : show(&request);
     return error < 0 ? EXIT_FAILURE : EXIT_SUCCESS;

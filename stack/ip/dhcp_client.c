@@ -400,15 +400,16 @@ static void walk_clocks(struct archive *archive)
 void dhcp_client_handover(struct archive *archive)
 {
     struct netif *netif = wire_netif_get();
+    const struct own_address *held = own();
     struct lease lease = {.mtu = netif->mtu};
 
-    if (archive->is_writing ? !dhcp_client_is_bound() || own() == NULL : !running)
+    if (archive->is_writing ? !dhcp_client_is_bound() || held == NULL : !running)
         return;
     if (!archive_begin(archive, "dhcp"))
         return;
-    if (archive->is_writing) {
-        lease.address = own()->address;
-        lease.bits = own()->bits;
+    if (archive->is_writing && held != NULL) {
+        lease.address = held->address;
+        lease.bits = held->bits;
     }
     archive_raw(archive, "address", &lease.address, sizeof lease.address);
     archive_number(archive, "bits", &lease.bits, sizeof lease.bits);

@@ -337,9 +337,8 @@ static void send_hand_over(struct stack_tcp *tcp, size_t allowed, size_t segment
     struct send_queue *queue = &tcp->send;
     struct tcp_pcb *pcb = tcp->pcb;
 
-    while (allowed > 0) {
+    while (allowed > 0 && queue->handing != NULL) {
         struct send_chunk *chunk = queue->handing;
-        // NOLINTNEXTLINE(clang-analyzer-core.NullDereference): what is allowed is there
         u16_t n = (u16_t)LWIP_MIN(LWIP_MIN(chunk->filled - chunk->handed, allowed), 0xffff);
         bool last = n == queue->unhanded && !more;
         size_t fill = pcb->unsent != NULL ? queue->segment_fill : 0;
