@@ -38,6 +38,16 @@ void tcp_handover_congestion(struct archive *archive, struct congestion *congest
     ARCHIVE_RAW(archive, congestion, prior);
 }
 
+/* In the object of the sender. */
+static void walk_mtu_probe(struct archive *archive, struct mtu_probe *mtu_probe)
+{
+    archive_number(archive, "mtu_probe_full", &mtu_probe->full, sizeof mtu_probe->full);
+    archive_number(archive, "mtu_probe_high", &mtu_probe->high, sizeof mtu_probe->high);
+    archive_number(archive, "mtu_probe_size", &mtu_probe->size, sizeof mtu_probe->size);
+    archive_number(archive, "mtu_probe_end", &mtu_probe->end, sizeof mtu_probe->end);
+    archive_number(archive, "mtu_probe_due_us", &mtu_probe->due_us, sizeof mtu_probe->due_us);
+}
+
 /* All but .board, .congestion, and the clocks. */
 void tcp_handover_sender(struct archive *archive, struct tcp_sender *sender)
 {
@@ -101,6 +111,7 @@ void tcp_handover_sender(struct archive *archive, struct tcp_sender *sender)
     ARCHIVE_NUMBER(archive, sender, delivered_marked);
     ARCHIVE_NUMBER(archive, sender, acked_us);
     archive_number(archive, "pace_due_us", &sender->pace.due_us, sizeof sender->pace.due_us);
+    walk_mtu_probe(archive, &sender->mtu_probe);
 }
 
 /* All but .wanted, .next, .clock, .gap, .pushed */

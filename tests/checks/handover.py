@@ -27,7 +27,9 @@ STRUCTURES = [
         "head": "by its bytes", "tail": "link", "filling": "link", "handing": "link", "queued": "counted anew", "unhanded": "counted anew",
         "memory": "counted anew", "user": "the socket's"}),
     ("stack/tcp/tcp_sender.h", "tcp_sender", "stack/tcp/tcp_handover_state.c", {
-        "board": "with the segments", "congestion": "tcp_handover_congestion", "clock": "walk_clock", "resending": "false between turns", "large": "false when they were cut"}),
+        "board": "with the segments", "congestion": "tcp_handover_congestion", "clock": "walk_clock", "resending": "false between turns", "large": "false when they were cut",
+        "mtu_probe": "walk_mtu_probe"}),
+    ("stack/tcp/tcp_mtu_probe.h", "mtu_probe", "stack/tcp/tcp_handover_state.c", {}),
     ("stack/tcp/tcp_congestion.h", "congestion", "stack/tcp/tcp_handover_state.c", {"algorithm": "by its name"}),
     ("stack/tcp/tcp_acknowledge.h", "acknowledger", "stack/tcp/tcp_handover_state.c", {
         "wanted": "false between turns", "next": "link", "clock": "walk_clock", "gap": "of one segment", "pushed": "of one segment"}),
@@ -38,7 +40,7 @@ STRUCTURES = [
         "all_next": "link", "all_link": "link", "port_next": "link", "port_link": "as in_table", "lookup_next": "link", "lookup_link": "link"}),
     ("service/socket.h", "socket", "service/takeover/takeover_state.c", {
         "source": "watched anew", "work": "all of it is looked at anew", "is_brief": "with the work", "is_charged": "counted anew", "last_info": "by its bytes", "datagram": "walk_datagram", "tcp": "as a number",
-        "watches_room": "watched anew", "writes_much": "learned anew", "program": "takeover_walk_program", "rules": "walk_rules, walk_who",
+        "watches_room": "watched anew", "writes_much": "learned anew", "writes_marked": "learned anew", "program": "takeover_walk_program", "rules": "walk_rules, walk_who",
         "waiters": "by the clients", "untaken_count": "counted anew", "untaken": "by numbers", "undelivered": "by its number", "listener": "by its children",
         "untaken_link": "link", "retired_link": "link", "deferred_link": "link", "busy_link": "link", "state_link": "link", "hash_next": "link", "number_next": "link"}),
     ("service/datagram/datagram.h", "datagram", "service/takeover/takeover_state.c", {
