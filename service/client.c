@@ -7,6 +7,7 @@
  */
 #include "client.h"
 
+#include "foreign.h"
 #include "service/privilege/access.h"
 #include "service/log/log.h"
 #include "program.h"
@@ -298,7 +299,7 @@ static int receive_request(const struct client *client, struct protocol_message 
         *fd = received[0];
     else
         for (size_t i = 0; i < fds; i++)
-            close(received[i]);
+            foreign_close(received[i], client->program->uid);
     if (good)
         return 1;
     return length == 0 && fds == 0 ? -EPIPE : -EBADMSG;
@@ -366,7 +367,8 @@ static int serve(struct client *client, const struct protocol_message *request, 
     struct protocol_message reply = {
         .magic = PROTOCOL_MAGIC, .version = PROTOCOL_VERSION, .operation = request->operation};
     struct request_context context = {
-        .tail = tail, .fd = fd, .reply_fd = -1};
+        .tail = tail, .fd = fd, .is_foreign = fd >= 0 && foreign_is(fd), .reply_fd = -1};
+    uid_t user = client->program->uid;
     int fds[REQUEST_REPLY_FDS];
     size_t fd_count;
     int error;
@@ -376,7 +378,7 @@ static int serve(struct client *client, const struct protocol_message *request, 
         error = heed_sender(client, sender);
     if (error < 0) {
         if (fd >= 0)
-            close(fd);
+            foreign_close(fd, user);
         return error;
     }
     context.program = client->program;
@@ -390,7 +392,9 @@ static int serve(struct client *client, const struct protocol_message *request, 
         reply.result = request_execute(request, &reply, &context);
     }
     client_counters.errors[request->operation] += reply.result < 0 && reply.result != -EINPROGRESS;
-    if (context.fd >= 0)
+    if (context.is_foreign)
+        foreign_close(fd, user);
+    else if (context.fd >= 0)
         close(context.fd);
     if (context.wait_for != NULL) {
         client->waiting_for = context.wait_for;
@@ -456,6 +460,11 @@ void client_handle(struct client *client, uint32_t epoll_events)
         return;
     }
     if (!(epoll_events & EPOLLIN)) {
+        destroy(client);
+        return;
+    }
+    if (!foreign_may_come(client->program->uid)) {
+        client_counters.refused++;
         destroy(client);
         return;
     }

@@ -492,10 +492,11 @@ static int find_socket(const struct protocol_message *request, const struct requ
             socket->state == PROTOCOL_STATE_FAILED) /* then a connect() looks at the descriptor itself */
             return -PROTOCOL_SHOW;
     } else {
+        if (context->is_foreign)
+            return -ENOTSOCK; /* whatever number it may have: a file in a file system of the user's own has any */
         if (fstat(context->fd, &status) < 0)
             return -EBADF;
-        if (S_ISSOCK(status.st_mode))
-            socket = socket_find(status.st_ino);
+        socket = socket_find(status.st_ino);
         if (socket == NULL)
             return -ENOTSOCK;
     }

@@ -1,0 +1,15 @@
+#!/bin/bash
+# A user passes files to the service that hang as long as he likes, when one asks what they are or closes them (hanging_files.py): others don't notice.
+# time: 20
+# asan: service
+# shellcheck source=../lib.sh
+. "$(dirname "$0")/../lib.sh"
+[ "$MODE" = stack ] || exit 0
+
+echo "socket-mode = 0666" >"$WORK/settings"
+DAEMON_OPTIONS=(--config "$WORK/settings")
+chmod 755 "$WORK"
+lib_begin
+version=$(sed -n 's/^#define PROTOCOL_VERSION \([0-9]*\).*/\1/p' "$TOP/service/protocol.h")
+$PYTHON "$TOP/tests/apps/hanging_files.py" "$WORK/control" "$version" $((200000 + RANDOM)) \
+    nsenter --net=/run/netns/P -- env "${STACK_ENVIRONMENT[@]}"
