@@ -33,6 +33,7 @@ HELPER_MAINS = $(HELPERS:%=service/tool/main_%.c)
 ifeq ($(origin CC),default)
 CC = gcc
 endif
+COMMA     = ,
 OPT      ?= -O2 -g
 WARN      = -Wall -Wextra -Wshadow -Wstrict-prototypes -Wmissing-prototypes -Werror
 HARDEN    = -fstack-protector-strong -D_FORTIFY_SOURCE=2
@@ -58,13 +59,14 @@ HARDEN     =
 SANITIZE   = -fsanitize=thread
 endif
 
-# FUZZ=1: with the sanitizers of SAN=1 for clang's libFuzzer, or for AFL++. To clang's address sanitizer belongs no macro; block.c asks for gcc's.
-ifeq ($(FUZZ),1)
-override B := $(B)/fuzz
-override CC := clang
+# FUZZ=1: with the sanitizers of SAN=1 for clang's libFuzzer; FUZZ=afl: for AFL++, in build/afl. To clang's address sanitizer belongs no macro; block.c
+# asks for gcc's.
+ifneq ($(FUZZ),)
+override B := $(B)/$(if $(filter afl,$(FUZZ)),afl,fuzz)
+override CC := $(if $(filter afl,$(FUZZ)),AFL_QUIET=1 afl-clang-fast,clang)
 OPT        = -O1 -g -fno-omit-frame-pointer
 HARDEN     =
-SANITIZE   = -fsanitize=address,undefined,fuzzer-no-link -fno-sanitize-recover=undefined -D__SANITIZE_ADDRESS__
+SANITIZE   = -fsanitize=address,undefined$(if $(filter afl,$(FUZZ)),,$(COMMA)fuzzer-no-link) -fno-sanitize-recover=undefined -D__SANITIZE_ADDRESS__
 endif
 
 # COVERAGE=1: lines are counted, by clang, in files that all processes share: tests/coverage/counters.c, which belongs to each program and library.
@@ -203,12 +205,15 @@ $(B)/segments/kernel: $(call objects,$(addprefix tests/segments/,kernel.c host_k
 	$(Q)$(CC) $(BASE) -pie -o $@ $^
 
 # tests/fuzz: fuzz_PART_*.c is a target, with PART linked in; the files there that are not called fuzz_* are helpers. With FUZZ=1 the
-# targets are programs of libFuzzer (`make fuzz`), without it they replay files: tests/run gives them what tests/fuzz/corpus has.
+# targets are programs of libFuzzer, with FUZZ=afl of AFL++ (`make fuzz`), without it they replay files: tests/run gives them what tests/fuzz/corpus has.
 FUZZ_TARGETS  = $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c)))
+# What AFL++ is for: the library, which has a stranger's process to lose.
+AFL_TARGETS   = $(filter fuzz_intercept%,$(or $(TARGETS),$(FUZZ_TARGETS)))
 FUZZ_PROGRAMS = $(addprefix $(B)/fuzz/,$(FUZZ_TARGETS))
 FUZZ_HELPERS  = tests/fuzz/fuzz.c tests/fuzz/hostile_service.c $(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c))
 
 fuzzers: $(FUZZ_PROGRAMS)
+afl-fuzzers: $(AFL_TARGETS:%=$(B)/fuzz/%)
 $(B)/libfuzz.a: $(call objects,$(FUZZ_HELPERS))
 $(filter $(B)/fuzz/fuzz_stack%,$(FUZZ_PROGRAMS)): $(B)/libstack.a $(B)/liblwip.a
 $(filter $(B)/fuzz/fuzz_service%,$(FUZZ_PROGRAMS)): $(B)/libservice.a $(B)/libstack.a $(B)/liblwip.a
@@ -278,9 +283,10 @@ check-vm: ## some tests on Debian's own kernel, in a virtual machine; TESTS='uni
 	$(MAKE) -j$(CORES) SAN=1 unit
 	scripts/vm -t 3000 env JOBS=2 tests/run $(or $(TESTS),$(VM_TESTS))
 
-fuzz: ## every fuzz target with the sanitizers, in turn, for TIME seconds each (60); TARGETS='fuzz_stack_frames': only these
+fuzz: ## every fuzz target with the sanitizers, in turn, for TIME seconds each (60), the library's by AFL++ as well; TARGETS='fuzz_stack_frames': only these
 	scripts/install-packages build fuzz
 	$(MAKE) -j$(CORES) FUZZ=1 fuzzers
+	$(MAKE) -j$(CORES) FUZZ=afl afl-fuzzers
 	tests/fuzz/run $(or $(TIME),60) $(TARGETS)
 
 # ---- Static analysis ----
@@ -402,7 +408,7 @@ help: ## this
 	    'LWIP_SRC=D  the lwIP that you have (D holds src/core)' 'SAN=1       with sanitizers, in build/asan'
 
 .DELETE_ON_ERROR:
-.PHONY: all unit platform oracle fuzzers tests check check-vm coverage soak fuzz analyse analyse-cppcheck analyse-gcc analyse-tidy demo demo-user demo-machines bench bench-scale bench-wan suites deb install install-files \
+.PHONY: all unit platform oracle fuzzers afl-fuzzers tests check check-vm coverage soak fuzz analyse analyse-cppcheck analyse-gcc analyse-tidy demo demo-user demo-machines bench bench-scale bench-wan suites deb install install-files \
     uninstall clean distclean help
 
 DEPENDENCIES = $(wildcard $(B)/obj $(B)/analyse)
