@@ -130,24 +130,6 @@ static u16_t trim_waiting(const struct tcp_pcb *pcb, struct segment_facts *segme
     return 0;
 }
 
-/* A segment brings a SYN cookie back: it is to be input again, behind the SYN that began its handshake. Return: was it one? */
-static bool restore_cookie(struct tcp_hdr *header, struct pbuf *p)
-{
-    uint32_t number = header->ackno - 1;
-    struct pbuf *syn = replay.p == NULL ? tcp_cookie_restore(header) : NULL;
-
-    if (syn == NULL)
-        return false;
-    replay_later(header, p);
-    if (replay.p == NULL) { /* it comes again */
-        pbuf_free(syn);
-        return true;
-    }
-    replay.syn = syn;
-    replay.number = number;
-    return true;
-}
-
 /* There is no room for one more connection; the peer tries again. Return: ERR_MEM. */
 static err_t drop_for_listener(void)
 {
@@ -159,6 +141,47 @@ static err_t drop_for_listener(void)
 static bool filter_may_accept(const struct stack_tcp *listener)
 {
     return listener->may_accept == NULL || listener->may_accept(listener->owner);
+}
+
+/* Does a segment bring a SYN cookie back? Then it is to be input again, behind the SYN that began its handshake; where there is no room it is
+ * dropped without a word (Linux: tcp_get_cookie_sock()): the peer has our answer, and a reset would end what it takes for a connection.
+ * Return: ERR_OK: none; ERR_VAL: to be input again; ERR_MEM: dropped. */
+static err_t restore_cookie(const struct stack_tcp *listener, struct tcp_hdr *header, struct pbuf *p)
+{
+    uint32_t number = header->ackno - 1;
+    struct pbuf *syn = tcp_cookie_restore(header);
+
+    if (syn == NULL)
+        return ERR_OK;
+    if (replay.p != NULL || !filter_may_accept(listener)) {
+        pbuf_free(syn);
+        return drop_for_listener();
+    }
+    replay_later(header, p);
+    if (replay.p == NULL) { /* it comes again */
+        pbuf_free(syn);
+        return ERR_MEM;
+    }
+    replay.syn = syn;
+    replay.number = number;
+    return ERR_VAL;
+}
+
+/* The peer acknowledges another answer than the one that a handshake remembers: a cookie, which its SYN got when there was no room, before
+ * it sent that again and there was (Linux: tcp_check_req() leaves it to the listening socket). Return: ERR_OK: it does not; ERR_ABRT: the
+ * handshake is forgotten, without a word; ERR_MEM: the segment is dropped. */
+static err_t prefer_cookie(const struct stack_tcp *tcp, struct tcp_pcb *pcb, struct tcp_hdr *header, struct pbuf *p)
+{
+    err_t error;
+
+    if (pcb->state != SYN_RCVD || (TCPH_FLAGS(header) & (TCP_SYN | TCP_ACK | TCP_RST)) != TCP_ACK || header->ackno == pcb->snd_nxt ||
+        tcp->listener == NULL)
+        return ERR_OK;
+    error = restore_cookie(tcp->listener, header, p);
+    if (error != ERR_VAL)
+        return error;
+    tcp_abandon(pcb, 0); /* frees the socket, too */
+    return ERR_ABRT;
 }
 
 /* A SYN or the last segment of a handshake: is there room for one more connection? Return: ERR_OK, or not: it is dropped. */
@@ -200,7 +223,9 @@ static err_t filter_listen(const struct stack_tcp *tcp, struct tcp_pcb *pcb, str
         return ERR_VAL;
     case TCP_ACK:
     case TCP_ACK | TCP_FIN:
-        return filter_may_accept(tcp) && restore_cookie(header, p) ? ERR_VAL : ERR_OK; /* lwIP resets it */
+        if (tcp_cookie_is_restoring())
+            return ERR_VAL; /* there was no room for its SYN */
+        return restore_cookie(tcp, header, p); /* what is none lwIP resets */
     default:
         return ERR_OK; /* lwIP drops it, or resets what has ACK */
     }
@@ -231,6 +256,9 @@ err_t tcp_filter_segment(struct tcp_pcb *pcb, struct tcp_hdr *header, u16_t opti
     if (pcb->state == LISTEN)
         return filter_listen(tcp, pcb, header, p);
     tcp_timer_wake(tcp);
+    error = prefer_cookie(tcp, pcb, header, p);
+    if (error != ERR_OK)
+        return error;
     if (pcb->state == SYN_SENT) {
         error = tcp_validate_syn_sent(tcp, &segment, header);
         if (error == ERR_OK && (segment.flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK))

@@ -450,6 +450,73 @@ START_TEST(cookie_that_is_wrong_or_old_is_reset)
 }
 END_TEST
 
+static bool has_room;
+
+static bool tell_room(void *owner)
+{
+    (void)owner;
+    return has_room;
+}
+
+/* The peer takes the connection for established by then: it must not be reset, but may try again. */
+START_TEST(cookie_that_finds_no_room_is_dropped)
+{
+    struct segment answer;
+
+    listen_and_fill();
+    has_room = true;
+    ck_assert_int_eq(stack_tcp_listen(told[0].tcp, tell_room), 0);
+    send_syn(30000, sizeof syn_options);
+    answer = peer_take();
+    ck_assert_uint_eq(answer.flags, TH_SYN | TH_ACK);
+    has_room = false;
+    complete(&answer, true);
+    ck_assert_uint_eq(wire_count(), 0);
+    ck_assert_uint_eq(told[0].accepted, 0);
+    answer.sequence += 5; /* what is no cookie is reset all the same */
+    complete(&answer, true);
+    ck_assert_uint_eq(peer_take().flags, TH_RST);
+    answer.sequence -= 5;
+    has_room = true;
+    complete(&answer, true);
+    ck_assert_uint_eq(wire_count(), 0);
+    ck_assert_uint_eq(told[0].accepted, 1);
+    stack_tcp_abort(told[1].tcp);
+    stack_tcp_close(told[0].tcp);
+}
+END_TEST
+
+/* The SYN was answered with a cookie, came again, and was remembered then; the peer acknowledges the first answer. */
+START_TEST(cookie_is_good_though_its_syn_was_remembered_later)
+{
+    struct segment cookie, answer;
+
+    listen_and_fill();
+    has_room = true;
+    ck_assert_int_eq(stack_tcp_listen(told[0].tcp, tell_room), 0);
+    send_syn(30000, sizeof syn_options);
+    cookie = peer_take();
+    ck_assert_uint_eq(cookie.flags, TH_SYN | TH_ACK);
+    peer_send(&(struct segment){.source_port = 20000, .port = 7, .sequence = 501, .flags = TH_RST});
+    ck_assert_uint_eq(counters_now().sockets, HALF_OPEN_MAX);
+    send_syn(30000, sizeof syn_options);
+    answer = peer_take();
+    ck_assert_uint_eq(answer.flags, TH_SYN | TH_ACK);
+    ck_assert_uint_ne(answer.sequence, cookie.sequence);
+    ck_assert_uint_eq(counters_now().sockets, HALF_OPEN_MAX + 1);
+    has_room = false;
+    complete(&cookie, true);
+    ck_assert_uint_eq(wire_count(), 0);
+    has_room = true;
+    complete(&cookie, true);
+    ck_assert_uint_eq(wire_count(), 0);
+    ck_assert_uint_eq(told[0].accepted, 1);
+    ck_assert_uint_eq(counters_now().sockets, HALF_OPEN_MAX + 1);
+    stack_tcp_abort(told[1].tcp);
+    stack_tcp_close(told[0].tcp);
+}
+END_TEST
+
 /* Those that were never answered are given up, and there is room again. */
 START_TEST(half_open_connections_do_not_stay)
 {
@@ -594,6 +661,8 @@ int main(void)
     tcase_add_test(tcase, cookie_knows_what_the_peer_lacks);
     tcase_add_test(tcase, cookie_is_never_from_the_future);
     tcase_add_test(tcase, cookie_that_is_wrong_or_old_is_reset);
+    tcase_add_test(tcase, cookie_that_finds_no_room_is_dropped);
+    tcase_add_test(tcase, cookie_is_good_though_its_syn_was_remembered_later);
     tcase_add_test(tcase, half_open_connections_do_not_stay);
     tcase_add_test(tcase, heavy_users_of_memory_are_throttled_first);
     tcase_add_test(tcase, many_connections_of_one_user_are_throttled_as_one);
