@@ -139,17 +139,16 @@ static void begin_stop(void)
         if (socket->state == PROTOCOL_STATE_CONNECTED && socket->listener == NULL)
             relay_end(socket);
     }
-    /* What is left never carried a byte: destroying a listener takes its children along, so start over each time. */
-    for (socket = TAILQ_FIRST(&socket_live); socket != NULL;) {
-        if (socket->state == PROTOCOL_STATE_CONNECTED && socket->listener == NULL) {
-            socket = TAILQ_NEXT(socket, state_link);
-        } else if (socket->datagram != NULL) {
+    /* What is left never carried a byte. */
+    for (socket = TAILQ_FIRST(&socket_live); socket != NULL; socket = next) {
+        socket_leave_children(socket); /* the next one may be among them */
+        next = TAILQ_NEXT(socket, state_link);
+        if (socket->state == PROTOCOL_STATE_CONNECTED && socket->listener == NULL)
+            continue;
+        if (socket->datagram != NULL)
             datagram_end(socket);
-            socket = TAILQ_FIRST(&socket_live);
-        } else {
+        else
             socket_destroy(socket);
-            socket = TAILQ_FIRST(&socket_live);
-        }
     }
 }
 
@@ -294,8 +293,10 @@ static bool stop_is_complete(void)
 
     if (state != LOOP_STOPPING)
         return false;
-    stack_get_counters(&counters);
-    return (counters.sockets_unfinished == 0 && socket_count() == 0) || now_us >= deadline_us;
+    if (now_us >= deadline_us || socket_count() > 0)
+        return now_us >= deadline_us;
+    stack_get_counters(&counters); /* which looks at them all */
+    return counters.sockets_unfinished == 0;
 }
 
 static enum loop_source_kind kind_of(const struct epoll_event *event)

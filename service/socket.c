@@ -431,20 +431,26 @@ void socket_retire(struct socket *socket)
         forget_retired();
 }
 
-void socket_destroy(struct socket *socket)
+void socket_leave_children(struct socket *listener)
 {
     struct socket *child;
-    struct client *client;
 
     /* A child that was delivered may have been taken by an accept() whose byte is still to come. If it was not, the listener's queue dies with
      * its descriptor, which shows as PROGRAM_GONE on a child that is not TAKEN. */
-    while ((child = TAILQ_FIRST(&socket->untaken)) != NULL) {
+    while ((child = TAILQ_FIRST(&listener->untaken)) != NULL) {
         bool delivered = child->program_fd < 0;
 
         socket_leave_listener(child);
         if (!delivered)
             socket_destroy(child);
     }
+}
+
+void socket_destroy(struct socket *socket)
+{
+    struct client *client;
+
+    socket_leave_children(socket);
     while ((client = TAILQ_FIRST(&socket->waiters)) != NULL)
         client_answer_wait(client, -ECONNABORTED);
     socket_leave_listener(socket);

@@ -177,6 +177,9 @@ void socket_watch_room(struct socket *socket, bool wanted);
 /* A child was taken, or is no more: out of its listener's queue. */
 void socket_leave_listener(struct socket *child);
 
+/* A listener ends: destroy what it has accepted and not passed on; what was passed on is no longer its. */
+void socket_leave_children(struct socket *listener);
+
 /* Close the pair and keep the record for questions. With the stale byte in place the program sees a reset. */
 void socket_retire(struct socket *socket);
 
