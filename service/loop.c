@@ -63,7 +63,7 @@ enum loop_state {
 struct loop_counters loop_counters;
 
 static int epoll_fd = -1;
-static int signal_fd = -1, control_fd = -1; /* the caller's of loop_run() */
+static int signal_fd = -1, control_fd = -1; /* the caller's of loop_prepare() */
 static enum loop_state state;
 static uint64_t now_us;
 static uint64_t deadline_us; /* of what the loop waits for; 0: none */
@@ -458,14 +458,21 @@ static bool hand_over(void)
     return false;
 }
 
-int loop_run(int signals, int control)
+int loop_prepare(int signals, int control)
 {
     static struct loop_source control_source = {SOURCE_CONTROL};
     int error = watch_inputs(signals);
 
+    if (error < 0 || control_fd == control)
+        return error;
     control_fd = control;
-    if (error == 0)
-        error = loop_watch(control_fd, &control_source, EPOLLIN);
+    return loop_watch(control_fd, &control_source, EPOLLIN);
+}
+
+int loop_run(void)
+{
+    int error = 0;
+
     while (error == 0 && state != LOOP_ENDED && !stop_is_complete()) {
         error = loop_turn();
         if (error == 0 && hand_over())

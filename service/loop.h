@@ -58,9 +58,13 @@ void loop_catch_up(void);
 /* Take turns, with the wire and signals only, until something is done. Return: 0, -ETIMEDOUT, -EINTR when a signal said to stop, or -errno. */
 int loop_run_until(int signals, bool (*done)(void), unsigned timeout_ms);
 
-/* Take turns until SIGTERM or SIGINT and the last connection has ended, or the wire breaks. Return: 0, LOOP_HANDED_OVER, or -errno when it broke. */
+/* Watch what every turn needs, and the control socket, once. Return: 0 or -errno. */
+int loop_prepare(int signals, int control);
+
+/* Take turns until SIGTERM or SIGINT and the last connection has ended. Return: 0, LOOP_HANDED_OVER, or -errno.
+ * Prepared before. */
 #define LOOP_HANDED_OVER 1 /* all is another service's now: touch nothing */
-int loop_run(int signals, int control);
+int loop_run(void);
 
 /* What to do on SIGHUP; without it nothing is done. */
 void loop_set_reload(void (*reload)(void));

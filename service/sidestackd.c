@@ -88,8 +88,10 @@ static int impair_wire(const struct options *options, struct stack_config *confi
     int error;
 
     config->wire = wire_impair_open(config->wire);
-    if (config->wire == NULL)
+    if (config->wire == NULL) {
+        log_errorx("impair: out of memory");
         return -ENOMEM;
+    }
     config->impairable = true;
     impairment_format(&options->impairments, text, sizeof text);
     error = wire_impair_set(config->wire, text, &wrong);
@@ -151,8 +153,10 @@ static int open_stack(const struct options *options)
     if (options->takeover && !options->mac_given) {
         memcpy(config.mac, taken.mac, sizeof config.mac);
     } else if (!options->mac_given) {
-        if (getrandom(config.mac, sizeof config.mac, 0) != sizeof config.mac)
-            return -errno;
+        if (getrandom(config.mac, sizeof config.mac, 0) != sizeof config.mac) {
+            log_error("mac: the kernel gives no random one; give one");
+            return -EIO;
+        }
         config.mac[0] = (uint8_t)((config.mac[0] & 0xfc) | 0x02); /* locally administered, one station's */
     }
     error = open_wire(options, &config.wire, &message);
@@ -214,9 +218,13 @@ static int given_control_fd;
 /* Tell whoever started us. Return: 0 or -errno. */
 static int report_ready(int fd)
 {
-    ssize_t written = write(fd, "\n", 1);
-    int error = written == 1 ? 0 : -errno;
+    ssize_t written;
+    int error;
 
+    do
+        written = write(fd, "\n", 1);
+    while (written < 0 && errno == EINTR);
+    error = written == 1 ? 0 : -errno;
     close(fd);
     return error;
 }
@@ -242,6 +250,18 @@ static void commit_takeover(int error)
         _exit(EXIT_FAILURE);
     control_socket_set_systemds(taken.control_is_systemds);
     log_info("took over from process %llu: %zu sockets", (unsigned long long)taken.pid, socket_count());
+}
+
+/* From here on nothing that is needed may fail. Return: 0 or -errno, after saying what failed. */
+static int prepare_loop(int signal_fd, int control_fd)
+{
+    int error = loop_prepare(signal_fd, control_fd);
+
+    if (error < 0) {
+        errno = -error;
+        log_error("starting the loop (is memory too low?)");
+    }
+    return error;
 }
 
 static void say_started(const struct options *options)
@@ -324,6 +344,8 @@ static int serve(struct options *options)
         goto out_stack;
     }
     error = seclude(options, &identity);
+    if (error == 0 && options->takeover)
+        error = prepare_loop(signal_fd, control_fd);
     if (options->takeover)
         commit_takeover(error);
     if (error < 0)
@@ -333,13 +355,17 @@ static int serve(struct options *options)
         error = error == -EINTR ? 0 : error;
         goto out_control;
     }
+    error = prepare_loop(signal_fd, control_fd);
+    if (error < 0)
+        goto out_control;
     say_started(options);
     if (options->ready_fd >= 0) {
         error = report_ready(options->ready_fd);
         if (error < 0) {
             errno = -error;
             log_error("ready-fd: writing to descriptor %d; is it open?", options->ready_fd);
-            goto out_control;
+            if (!options->takeover) /* else programs rely on us by now */
+                goto out_control;
         }
     }
     reload_begin(options);
@@ -351,13 +377,17 @@ static int serve(struct options *options)
     running = options;
     given_control_fd = control_fd;
     loop_set_takeover(hand_over);
-    error = loop_run(signal_fd, control_fd);
+    error = loop_run();
     if (error == LOOP_HANDED_OVER) {
         capture_close();
         log_run_timers(UINT64_MAX);
         _exit(EXIT_SUCCESS); /* whatever closes something in order would tell programs, or the peers */
     }
     notify_stopping();
+    if (error < 0) {
+        errno = -error;
+        log_error("loop: it can't go on");
+    }
     log_info("stopped");
 out_control:
     control_socket_close(control_fd, options->socket_path);

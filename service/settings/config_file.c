@@ -90,8 +90,10 @@ bool config_file_read(const char *path, config_line *callback, void *context)
         log_each(LOG_LEVEL_ERROR, "%s: %s; --config names the file to read", path, strerror(errno));
         return false;
     }
+    errno = 0;
     result = ini_parse_stream(read_line, &reading, handle_pair, &reading);
-    if (ferror(reading.file) || (result != 0 && reading.is_good)) {
+    /* Without memory getline() ends early, and without an error of the file's. */
+    if (!feof(reading.file) || (result != 0 && reading.is_good)) {
         log_each(LOG_LEVEL_ERROR, "%s:%d: can't be read: %s", path, reading.line, strerror(errno != 0 ? errno : EIO));
         reading.is_good = false;
     }

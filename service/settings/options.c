@@ -35,6 +35,13 @@ struct reading {
     bool is_good;
 };
 
+/* Return: false, after telling so. */
+static bool lack_memory(void)
+{
+    log_each(LOG_LEVEL_ERROR, "settings: out of memory");
+    return false;
+}
+
 /* Keep a value. Return: false when out of memory, after telling so. */
 static bool add_given(struct reading *reading, const struct setting *setting, const char *text, int line)
 {
@@ -45,8 +52,7 @@ static bool add_given(struct reading *reading, const struct setting *setting, co
         reading->given = more;
     if (more == NULL || copy == NULL) {
         free(copy);
-        log_each(LOG_LEVEL_ERROR, "settings: out of memory");
-        return false;
+        return lack_memory();
     }
     reading->given[reading->count++] = (struct given){setting, copy, line};
     // cppcheck-suppress memleak ; free_reading() frees it
@@ -84,8 +90,11 @@ static bool set_value(struct options *options, const struct setting *setting, co
 
     setting_place = (struct setting_place){line > 0 ? options->config_path : NULL, line};
     setting_why[0] = '\0';
+    errno = 0;
     if (can_be_written(text) && setting->set(options, text))
         return true;
+    if (errno == ENOMEM)
+        return lack_memory();
     if (setting_why[0] != '\0') {
         intro = "";
         expected = setting_why;
@@ -153,8 +162,7 @@ static bool use_value(struct options *options, const struct setting *setting, co
         values->all = more;
     if (more == NULL || copy == NULL) {
         free(copy);
-        log_each(LOG_LEVEL_ERROR, "settings: out of memory");
-        return false;
+        return lack_memory();
     }
     values->all[values->count++] = (struct option_value){copy, line};
     // cppcheck-suppress memleak ; kept with the other values
@@ -168,7 +176,7 @@ static bool use_values(const struct reading *reading, struct options *options)
 
     options->values = calloc(setting_count, sizeof *options->values);
     if (options->values == NULL)
-        return false;
+        return lack_memory();
     for (size_t i = 0; i < setting_count; i++) {
         const struct setting *setting = &settings[i];
         bool in_file = find_given(reading, setting, false) == NULL;
@@ -204,14 +212,15 @@ static const struct option other_options[] = {{"config", required_argument, NULL
 static bool read_arguments(int argc, char **argv, struct reading *reading)
 {
     struct option *table = calloc(setting_count + OTHER_COUNT, sizeof *table);
-    bool is_good = table != NULL;
+    bool is_good = true;
     int option, index = 0;
 
-    for (size_t i = 0; i < setting_count && is_good; i++)
+    if (table == NULL)
+        return lack_memory();
+    for (size_t i = 0; i < setting_count; i++)
         table[i] = (struct option){
             settings[i].name, (settings[i].flags & SETTING_SWITCH) != 0 ? optional_argument : required_argument, NULL, OPTION_SETTING};
-    if (is_good)
-        memcpy(table + setting_count, other_options, sizeof other_options);
+    memcpy(table + setting_count, other_options, sizeof other_options);
     optind = 0; /* glibc: start over */
     while (is_good && (option = getopt_long(argc, argv, "", table, &index)) != -1) {
         switch (option) {
