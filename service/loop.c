@@ -51,6 +51,9 @@
 /* How many turns an acknowledgement may wait for data to go with, while there is other work. */
 #define POSTPONE_TURNS 2
 
+/* How long a wire that gives an error is left alone. */
+#define WIRE_PAUSE_US 10000
+
 /* How long the last data and FINs have after SIGTERM. */
 #define STOP_GRACE_US 3000000
 
@@ -68,7 +71,8 @@ static enum loop_state state;
 static uint64_t now_us;
 static uint64_t deadline_us; /* of what the loop waits for; 0: none */
 static struct loop_source wire_source = {SOURCE_WIRE};
-static int wire_error;
+static uint32_t wire_events = EPOLLIN; /* what is waited for while it is not left alone */
+static uint64_t wire_paused_until_us;  /* 0: it is not */
 static uint64_t turn; /* counts them */
 static void (*reload)(void); /* NULL: none */
 static bool (*give)(void);   /* loop_set_takeover() */
@@ -196,24 +200,50 @@ static void handle_socket(struct socket *socket, uint32_t events)
     }
 }
 
+/* Wait for these events of the wire. */
+static void watch_wire(uint32_t events)
+{
+    int error = loop_rewatch(stack_wire_fd(), &wire_source, events);
+
+    if (error < 0 && error != -ENOENT) {
+        errno = -error;
+        log_warn("loop: waiting for the wire");
+    }
+}
+
+/* Leave a wire alone that gave an error: it may be one frame's, or stay. */
+static void pause_wire(int error)
+{
+    errno = -error;
+    log_warn("wire: reading a frame; tried again");
+    wire_paused_until_us = now_us + WIRE_PAUSE_US;
+    watch_wire(EPOLLET); /* EPOLLERR comes unasked, but once */
+}
+
+static void resume_wire(void)
+{
+    if (wire_paused_until_us == 0 || wire_paused_until_us > now_us)
+        return;
+    wire_paused_until_us = 0;
+    watch_wire(wire_events);
+}
+
 static void handle_wire(void)
 {
     static unsigned budget = 1;
     static uint64_t last_turn;
     int frames;
 
+    if (wire_paused_until_us != 0)
+        return;
     if (turn > last_turn + 1)
         budget = 1;
     last_turn = turn;
     frames = stack_receive(budget);
     datagram_deliver_flush();
     budget = frames == (int)budget && budget < FRAMES_PER_TURN ? budget * FRAMES_GROWTH : budget;
-    if (frames < 0) {
-        errno = -frames;
-        log_error("the wire is broken (was the device removed?); start the service again when it is back");
-        wire_error = frames;
-        state = LOOP_ENDED;
-    }
+    if (frames < 0)
+        pause_wire(frames);
 }
 
 static void dispatch(const struct epoll_event *event)
@@ -282,6 +312,8 @@ static int64_t choose_wait_us(void)
     wait_us = sooner(wait_us, listener_timer_us());
     wait_us = sooner(wait_us, client_timer_us(now_us));
     wait_us = sooner(wait_us, log_timer_us(now_us));
+    if (wire_paused_until_us != 0)
+        wait_us = sooner(wait_us, now_us < wire_paused_until_us ? (int64_t)(wire_paused_until_us - now_us) : 0);
     if (deadline_us != 0)
         wait_us = sooner(wait_us, now_us < deadline_us ? (int64_t)(deadline_us - now_us) : 0);
     return wait_us;
@@ -324,12 +356,9 @@ static void dispatch_batch(const struct epoll_event *events, int count)
 
 void loop_wire_is_down(bool is_down)
 {
-    int error = loop_rewatch(stack_wire_fd(), &wire_source, EPOLLIN | (is_down ? EPOLLET : 0)); /* an error is told once, not in each turn */
-
-    if (error < 0 && error != -ENOENT) {
-        errno = -error;
-        log_warn("loop: waiting for the wire");
-    }
+    wire_events = EPOLLIN | (is_down ? EPOLLET : 0); /* an error is told once, not in each turn */
+    wire_paused_until_us = 0;
+    watch_wire(wire_events);
 }
 
 /* Is one among these events that was seen before? *seen: the first one that is no pair; NULL: none yet. */
@@ -393,9 +422,10 @@ int loop_turn(void)
     read_clock();
     listener_run_timers(now_us);
     client_run_timers(now_us);
+    resume_wire();
     dispatch_batch(events, count);
     run_work();
-    for (unsigned piece = 1; piece < WIRE_PIECES && wire_error == 0 && stack_has_more(); piece++) {
+    for (unsigned piece = 1; piece < WIRE_PIECES && stack_has_more(); piece++) {
         handle_wire();
         run_work();
     }
@@ -435,8 +465,8 @@ int loop_run_until(int signals, bool (*done)(void), unsigned timeout_ms)
     deadline_us = now_us + timeout_ms * UINT64_C(1000);
     while (error == 0 && state == LOOP_RUNNING && !done() && now_us < deadline_us)
         error = loop_turn();
-    if (error < 0 || wire_error < 0)
-        return error < 0 ? error : wire_error;
+    if (error < 0)
+        return error;
     if (state != LOOP_RUNNING)
         return -EINTR;
     deadline_us = 0;
@@ -478,7 +508,7 @@ int loop_run(void)
         if (error == 0 && hand_over())
             return LOOP_HANDED_OVER;
     }
-    return error < 0 ? error : wire_error;
+    return error;
 }
 
 void loop_set_takeover(bool (*function)(void))

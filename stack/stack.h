@@ -85,8 +85,8 @@ int stack_wire_fd(void);
 /* The time of this turn of the loop: CLOCK_MONOTONIC in microseconds. */
 void stack_set_clock(uint64_t now_us);
 
-/* Read at most max_frames frames from the wire, and no more after 256 KiB, and process them. Return: how many, or -errno
- * when the wire is broken. */
+/* Read at most max_frames frames from the wire, and no more after 256 KiB, and process them.
+ * Return: how many, or -errno when reading failed. */
 int stack_receive(unsigned max_frames);
 
 /* Did the last of these end because it was much, and is there probably more? */

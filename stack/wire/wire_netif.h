@@ -14,7 +14,7 @@ void wire_netif_close(void);
 /* The other end of the wire is another one. */
 void wire_netif_forget_neighbours(void);
 
-/* Read and process at most max frames, and none after max_bytes. Return: how many, or -errno when the wire is broken. */
+/* Read and process at most max frames, and none after max_bytes. Return: how many, or -errno when reading failed. */
 int wire_netif_receive(unsigned max, size_t max_bytes);
 
 struct own_address;
