@@ -33,8 +33,13 @@
 /* How often a deferred connection's time is looked at. */
 #define DEFER_CHECK_US 500000
 
+/* How often what could not be passed on is tried again when something was short. */
+#define SHORT_RETRY_US 20000
+
 static struct socket_list deferred = TAILQ_HEAD_INITIALIZER(deferred);
 static uint64_t last_now_us; /* the time of this turn */
+static bool is_short;        /* something could not be passed on, and no event tells when it can */
+static uint64_t next_try_us;
 
 static bool may_accept(void *owner)
 {
@@ -132,8 +137,10 @@ static void deliver(struct socket *listener)
         int error = send_child(listener, child);
 
         if (error < 0) {
-            /* Full, or too many descriptors in flight (unix(7), ETOOMANYREFS): goes on when one is taken. */
+            /* Full: goes on when one is taken. Of too many descriptors in flight (unix(7), ETOOMANYREFS), or too little
+             * memory, nothing tells the end. */
             socket_watch_room(listener, true);
+            is_short |= error != -EAGAIN && error != -EPIPE;
             if (error != -EAGAIN && error != -ETOOMANYREFS && error != -EPIPE) {
                 errno = -error;
                 log_warn("listener: socket %llu: a connection could not be passed to its program (is the limit on open files too low?)", (unsigned long long)listener->id);
@@ -197,7 +204,20 @@ void listener_child_ready(struct socket *child)
 
 int64_t listener_timer_us(void)
 {
+    if (is_short)
+        return SHORT_RETRY_US;
     return TAILQ_EMPTY(&deferred) ? -1 : DEFER_CHECK_US;
+}
+
+/* Try again what could not be passed on when something was short. */
+static void deliver_all(void)
+{
+    struct socket *socket;
+
+    is_short = false;
+    TAILQ_FOREACH(socket, &socket_live, state_link)
+        if (socket->undelivered != NULL)
+            deliver(socket);
 }
 
 void listener_run_timers(uint64_t now_us)
@@ -209,6 +229,10 @@ void listener_run_timers(uint64_t now_us)
         next = TAILQ_NEXT(child, deferred_link);
         if (now_us >= child->deferred_until_us)
             listener_child_ready(child);
+    }
+    if (is_short && now_us >= next_try_us) {
+        next_try_us = now_us + SHORT_RETRY_US;
+        deliver_all();
     }
 }
 

@@ -81,14 +81,42 @@ static int held_send_buffer; /* what setsockopt() is given for the program's end
 static int send_filler(int fd)
 {
     off_t offset = 0;
-    ssize_t sent = sendfile(fd, filler_fd, &offset, FILLER_BYTES);
+    ssize_t sent;
 
+    do
+        sent = sendfile(fd, filler_fd, &offset, FILLER_BYTES);
+    while (sent < 0 && errno == EINTR);
     return sent == FILLER_BYTES ? 0 : sent < 0 ? -errno : -EAGAIN;
 }
 
 static int send_byte(int fd)
 {
-    return send(fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL) == 1 ? 0 : -errno;
+    ssize_t sent;
+
+    do
+        sent = send(fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
+    return sent == 1 ? 0 : -errno;
+}
+
+/* Return: bytes, 0 at the end, or -errno. */
+static ssize_t receive(int fd, struct msghdr *message, int flags)
+{
+    ssize_t got;
+
+    do
+        got = recvmsg(fd, message, flags | MSG_DONTWAIT);
+    while (got < 0 && errno == EINTR);
+    return got < 0 ? -errno : got;
+}
+
+/* The same without a message. */
+static ssize_t receive_bytes(int fd, void *bytes, size_t size)
+{
+    struct iovec iov = {bytes, size};
+    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
+
+    return receive(fd, &message, 0);
 }
 
 /* What does the kernel count for the filler alone, and with the byte? Return: 0 or -errno. */
@@ -275,7 +303,9 @@ int pair_release(int service_fd)
 {
     static char drained[FILLER_BYTES];
 
-    return recv(service_fd, drained, sizeof drained, MSG_DONTWAIT) == sizeof drained ? 0 : -EPROTO;
+    ssize_t got = receive_bytes(service_fd, drained, sizeof drained);
+
+    return got == sizeof drained ? 0 : got < 0 ? (int)got : -EPROTO;
 }
 
 int pair_put_stale_byte(const struct pair *pair)
@@ -321,9 +351,9 @@ ssize_t pair_read(int service_fd, const struct iovec *iov, int count, size_t len
         message.msg_iovlen++;
     }
     do {
-        part = recvmsg(service_fd, &message, MSG_DONTWAIT);
+        part = receive(service_fd, &message, 0);
         if (part < 0)
-            return -errno;
+            return part;
         got += part;
         marked = (message.msg_flags & MSG_CTRUNC) != 0; /* a read ends behind such a message */
         was_marked |= marked;
@@ -340,7 +370,7 @@ ssize_t pair_read(int service_fd, const struct iovec *iov, int count, size_t len
     /* got - 1 fresh bytes are in iov now; the next one stays queued. If it is a message by itself it tells its mark. */
     last = (struct iovec){iov_at(iov, (size_t)got - 1), 1};
     message = (struct msghdr){.msg_iov = &last, .msg_iovlen = 1};
-    if (recvmsg(service_fd, &message, MSG_PEEK | MSG_DONTWAIT) != 1)
+    if (receive(service_fd, &message, MSG_PEEK) != 1)
         return -EPROTO;
     if (mark != NULL && ((marked && length > 1) || (message.msg_flags & MSG_CTRUNC)))
         *mark = PAIR_MARKED;
@@ -354,10 +384,10 @@ ssize_t pair_peek(int service_fd, char *bytes, size_t size, bool *marked)
     char stale;
     struct iovec parts[] = {{&stale, 1}, {bytes, size}};
     struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
-    ssize_t got = recvmsg(service_fd, &message, MSG_PEEK | MSG_DONTWAIT);
+    ssize_t got = receive(service_fd, &message, MSG_PEEK);
 
     if (got < 0)
-        return errno == EAGAIN ? 0 : -errno;
+        return got == -EAGAIN ? 0 : got;
     *marked = (message.msg_flags & MSG_CTRUNC) != 0; /* a look ends behind such a message */
     if ((size_t)got == 1 + size || (*marked && got == 1)) /* the stale byte itself: there may be more */
         return -EMSGSIZE;
@@ -366,16 +396,20 @@ ssize_t pair_peek(int service_fd, char *bytes, size_t size, bool *marked)
 
 int pair_take_peeked(int service_fd, char *bytes, size_t length)
 {
-    ssize_t got = recv(service_fd, bytes, length, MSG_DONTWAIT);
+    ssize_t got = receive_bytes(service_fd, bytes, length);
 
-    return got == (ssize_t)length ? 0 : got < 0 ? -errno : -EPROTO;
+    return got == (ssize_t)length ? 0 : got < 0 ? (int)got : -EPROTO;
 }
 
 uint32_t pair_ends(int service_fd)
 {
     struct pollfd poll_fd = {.fd = service_fd, .events = POLLRDHUP};
+    int count;
 
-    return poll(&poll_fd, 1, 0) == 1 ? (uint32_t)poll_fd.revents : 0; /* the bits of epoll */
+    do
+        count = poll(&poll_fd, 1, 0);
+    while (count < 0 && errno == EINTR);
+    return count == 1 ? (uint32_t)poll_fd.revents : 0; /* the bits of epoll */
 }
 
 bool pair_is_closed(int service_fd)
@@ -388,13 +422,16 @@ void pair_drain(int service_fd)
     static char unread[FILLER_BYTES + 1];
 
     /* An empty queue is as good. */
-    (void)recv(service_fd, unread, sizeof unread, MSG_DONTWAIT);
+    (void)receive_bytes(service_fd, unread, sizeof unread);
 }
 
 ssize_t pair_write(int service_fd, struct iovec *iov, int count)
 {
     struct msghdr message = {.msg_iov = iov, .msg_iovlen = (size_t)count};
-    ssize_t written = sendmsg(service_fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    ssize_t written;
 
+    do
+        written = sendmsg(service_fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    while (written < 0 && errno == EINTR);
     return written < 0 ? -errno : written;
 }

@@ -51,6 +51,20 @@ struct relay_counters relay_counters;
 
 _Static_assert(PAIR_IOV_MAX >= STACK_TCP_IOV, "one read fills what one reserve gives");
 
+/*
+ * Bytes between the program and us may be lost, or would be sent twice: the connection is reset, both ways, as nothing
+ * else is honest. What lies here for the program is not worth waiting for.
+ */
+static void give_up(struct socket *socket, ssize_t error)
+{
+    log_warnx("relay: socket %llu: reading the pair: error %zd; the connection is reset" LOG_FAULT,
+              (unsigned long long)socket->id, error);
+    socket->error = ECONNABORTED;
+    socket_note(socket, EVENT_FAILED);
+    stack_tcp_receive_consume(socket->tcp, stack_tcp_receive_queued(socket->tcp));
+    socket_queue_work(socket, WORK_TO_PROGRAM); /* which ends in settle() */
+}
+
 /* The first byte through an accepted connection says that accept() took it; it becomes the stale byte. */
 static void note_taken(struct socket *socket)
 {
@@ -63,8 +77,11 @@ static bool take_accept_byte(struct socket *socket)
 {
     char byte;
     struct iovec iov = {&byte, 1};
+    ssize_t got = pair_fresh_bytes(socket->pair_fd) < 1 ? 0 : pair_read(socket->pair_fd, &iov, 1, 1, NULL);
 
-    if (pair_fresh_bytes(socket->pair_fd) < 1 || pair_read(socket->pair_fd, &iov, 1, 1, NULL) != 1)
+    if (got < 0)
+        give_up(socket, got);
+    if (got != 1)
         return false;
     note_taken(socket);
     return true;
@@ -130,7 +147,7 @@ static bool read_message(struct socket *socket, bool *more)
     ssize_t got = pair_peek(socket->pair_fd, bytes, sizeof bytes, &marked);
     size_t copied = (socket->events & EVENT_TAKEN) ? 0 : 1;
     size_t fresh = got > 0 ? (size_t)got - copied : 0;
-    int pieces;
+    int pieces, error;
 
     *more = false;
     if (got <= 0)
@@ -154,8 +171,9 @@ static bool read_message(struct socket *socket, bool *more)
         if (!waits)
             stack_flush_data();
     }
-    if (pair_take_peeked(socket->pair_fd, bytes, (size_t)got) < 0)
-        log_warnx("relay: socket %llu: bytes are missing from the pair" LOG_FAULT, (unsigned long long)socket->id);
+    error = pair_take_peeked(socket->pair_fd, bytes, (size_t)got);
+    if (error < 0)
+        give_up(socket, error);
     *more = marked;
     return true;
 }
@@ -219,7 +237,7 @@ static bool read_pair(struct socket *socket)
         socket->writes_much |= want >= RELAY_SHORT_BYTES;
         got = pair_read(socket->pair_fd, iov, pieces, want, &mark);
         if (got < 0) {
-            log_warnx("relay: socket %llu: reading the pair: error %zd" LOG_FAULT, (unsigned long long)socket->id, got);
+            give_up(socket, got);
             return true;
         }
         if (mark != PAIR_UNMARKED) /* which kept the program's end open, whoever may have closed it */
@@ -289,9 +307,13 @@ static void to_program(struct socket *socket)
             socket_watch_room(socket, true);
             return;
         }
-        if (written < 0) {
+        if (written == -EPIPE || written == -ECONNRESET) {
             note_deaf(socket);
             break;
+        }
+        if (written < 0) { /* memory is short: there is no edge to wait for */
+            socket_queue_work(socket, WORK_TO_PROGRAM);
+            return;
         }
         relay_counters.writes++;
         relay_counters.bytes_written += (size_t)written;

@@ -143,6 +143,12 @@ static void hash_remove(struct socket *socket)
     }
 }
 
+/* Why there is no socket, by a name that POSIX knows for socket(). */
+static int name_shortage(int error)
+{
+    return error == -EMFILE || error == -ENFILE || error == -ENOMEM ? error : -ENOBUFS;
+}
+
 /* Adopt the pair: known by its inode, watched. Return: 0 or -errno (the pair is still the caller's). */
 static int take_pair(struct socket *socket, struct pair *pair, uint32_t epoll_events)
 {
@@ -197,7 +203,7 @@ int socket_make(char kind, struct socket **made)
     return 0;
 out:
     free(socket);
-    return error;
+    return name_shortage(error);
 }
 
 /* It counts in its user's quota from now on, while it is live. Return: false: the user has enough. */
@@ -320,7 +326,7 @@ int socket_renew_pair(struct socket *socket)
     return 0;
 out:
     discharge(socket);
-    return error;
+    return name_shortage(error);
 }
 
 int socket_adopt(struct socket *socket, struct program *program)

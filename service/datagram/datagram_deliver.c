@@ -132,8 +132,11 @@ static void note_refusal(struct socket *socket, int error)
 /* Return: as sendmsg(). */
 static ssize_t send_message(struct socket *socket, const struct msghdr *message)
 {
-    ssize_t sent = sendmsg(socket->pair_fd, message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    ssize_t sent;
 
+    do
+        sent = sendmsg(socket->pair_fd, message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
     if (sent < 0 && errno == EMSGSIZE)
         sent = send_oversized(socket, message);
     return sent;
@@ -178,6 +181,8 @@ void datagram_deliver_flush(void)
             done += (unsigned)sent;
             continue;
         }
+        if (!full && errno == EINTR)
+            continue;
         full = full || errno == EAGAIN; /* for those behind it as well: the program has enough to read meanwhile */
         if (full || errno != EMSGSIZE || send_message(socket, &waiting.messages[done].msg_hdr) < 0) {
             note_refusal(socket, full ? EAGAIN : errno);

@@ -343,8 +343,10 @@ static bool to_wire(struct socket *socket, unsigned budget)
             messages[i] = (struct mmsghdr){.msg_hdr = {.msg_iov = &iov[i], .msg_iovlen = 1}};
         }
         count = recvmmsg(socket->pair_fd, messages, BATCH, MSG_DONTWAIT, NULL);
-        if (count < 0 && errno == ECONNRESET)
+        if (count < 0 && (errno == ECONNRESET || errno == EINTR))
             continue; /* it was closed with datagrams unread; what it sent can still be read */
+        if (count < 0 && errno != EAGAIN)
+            return false; /* there may be some, of which no edge tells any more */
         for (int i = 0; i < count;) {
             int sent = send_train(socket, messages + i, count - i);
 
