@@ -5,9 +5,12 @@
  * to later: that only writes the new time down. The heap keeps the earlier one, and when that comes the connection is
  * put in again with the time that it has by then. So a busy connection costs the heap something once a time-out, not
  * once a segment.
+ *
+ * A connection without its timer would wait for ever, so the heap has room for every clock there is before it is used.
  */
 #include "tcp_clock.h"
 
+#include <assert.h>
 #include <stdlib.h>
 
 #include "stack/port.h"
@@ -18,7 +21,8 @@ struct entry {
 };
 
 static struct entry *heap; /* heap[1] is the first */
-static size_t count, capacity;
+static size_t count, capacity; /* capacity: entries of heap */
+static size_t reserved;        /* clocks */
 
 static void put(size_t place, struct entry entry)
 {
@@ -64,7 +68,29 @@ void tcp_clock_remove(struct tcp_clock *clock)
         else
             move_down(place, last);
     }
-    if (count == 0) {
+}
+
+bool tcp_clock_reserve(size_t clocks)
+{
+    size_t wanted = capacity > 0 ? capacity * 2 : 64;
+    struct entry *larger;
+
+    if (reserved + clocks >= capacity) { /* heap[0] is not used */
+        larger = realloc(heap, wanted * sizeof *heap);
+        if (larger == NULL)
+            return false;
+        heap = larger;
+        capacity = wanted;
+    }
+    reserved += clocks;
+    return true;
+}
+
+void tcp_clock_unreserve(size_t clocks)
+{
+    assert(count + clocks <= reserved && "they were removed");
+    reserved -= clocks;
+    if (reserved == 0) {
         free(heap);
         heap = NULL;
         capacity = 0;
@@ -81,15 +107,7 @@ void tcp_clock_set(struct tcp_clock *clock, uint64_t due_us)
             move_up(clock->place, (struct entry){due_us, clock});
         return;
     }
-    if (count + 1 >= capacity) {
-        size_t wanted = capacity > 0 ? capacity * 2 : 64;
-        struct entry *larger = realloc(heap, wanted * sizeof *heap);
-
-        if (larger == NULL)
-            return; /* the next segment sets it again */
-        heap = larger;
-        capacity = wanted;
-    }
+    assert(count < reserved && "each clock has a place");
     move_up(++count, (struct entry){due_us, clock});
 }
 

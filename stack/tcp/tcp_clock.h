@@ -2,6 +2,7 @@
 #ifndef SIDESTACK_TCP_CLOCK_H
 #define SIDESTACK_TCP_CLOCK_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -13,6 +14,11 @@ struct tcp_clock {
     size_t place;    /* in the heap, from 1 on; 0: not there */
     void (*run)(struct tcp_clock *clock); /* called at that time */
 };
+
+/* Room for so many clocks more, so that setting one can't fail; to give it back: when they are removed. Return: false
+ * when out of memory. */
+bool tcp_clock_reserve(size_t clocks);
+void tcp_clock_unreserve(size_t clocks);
 
 /* Set the moment, or take it back with TCP_CLOCK_NEVER. */
 void tcp_clock_set(struct tcp_clock *clock, uint64_t due_us);

@@ -25,6 +25,8 @@
 #include "stack/sockaddr.h"
 #include "tcp_cookie.h"
 
+#define CLOCKS 4 /* of a socket: its timer, and those of the acknowledger, the sender and its pace */
+
 struct stack_tcp *tcp_sockets;
 struct stack_counters tcp_counters;
 struct tcp_statistics tcp_statistics;
@@ -102,8 +104,10 @@ struct stack_tcp *tcp_socket_new(void)
 {
     struct stack_tcp *tcp = calloc(1, sizeof *tcp);
 
-    if (tcp == NULL)
+    if (tcp == NULL || !tcp_clock_reserve(CLOCKS)) {
+        free(tcp);
         return NULL;
+    }
     tcp->user = tcp->send.user = tcp->receive.user = memory_hold(0);
     tcp->timer.due_us = TCP_CLOCK_NEVER;
     tcp->all_next = tcp_sockets;
@@ -139,6 +143,7 @@ void tcp_socket_release(struct stack_tcp *tcp)
         tcp->all_next->all_prev = tcp->all_prev;
     tcp_counters.sockets--;
     memory_release(tcp->user);
+    tcp_clock_unreserve(CLOCKS);
     free(tcp);
 }
 

@@ -133,6 +133,11 @@ static void widen_paths(struct tcp_clock *clock)
 
 static void note_narrow(int place, uint16_t mtu)
 {
+    static bool has_clock;
+
+    has_clock = has_clock || tcp_clock_reserve(1);
+    if (!has_clock)
+        return; /* no memory: tried again with the next frame */
     if (narrow[place].mtu == mtu && ip6_addr_eq(&narrow[place].destination, &destination_cache[place].destination_addr))
         return;
     narrow[place].mtu = mtu;
