@@ -301,16 +301,25 @@ void control_prepare(struct protocol_message *message, enum protocol_operation o
     message->operation = (uint16_t)operation;
 }
 
+/* The lack of a descriptor, here or in the service, by a name that POSIX knows for the call; only socket() wanted one. */
+static int name_shortage(uint16_t operation, int result)
+{
+    if (result == -ETOOMANYREFS || ((result == -EMFILE || result == -ENFILE) && operation != PROTOCOL_SOCKET))
+        return -ENOBUFS;
+    return result;
+}
+
 /* For who has a place for one descriptor, or none. */
 static int request_one(struct protocol_message *message, struct exchange *exchange, int *received)
 {
     struct control_received came = {.count = 0};
+    const uint16_t operation = message->operation;
     int saved_errno = errno, result;
 
     // cppcheck-suppress autoVariables ; nobody looks there after do_request()
     exchange->received = &came;
     exchange->received_max = received != NULL ? 1 : 0;
-    result = do_request(message, exchange);
+    result = name_shortage(operation, do_request(message, exchange));
     if (received != NULL)
         *received = came.count > 0 ? came.fds[0] : -1;
     errno = saved_errno;
@@ -327,7 +336,7 @@ int control_request(struct protocol_message *message, int fd, int *received)
 int control_request_sockets(struct protocol_message *message, struct control_received *received)
 {
     struct exchange exchange = {.fd = -1, .received = received, .received_max = 1 + PROTOCOL_SPARES_MAX};
-    int saved_errno = errno, result = do_request(message, &exchange);
+    int saved_errno = errno, result = name_shortage(message->operation, do_request(message, &exchange));
 
     errno = saved_errno;
     return result;

@@ -270,6 +270,21 @@ static int receive_connection(int fd, struct protocol_accepted *accepted, int fl
     return message.msg_flags & MSG_CTRUNC ? -EMFILE : -EPROTO;
 }
 
+/*
+ * Tell the service that a connection was taken. Without this byte it would take the program's first for it, so if it
+ * can't be told there is no connection; one that was reset meanwhile, or whose service is gone, says so itself. Return:
+ * 0 or -errno.
+ */
+static int tell_taken(int new_fd)
+{
+    ssize_t sent;
+
+    do
+        sent = libc_send(new_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+    while (sent < 0 && errno == EINTR);
+    return sent == 1 || errno == EPIPE || errno == ECONNRESET ? 0 : -errno;
+}
+
 /* What Linux lets an accepted socket have from the listening one, of the options that the pair keeps. */
 static void inherit_options(int fd, int new_fd)
 {
@@ -312,8 +327,7 @@ int socket_accept(int fd, struct sockaddr *address, socklen_t *length, int flags
         return new_fd;
     /* Waiting could be cancelled; now there is a connection, which must not get lost. */
     pthread_setcancelstate(PTHREAD_CANCEL_DISABLE, &state);
-    /* Tell the service that it was taken. If this fails the service is gone, and the new socket says so. */
-    (void)!libc_send(new_fd, "", 1, MSG_DONTWAIT | MSG_NOSIGNAL);
+    error = tell_taken(new_fd);
     if (flags & SOCK_NONBLOCK)
         libc_fcntl(new_fd, F_SETFL, O_NONBLOCK);
     if (accepted.flags & PROTOCOL_ACCEPTED_OPTIONS)
@@ -322,7 +336,7 @@ int socket_accept(int fd, struct sockaddr *address, socklen_t *length, int flags
     if (descriptor_is_noted(fd, accepted.listener))
         descriptor_set_number(new_fd, &(struct descriptor_number){accepted.number, accepted.instance});
     descriptor_set(new_fd, accepted.flags & PROTOCOL_ACCEPTED_CORKED ? DESCRIPTOR_DATA : DESCRIPTOR_UNCORKED);
-    if (address != NULL)
+    if (error == 0 && address != NULL)
         error = address_copy_out(&accepted.peer, address, length);
     if (error < 0) {
         descriptor_set(new_fd, DESCRIPTOR_UNKNOWN);

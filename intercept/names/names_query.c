@@ -87,6 +87,7 @@ int names_send(const struct names_answer questions[NAMES_QUESTIONS], int flags, 
     struct protocol_message message;
     uint8_t packet[NAMES_QUESTIONS * PROTOCOL_QUERY_MAX];
     struct control_tail out = {packet, 0}, in;
+    struct protocol_message request;
     int error;
 
     for (size_t i = 0; i < NAMES_QUESTIONS; i++)
@@ -101,7 +102,13 @@ int names_send(const struct names_answer questions[NAMES_QUESTIONS], int flags, 
         message.args[i] = (int32_t)questions[i].length;
     }
     message.args[2] = flags;
+    request = message;
     error = control_request_with_tail(&message, &out, &in);
+    if (error == -ENETDOWN) { /* the answers were lost, but perhaps not the service */
+        free(in.bytes);
+        message = request;
+        error = control_request_with_tail(&message, &out, &in);
+    }
     if (error == 0)
         error = split_answers(&message, &in, answers);
     if (error < 0)
