@@ -289,6 +289,11 @@ fuzz: ## every fuzz target with the sanitizers, in turn, for TIME seconds each (
 	$(MAKE) -j$(CORES) FUZZ=afl afl-fuzzers
 	tests/fuzz/run $(or $(TIME),60) $(TARGETS)
 
+valgrind: ## real programs on the stack, and the service, under valgrind; PROGRAMS='curl nginx': only these
+	scripts/install-packages build demo test
+	$(MAKE) -j$(CORES) all
+	tests/valgrind/run $(PROGRAMS)
+
 # ---- Static analysis ----
 # Each tool sees one source at a time and leaves a stamp when it has nothing to say, so that a second run looks at what changed.
 # scripts/cppcheck-suppressions and .clang-tidy say what is not asked for.
@@ -408,7 +413,7 @@ help: ## this
 	    'LWIP_SRC=D  the lwIP that you have (D holds src/core)' 'SAN=1       with sanitizers, in build/asan'
 
 .DELETE_ON_ERROR:
-.PHONY: all unit platform oracle fuzzers afl-fuzzers tests check check-vm coverage soak fuzz analyse analyse-cppcheck analyse-gcc analyse-tidy demo demo-user demo-machines bench bench-scale bench-wan suites deb install install-files \
+.PHONY: all unit platform oracle fuzzers afl-fuzzers tests check check-vm coverage soak fuzz valgrind analyse analyse-cppcheck analyse-gcc analyse-tidy demo demo-user demo-machines bench bench-scale bench-wan suites deb install install-files \
     uninstall clean distclean help
 
 DEPENDENCIES = $(wildcard $(B)/obj $(B)/analyse)
