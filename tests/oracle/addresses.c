@@ -61,6 +61,7 @@ static void run_from_loopback(void)
 {
     int fd = oracle_socket(), port = oracle_peer_listen(5);
 
+    oracle_set_nonblocking(fd, true); /* IPv6 begins, and nobody answers */
     CALL(oracle_bind(fd, oracle_address("loopback", 0)));
     CALL(oracle_connect(fd, oracle_peer_address(port)));
 }

@@ -238,7 +238,7 @@ static void run_recvmmsg_stream(void)
     CALL(recvmmsg(fd, many, 4, MSG_DONTWAIT, NULL));
     CALL(recvmmsg(fd, many, 0, 0, NULL));
     peer_do("send 0 3");
-    peer_do("shutdown 0");
+    peer_do("shut 0");
     prepare_many();
     oracle_wait_bits(fd, POLLRDHUP);
     say_many(CALL(recvmmsg(fd, many, 4, 0, NULL)));
@@ -415,7 +415,7 @@ static void run_peek_and_drop(void)
     CALL(recv(fd, NULL, 5, MSG_PEEK | MSG_TRUNC));
     CALL(recv(fd, NULL, 5, MSG_TRUNC));
     oracle_recv(fd, 16, 0);
-    peer_do("shutdown 0");
+    peer_do("shut 0");
     oracle_wait_bits(fd, POLLRDHUP);
     CALL(recv(fd, NULL, 5, MSG_PEEK | MSG_TRUNC));
 }
