@@ -204,6 +204,17 @@ $(B)/segments/kernel: $(call objects,$(addprefix tests/segments/,kernel.c host_k
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) $(BASE) -pie -o $@ $^
 
+# tests/faults: what is preloaded to make calls fail, and a program that they fail in. Without sanitizers, whatever they are loaded into.
+FAULTS = $(addprefix $(B)/faults/,shim_memory.so shim_calls.so program)
+$(B)/faults/shim_%.so: tests/faults/shim_%.c tests/faults/shim.c tests/faults/shim.h $(B)/flags
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE -fPIC -fvisibility=hidden -fno-builtin -O2 -g $(WARN) -shared -o $@ $(filter %.c,$^) -lgcc_s
+$(B)/faults/program: tests/faults/program.c $(B)/flags
+	$(call say,LINK,$@)
+	$(Q)mkdir -p $(@D)
+	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE -O2 -g $(WARN) -o $@ $<
+
 # tests/fuzz: fuzz_PART_*.c is a target, with PART linked in; the files there that are not called fuzz_* are helpers. With FUZZ=1 the
 # targets are programs of libFuzzer, with FUZZ=afl of AFL++ (`make fuzz`), without it they replay files: tests/run gives them what tests/fuzz/corpus has.
 FUZZ_TARGETS  = $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c)))
@@ -250,7 +261,7 @@ unit: $(B)/unit/lwip
 print-%:
 	@echo $($*)
 
-tests: unit platform oracle $(B)/segments/kernel $(B)/bench/traffic $(B)/bench/bound $(B)/bench/impair $(B)/bench/holder $(B)/bench/many ## the test programs
+tests: unit platform oracle $(FAULTS) $(B)/segments/kernel $(B)/bench/traffic $(B)/bench/bound $(B)/bench/impair $(B)/bench/holder $(B)/bench/many ## the test programs
 
 # The order is: packages, every build, then the tests.
 check: ## everything, from the packages on; JOBS=N tests at a time (processors + 1)
@@ -293,6 +304,12 @@ valgrind: ## real programs on the stack, and the service, under valgrind; PROGRA
 	scripts/install-packages build demo test
 	$(MAKE) -j$(CORES) all
 	tests/valgrind/run $(PROGRAMS)
+
+faults: ## each call site of the service and of the library fails once, in each way; RUNS='serve:0 library:1': only these
+	scripts/install-packages build demo test
+	$(MAKE) -j$(CORES) all $(FAULTS)
+	$(MAKE) -j$(CORES) SAN=1 all
+	tests/faults/run $(RUNS)
 
 # ---- Static analysis ----
 # Each tool sees one source at a time and leaves a stamp when it has nothing to say, so that a second run looks at what changed.
@@ -413,7 +430,7 @@ help: ## this
 	    'LWIP_SRC=D  the lwIP that you have (D holds src/core)' 'SAN=1       with sanitizers, in build/asan'
 
 .DELETE_ON_ERROR:
-.PHONY: all unit platform oracle fuzzers afl-fuzzers tests check check-vm coverage soak fuzz valgrind analyse analyse-cppcheck analyse-gcc analyse-tidy demo demo-user demo-machines bench bench-scale bench-wan suites deb install install-files \
+.PHONY: all unit platform oracle fuzzers afl-fuzzers tests check check-vm coverage soak fuzz faults valgrind analyse analyse-cppcheck analyse-gcc analyse-tidy demo demo-user demo-machines bench bench-scale bench-wan suites deb install install-files \
     uninstall clean distclean help
 
 DEPENDENCIES = $(wildcard $(B)/obj $(B)/analyse)
