@@ -80,8 +80,8 @@ static void take_received(struct msghdr *in, size_t max, struct control_received
     }
 }
 
-/* Wait until a reply is there, and make room for what follows it. cancel_state: the caller's, which holds while we wait.
- * Return: 0 or -errno. */
+/* Wait until a reply is there, and make room for what follows it. cancel_state: the caller's, which holds while we
+ * wait. Return: 0 or -errno. */
 static int prepare_tail(const struct connection *connection, struct control_tail *tail, int cancel_state)
 {
     ssize_t length;
@@ -99,8 +99,9 @@ static int prepare_tail(const struct connection *connection, struct control_tail
     return tail->length > 0 && tail->bytes == NULL ? -ENOMEM : 0;
 }
 
-/* Wait for the reply. wait: a signal handler and a time limit may end it, and the caller's cancel_state holds. tail: where what follows the reply goes; NULL: nothing may.
- * Return: 0 (*message, *received and *tail are set), or -errno. */
+/* Wait for the reply. wait: a signal handler and a time limit may end it, and the caller's cancel_state holds. tail:
+ * where what follows the reply goes; NULL: nothing may. Return: 0 (*message, *received and *tail are set), or
+ * -errno. */
 static int receive_reply(const struct connection *connection, struct protocol_message *message,
                          struct control_received *received, size_t received_max, bool wait, struct control_tail *tail, int cancel_state)
 {
@@ -204,9 +205,9 @@ static bool operation_takes_number(uint16_t operation)
 }
 
 /*
- * Say which socket the request is about: by its number, which spares passing its descriptor, or have the descriptor ride along. A request without
- * reply has no second try, so the number must be known to the service: not on a connection that is fresh, when the older ones may be gone.
- * Return: the descriptor to send, or -1.
+ * Say which socket the request is about: by its number, which spares passing its descriptor, or have the descriptor
+ * ride along. A request without reply has no second try, so the number must be known to the service: not on a
+ * connection that is fresh, when the older ones may be gone. Return: the descriptor to send, or -1.
  */
 static int name_socket(struct protocol_message *message, int fd, bool is_fresh)
 {
@@ -301,7 +302,8 @@ void control_prepare(struct protocol_message *message, enum protocol_operation o
     message->operation = (uint16_t)operation;
 }
 
-/* The lack of a descriptor, here or in the service, by a name that POSIX knows for the call; only socket() wanted one. */
+/* The lack of a descriptor, here or in the service, by a name that POSIX knows for the call; only socket() wanted
+ * one. */
 static int name_shortage(uint16_t operation, int result)
 {
     if (result == -ETOOMANYREFS || ((result == -EMFILE || result == -ENFILE) && operation != PROTOCOL_SOCKET))

@@ -35,7 +35,8 @@ struct control_received {
 /* PROTOCOL_SOCKET: as control_request(), but that many descriptors may come. */
 int control_request_sockets(struct protocol_message *message, struct control_received *received);
 
-/* Send a request that wants no reply (PROTOCOL_FLAG_ONE_WAY is set here). Return: 0, -ENETDOWN when there is no service, or another -errno. */
+/* Send a request that wants no reply (PROTOCOL_FLAG_ONE_WAY is set here). Return: 0, -ENETDOWN when there is no
+ * service, or another -errno. */
 int control_send(struct protocol_message *message, int fd);
 
 /* What follows a message in its packet: the queries of PROTOCOL_RESOLVE, the answers to them. */
@@ -45,8 +46,8 @@ struct control_tail {
 };
 
 /*
- * A request with bytes behind it, and a reply that has some too, which are in allocated memory then (the caller owns it; length 0: none). A cancellation
- * point; signals do not interrupt it. Return: as control_request().
+ * A request with bytes behind it, and a reply that has some too, which are in allocated memory then (the caller owns
+ * it; length 0: none). A cancellation point; signals do not interrupt it. Return: as control_request().
  */
 int control_request_with_tail(struct protocol_message *message, const struct control_tail *out, struct control_tail *in);
 

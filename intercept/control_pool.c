@@ -1,9 +1,9 @@
 /*
  * control_pool.c - connections to the control socket.
  *
- * Each request claims one of a pool by an atomic exchange and has it to itself until the reply is there, so there are no
- * request numbers and no locks: another thread, or a signal handler in the middle of a request, claims another. When all
- * are in use, a connection is made for the one request.
+ * Each request claims one of a pool by an atomic exchange and has it to itself until the reply is there, so there are
+ * no request numbers and no locks: another thread, or a signal handler in the middle of a request, claims another. When
+ * all are in use, a connection is made for the one request.
  *
  * What a connection has to survive:
  *  - The program counts on getting the lowest free numbers, so ours are moved up, close below FD_TOP or RLIMIT_NOFILE.
@@ -57,7 +57,8 @@ struct slot {
 
 static struct slot pool[POOL_SIZE];
 /* Whose pool it is. 0 before the constructor; also in a child that was made past fork() and its handlers, because the
- * kernel wipes the page that this is on (MADV_WIPEONFORK). A child that shares our memory (vfork) finds the parent's. */
+ * kernel wipes the page that this is on (MADV_WIPEONFORK). A child that shares our memory (vfork) finds the
+ * parent's. */
 static _Atomic pid_t *pool_pid;
 
 static struct sockaddr_un service_address; /* the family is 0 until the environment was read */
@@ -157,7 +158,8 @@ int control_connection_open(struct connection *connection)
 
 /* ---- claims ---- */
 
-/* A thread that the child has not may have been in the middle of writing this when it was copied: what it says is looked at before it is believed. */
+/* A thread that the child has not may have been in the middle of writing this when it was copied: what it says is
+ * looked at before it is believed. */
 static __attribute__((no_sanitize("thread"))) struct connection take_copied(struct connection *connection)
 {
     struct connection copied = *connection;

@@ -19,7 +19,8 @@ struct claim {
     struct connection own; /* when slot is NULL */
 };
 
-/* Get a connection for one request, which may not be open yet. The caller gives it back; keep: the next request may use it. */
+/* Get a connection for one request, which may not be open yet. The caller gives it back; keep: the next request may use
+ * it. */
 void control_claim(struct claim *claim);
 void control_release(struct claim *claim, bool keep);
 
@@ -44,7 +45,8 @@ int control_complain(int error);
 /* Move fd up, out of the way of the program's numbers, and close-on-exec. Return: the number that it has now. */
 int control_move_up(int fd);
 
-/* Is the pool, and what else belongs to one process, this process's? One that is a child that nobody told us of is made ready here. */
+/* Is the pool, and what else belongs to one process, this process's? One that is a child that nobody told us of is made
+ * ready here. */
 bool control_is_own_process(void);
 
 /* See to it that this process can make its next requests without connecting; one that gives up root may not have made

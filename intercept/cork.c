@@ -13,14 +13,15 @@
  *  - DESCRIPTOR_TOLD: the service has the cork. Writes go as they are, and uncorking asks the service for it.
  *  - DESCRIPTOR_DATA: we don't know, or the socket has another number in this process. The service is told of each step.
  *
- * A write of HELD_MAX bytes is still one message for the kernel, which bears the mark. Of one byte, the service can't tell whether the mark is on
- * it or on those before, because it leaves one behind as the stale byte (service/pair.c). So what is shorter or longer has the service corked
- * before, and one byte that is not marked releases nothing.
+ * A write of HELD_MAX bytes is still one message for the kernel, which bears the mark. Of one byte, the service can't
+ * tell whether the mark is on it or on those before, because it leaves one behind as the stale byte (service/pair.c).
+ * So what is shorter or longer has the service corked before, and one byte that is not marked releases nothing.
  *
- * A request and the bytes that are written after it go different ways, and the service may read the bytes first: it is busy with the socket
- * already, or takes the request from a connection that is new. So corking waits for the reply. Uncorking does not: bytes that overtake it
- * are sent with those that it releases, no later. (What is corked again at once may be released, too, in a segment of its own.)
- * DIFFERS: the end of what sendfile() and its like write, if that is less, is not held back (docs/differences.md).
+ * A request and the bytes that are written after it go different ways, and the service may read the bytes first: it is
+ * busy with the socket already, or takes the request from a connection that is new. So corking waits for the reply.
+ * Uncorking does not: bytes that overtake it are sent with those that it releases, no later. (What is corked again at
+ * once may be released, too, in a segment of its own.) DIFFERS: the end of what sendfile() and its like write, if that
+ * is less, is not held back (docs/differences.md).
  */
 #include "cork.h"
 

@@ -10,8 +10,8 @@
 /* TCP_CORK is set to this on a socket of ours. Return: need the service not be told? */
 bool cork_set(int fd, bool on);
 
-/* Have the service cork the socket if only this process knows so far. Goes before whatever asks the service about it, and
- * before the socket has another number. */
+/* Have the service cork the socket if only this process knows so far. Goes before whatever asks the service about it,
+ * and before the socket has another number. */
 void cork_tell(int fd);
 
 /* Write bytes that others will follow, to a descriptor that is known to be ours; flags as for sendmsg(). Return: as

@@ -17,7 +17,8 @@ ssize_t data_recvfrom(int fd, void *buffer, size_t length, int flags, struct soc
                       socklen_t *address_length);
 ssize_t data_recvmsg(int fd, struct msghdr *message, int flags);
 int data_recvmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags, struct timespec *timeout);
-/* A read of fd, which may be a foreign one, failed with errno. Return: what TCP would give: -errno, or 0 for the end. */
+/* A read of fd, which may be a foreign one, failed with errno. Return: what TCP would give: -errno, or 0 for the
+ * end. */
 int data_receive_error(int fd);
 
 ssize_t data_write(int fd, const void *buffer, size_t length);

@@ -1,8 +1,9 @@
 /*
  * datagram_pieces.c - as many pieces as the kernel takes, and our header before them.
  *
- * That is one more than it takes, so two neighbours become one. A datagram has 65 535 bytes at most: pieces that begin beyond those are left out, and
- * of 1023 others two neighbours have 128 bytes together at most. So those two are small, and are copied.
+ * That is one more than it takes, so two neighbours become one. A datagram has 65 535 bytes at most: pieces that begin
+ * beyond those are left out, and of 1023 others two neighbours have 128 bytes together at most. So those two are small,
+ * and are copied.
  */
 #include "datagram.h"
 

@@ -78,7 +78,8 @@ static ssize_t finish(int fd, const struct protocol_datagram *header, size_t got
     return (ssize_t)length;
 }
 
-/* Receive into header and pieces, which stand in parts behind room for the header. joined: two that are one, or NULL. */
+/* Receive into header and pieces, which stand in parts behind room for the header. joined: two that are one, or
+ * NULL. */
 static ssize_t receive_parts(int fd, struct msghdr *message, int flags, struct iovec *parts, size_t count,
                              const struct datagram_joined *joined)
 {

@@ -272,8 +272,8 @@ static int make_header(struct protocol_datagram *header, const struct msghdr *me
 
 /* ---- sending ---- */
 
-/* Ask how the datagram with this number went; if others like it need not be asked about, note that. Return: 0, -errno, or
- * DATAGRAM_FOREIGN: it did not go, and the socket is the kernel's from now on. */
+/* Ask how the datagram with this number went; if others like it need not be asked about, note that. Return: 0, -errno,
+ * or DATAGRAM_FOREIGN: it did not go, and the socket is the kernel's from now on. */
 static int ask(int fd, uint32_t number, uint64_t route, size_t length)
 {
     struct protocol_message message;

@@ -51,8 +51,9 @@ bool descriptor_address_is_ours(const void *address, socklen_t length, char *kin
     return true;
 }
 
-/* What descriptor_set_number() noted: the number and the socket's inode, each with the epoch that it was noted in added. The inode is checked each time, so a
- * number that was closed where we could not see it is no harm. All numbers of an epoch are of one instance of the service. */
+/* What descriptor_set_number() noted: the number and the socket's inode, each with the epoch that it was noted in
+ * added. The inode is checked each time, so a number that was closed where we could not see it is no harm. All numbers
+ * of an epoch are of one instance of the service. */
 static _Atomic uint32_t noted_numbers[DESCRIPTOR_TABLE_SIZE];
 static _Atomic uint32_t noted_inodes[DESCRIPTOR_TABLE_SIZE]; /* 0: none */
 static _Atomic uint32_t epoch = 1, epoch_instance;

@@ -65,8 +65,9 @@ static inline bool descriptor_is_foreign(int fd)
 extern _Atomic bool descriptor_errors_are_possible;
 
 /*
- * The number of a socket that this process made, or accepted from such a one, by which the service lets it control that without the descriptor
- * (PROTOCOL_FLAG_BY_NUMBER). In a child of fork, and when the connections to the service were lost, none is known any more.
+ * The number of a socket that this process made, or accepted from such a one, by which the service lets it control that
+ * without the descriptor (PROTOCOL_FLAG_BY_NUMBER). In a child of fork, and when the connections to the service were
+ * lost, none is known any more.
  */
 struct descriptor_number {
     uint32_t number, instance;

@@ -3,9 +3,9 @@
  *
  * The service says which options the program has set and where it is bound, in order; all of that is done again on a
  * socket of the kernel's, which then takes the old one's place: on every number of this process, with flags, time-outs,
- * owner and signal, and in every epoll set (replace.c). Where an option is of no use there (a device of the stack's) it is
- * left out; a bind() that fails is the call's error, and the socket stays where it is.
- * DIFFERS: duplicates in other processes stay on the stack, and move by themselves when they are used (docs/differences.md).
+ * owner and signal, and in every epoll set (replace.c). Where an option is of no use there (a device of the stack's) it
+ * is left out; a bind() that fails is the call's error, and the socket stays where it is. DIFFERS: duplicates in other
+ * processes stay on the stack, and move by themselves when they are used (docs/differences.md).
  */
 #include "host.h"
 
@@ -24,8 +24,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Who moves a socket now: its process; 0: nobody. One at a time, so that two threads that send on a new socket at once get
- * the same. A child of fork() does not wait for its parent. */
+/* Who moves a socket now: its process; 0: nobody. One at a time, so that two threads that send on a new socket at once
+ * get the same. A child of fork() does not wait for its parent. */
 static pid_t mover;
 
 /* What the mover does without: signals, whose handlers may use sockets, and being cancelled. */
@@ -57,7 +57,8 @@ static void unlock_moving(const struct quiet *quiet)
     pthread_setcancelstate(quiet->cancel_state, &(int){0});
 }
 
-/* A port that the stack chose may be taken on the host, and then another one is as good; one that the program chose is not. */
+/* A port that the stack chose may be taken on the host, and then another one is as good; one that the program chose is
+ * not. */
 static int bind_again(int fd, const void *value, uint32_t length, bool is_chosen)
 {
     union {

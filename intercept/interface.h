@@ -19,7 +19,8 @@ struct interface_list {
 /* Ask the service. Return: 0; -ENETDOWN when there is none, or another -errno. errno is kept. */
 int interface_get_list(struct interface_list *list);
 
-/* Return: the interface of this name, or index; NULL when there is none. A name is compared up to IF_NAMESIZE - 1 bytes. */
+/* Return: the interface of this name, or index; NULL when there is none. A name is compared up to IF_NAMESIZE - 1
+ * bytes. */
 const struct protocol_interface *interface_find_name(const struct interface_list *list, const char *name);
 const struct protocol_interface *interface_find_index(const struct interface_list *list, unsigned index);
 

@@ -1,6 +1,6 @@
 /*
- * interface_ioctl.c - the ioctls about interfaces (netdevice(7)): they show the stack's interfaces, on sockets of ours and
- * on those of AF_UNIX, which ifconfig and others use for it.
+ * interface_ioctl.c - the ioctls about interfaces (netdevice(7)): they show the stack's interfaces, on sockets of ours
+ * and on those of AF_UNIX, which ifconfig and others use for it.
  *
  * Nobody may change them from here: what would is refused as it is to a user (EPERM). The stack's addresses are the
  * service's.

@@ -2,11 +2,12 @@
  * linger.c - close(2) of a socket with SO_LINGER waits until the peer has everything, or for the time that was set.
  *
  * Only who closes a socket last waits. That can be seen only when it is closed, so the service is asked before for the
- * socket's number, and after to say when all is sent. A program that lingers at all is rare; the others don't pay for it.
+ * socket's number, and after to say when all is sent. A program that lingers at all is rare; the others don't pay for
+ * it.
  *
- * The pair keeps the option as well, and does nothing about it: so a process that inherits or receives the socket sees that it
- * lingers when it looks at the descriptor for the first time.
- * DIFFERS: a program that was executed with such a socket, and closes it without any other call on it before, does not wait.
+ * The pair keeps the option as well, and does nothing about it: so a process that inherits or receives the socket sees
+ * that it lingers when it looks at the descriptor for the first time. DIFFERS: a program that was executed with such a
+ * socket, and closes it without any other call on it before, does not wait.
  */
 #include "linger.h"
 

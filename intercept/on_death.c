@@ -1,9 +1,11 @@
 /*
- * on_death.c - what a new socket is to do when the service is gone: fail, wait for the service, or be one of the host's.
+ * on_death.c - what a new socket is to do when the service is gone: fail, wait for the service, or be one of the
+ * host's.
  *
- * Who says it: the environment (SIDESTACK_ON_DEATH=fail|wait|host); else the service's setting on-death, as it was told with the last socket that this
- * process made, or its parent; else it fails. A program that never reached the service has only the environment. What the library heard is a cache of
- * one number: a process that has not heard it fails clearly, which is the default.
+ * Who says it: the environment (SIDESTACK_ON_DEATH=fail|wait|host); else the service's setting on-death, as it was told
+ * with the last socket that this process made, or its parent; else it fails. A program that never reached the service
+ * has only the environment. What the library heard is a cache of one number: a process that has not heard it fails
+ * clearly, which is the default.
  *
  * Sockets that exist are no part of this: their connections are gone with the service, and say so by themselves.
  */

@@ -12,7 +12,8 @@ void on_death_start(void);
 /* The service told what its configuration says (reply to PROTOCOL_SOCKET). The environment has the last word. */
 void on_death_note(int32_t told);
 
-/* There is no service, and the program wants a new socket. Return: the policy; for PROTOCOL_ON_DEATH_WAIT after a moment, and the caller tries again. */
+/* There is no service, and the program wants a new socket. Return: the policy; for PROTOCOL_ON_DEATH_WAIT after a
+ * moment, and the caller tries again. */
 enum protocol_on_death on_death_decide(unsigned attempt);
 
 #endif

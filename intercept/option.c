@@ -110,9 +110,10 @@ static bool names_no_descriptor(int level, int name, const void *value, socklen_
 }
 
 /*
- * Can setting this neither go wrong nor matter to anything but the connection's own segments? What programs set on each connection, or for each
- * answer (TCP_CORK: nginx with tcp_nopush), is worth sparing the wait for a reply. But bytes that are written after it may overtake it: what
- * holds them back (TCP_CORK, Nagle's algorithm) has to be there before them; what lets them go may be late.
+ * Can setting this neither go wrong nor matter to anything but the connection's own segments? What programs set on each
+ * connection, or for each answer (TCP_CORK: nginx with tcp_nopush), is worth sparing the wait for a reply. But bytes
+ * that are written after it may overtake it: what holds them back (TCP_CORK, Nagle's algorithm) has to be there before
+ * them; what lets them go may be late.
  */
 static bool need_not_wait(int fd, int level, int name, const struct protocol_message *message)
 {
@@ -125,7 +126,8 @@ static bool need_not_wait(int fd, int level, int name, const struct protocol_mes
            (level == IPPROTO_TCP && name == TCP_QUICKACK) || (level == SOL_SOCKET && name == SO_KEEPALIVE);
 }
 
-/* An option that the pair has. A socket that may come to listen has its children inherit it: accept() learns so from the service. */
+/* An option that the pair has. A socket that may come to listen has its children inherit it: accept() learns so from
+ * the service. */
 static int set_of_pair(int fd, int level, int name, const void *value, socklen_t length)
 {
     struct protocol_message message;
@@ -136,12 +138,14 @@ static int set_of_pair(int fd, int level, int name, const void *value, socklen_t
     control_prepare(&message, PROTOCOL_SETSOCKOPT);
     message.args[0] = level;
     message.args[1] = name;
-    /* Without a service nothing is accepted. While it listens, the next connection may come before a request that nobody waits for. */
+    /* Without a service nothing is accepted. While it listens, the next connection may come before a request that
+     * nobody waits for. */
     (void)(descriptor_kind(fd) == DESCRIPTOR_LISTENING ? control_request(&message, fd, NULL) : control_send(&message, fd));
     return 0;
 }
 
-/* TCP_CORK of a connected socket: the kernel is not asked whose descriptor it is, because the next write does that. Return: was that all? */
+/* TCP_CORK of a connected socket: the kernel is not asked whose descriptor it is, because the next write does that.
+ * Return: was that all? */
 static bool cork_is_set(int fd, int level, int name, const void *value, socklen_t length)
 {
     int on;

@@ -17,7 +17,8 @@ int socket_bind(int fd, const struct sockaddr *address, socklen_t length);
 int socket_bindresvport(int fd, struct sockaddr_in *address);
 int socket_listen(int fd, int backlog);
 int socket_connect(int fd, const struct sockaddr *address, socklen_t length);
-/* A write with flags, while it connects (DESCRIPTOR_CONNECTING): wait as the program would have to. Return: 0 or -errno. */
+/* A write with flags, while it connects (DESCRIPTOR_CONNECTING): wait as the program would have to. Return: 0 or
+ * -errno. */
 int socket_wait_connected(int fd, int flags);
 int socket_accept(int fd, struct sockaddr *address, socklen_t *length, int flags);
 int socket_getsockname(int fd, struct sockaddr *address, socklen_t *length);

@@ -1,8 +1,9 @@
 /*
  * spare.c - TCP sockets that the service made beforehand.
  *
- * socket() waits for the service, and that is a third of what a short connection costs its program. One that makes socket after socket therefore gets some at
- * once, and takes its next ones from here. The service can't tell them from others: a spare is a socket that has not been used yet.
+ * socket() waits for the service, and that is a third of what a short connection costs its program. One that makes
+ * socket after socket therefore gets some at once, and takes its next ones from here. The service can't tell them from
+ * others: a spare is a socket that has not been used yet.
  *
  *  - They are close-on-exec, at high numbers, like the connections to the service (control.c), and like those may be closed by the program, or become something
  *    else: the name of the service's end must be the one that came with it.
@@ -162,7 +163,8 @@ int spare_take(int domain, int flags)
     return -ENOENT;
 }
 
-/* In a child: a thread of the parent's may have been in the middle of writing it, so what it says is looked at before it is believed. */
+/* In a child: a thread of the parent's may have been in the middle of writing it, so what it says is looked at before
+ * it is believed. */
 static __attribute__((no_sanitize("thread"))) void copy_copied(const struct spare *spare, struct spare *copied)
 {
     copied->fd = spare->fd;

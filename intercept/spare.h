@@ -16,8 +16,8 @@ void spare_keep(spare_places places, int domain, const struct control_received *
                 const struct descriptor_number *first);
 
 /*
- * Take one. flags: SOCK_CLOEXEC. Return: a descriptor that is the program's from now on, its number noted; -ENOENT when there is none, or -errno when there is no
- * number free for it.
+ * Take one. flags: SOCK_CLOEXEC. Return: a descriptor that is the program's from now on, its number noted; -ENOENT when
+ * there is none, or -errno when there is no number free for it.
  */
 int spare_take(int domain, int flags);
 

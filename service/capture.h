@@ -4,7 +4,8 @@
 
 #include <stdbool.h>
 
-/* Open the file (replaced if it is there; append: written on) and watch the frames. Return: 0, or -errno with *message saying what failed. */
+/* Open the file (replaced if it is there; append: written on) and watch the frames. Return: 0, or -errno with *message
+ * saying what failed. */
 int capture_open(const char *path, bool append, const char **message);
 
 /* Write out what is buffered and close the file. */

@@ -1,9 +1,10 @@
 /*
  * client.c - control connections: one request at a time from a program, one reply each.
  *
- * A client is in one of two states: it may send a request, or it waits, for a handshake (waiting_for) or for name servers (lookup), and may only go
- * away. Everything else ends the connection: a message of the wrong size, version or operation, a second request before the reply, a reply that it does not read.
- * A program loses nothing by that: its sockets live by their descriptors, and the next request opens a new connection.
+ * A client is in one of two states: it may send a request, or it waits, for a handshake (waiting_for) or for name
+ * servers (lookup), and may only go away. Everything else ends the connection: a message of the wrong size, version or
+ * operation, a second request before the reply, a reply that it does not read. A program loses nothing by that: its
+ * sockets live by their descriptors, and the next request opens a new connection.
  */
 #include "client.h"
 
@@ -106,7 +107,8 @@ int client_keep_spare(void)
     return 0;
 }
 
-/* No descriptor is left for a program that wants to connect: let it know. Unaccepted it would wake the loop for ever. Return: 0 or -errno. */
+/* No descriptor is left for a program that wants to connect: let it know. Unaccepted it would wake the loop for ever.
+ * Return: 0 or -errno. */
 static int turn_away(int control_fd)
 {
     int fd, error;
@@ -220,8 +222,8 @@ static int send_reply(const struct client *client, const struct protocol_message
 }
 
 /*
- * A process may have become another user since it connected (servers open connections before they do): it may then do what that
- * user may, and what it makes is that user's. Return: 0 or -ENOMEM.
+ * A process may have become another user since it connected (servers open connections before they do): it may then do
+ * what that user may, and what it makes is that user's. Return: 0 or -ENOMEM.
  */
 static int heed_sender(struct client *client, const struct ucred *sender)
 {
@@ -243,7 +245,8 @@ static int heed_sender(struct client *client, const struct ucred *sender)
     return 0;
 }
 
-/* For the rules: who sent the request? Of another process namespace: then who connected. Return: NULL when there are no rules. */
+/* For the rules: who sent the request? Of another process namespace: then who connected. Return: NULL when there are no
+ * rules. */
 static struct rules_who *find_who(struct client *client, struct ucred sender)
 {
     if (!rules_are_active)
@@ -259,7 +262,8 @@ static struct rules_who *find_who(struct client *client, struct ucred sender)
     return client->who;
 }
 
-/* Receive one request. *fd is the descriptor that rode along, the caller's to close, or -1; *tail_length is how many bytes followed it in the packet.
+/* Receive one request. *fd is the descriptor that rode along, the caller's to close, or -1; *tail_length is how many
+ * bytes followed it in the packet.
  * *sender: who sent it, in the kernel's word (SO_PASSCRED, from the control socket).
  * Return: 1, 0 when there is none, -errno when the connection must end (-EPIPE: the program closed it). */
 static int receive_request(const struct client *client, struct protocol_message *request, int *fd,

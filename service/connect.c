@@ -1,8 +1,8 @@
 /*
  * connect.c - a socket's way from connect(2) to an established connection, or to an error.
  *
- * A failed attempt uses the pair up: closing our end is what makes the program see IN|OUT|HUP|ERR. TCP's socket stays, with its options and
- * its bound port, and the next connect() gets a new pair (-ESTALE).
+ * A failed attempt uses the pair up: closing our end is what makes the program see IN|OUT|HUP|ERR. TCP's socket stays,
+ * with its options and its bound port, and the next connect() gets a new pair (-ESTALE).
  */
 #include "connect.h"
 

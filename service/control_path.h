@@ -7,7 +7,8 @@
 
 #define CONTROL_NAME_DEFAULT "default"
 
-/* Is this one plain file name, of letters, digits, '.', '_' and '-', and not a directory's own? So must a service's name be. */
+/* Is this one plain file name, of letters, digits, '.', '_' and '-', and not a directory's own? So must a service's
+ * name be. */
 bool control_name_is_plain(const char *name);
 
 /*
@@ -19,7 +20,8 @@ bool control_name_is_plain(const char *name);
 int control_path_of_name(const char *name, char *path, size_t size);
 
 /*
- * Where a program finds the service called name: as above, but when a user has none of that name, the system's (in /run/sidestack) if there is one.
+ * Where a program finds the service called name: as above, but when a user has none of that name, the system's (in
+ * /run/sidestack) if there is one.
  */
 int control_path_find(const char *name, char *path, size_t size);
 

@@ -32,7 +32,8 @@ static int make_directory(const char *path)
     return mkdir(directory, 0755) < 0 && errno != EEXIST ? -errno : 0;
 }
 
-/* Something is at the path: does a service answer? Return: 0 when it was a dead one's socket and is removed, -EADDRINUSE, or -errno. */
+/* Something is at the path: does a service answer? Return: 0 when it was a dead one's socket and is removed,
+ * -EADDRINUSE, or -errno. */
 static int clear_stale(const struct sockaddr_un *address)
 {
     struct stat status;
@@ -65,7 +66,8 @@ static bool find_handed_over(void)
     return is_ours;
 }
 
-/* Let the kernel say with each request who sent it; a connection has that from the listening socket. Return: 0, or -1 with errno. */
+/* Let the kernel say with each request who sent it; a connection has that from the listening socket. Return: 0, or -1
+ * with errno. */
 static int ask_for_senders(int fd)
 {
     int on = 1;

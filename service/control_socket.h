@@ -14,10 +14,10 @@ struct control_access {
 #define CONTROL_MODE_DEFAULT 0660
 
 /*
- * The socket that systemd hands over (LISTEN_FDS, sd_listen_fds(3)), or else a new one: bind and listen at path, making its directory if that is missing and
- * clearing away what a dead service left.
- * access is for a new one.
- * Return: the descriptor, -EADDRINUSE when a service answers there, -ENOTSOCK or -EPROTOTYPE when systemd handed over something else, or -errno.
+ * The socket that systemd hands over (LISTEN_FDS, sd_listen_fds(3)), or else a new one: bind and listen at path, making
+ * its directory if that is missing and clearing away what a dead service left. access is for a new one. Return: the
+ * descriptor, -EADDRINUSE when a service answers there, -ENOTSOCK or -EPROTOTYPE when systemd handed over something
+ * else, or -errno.
  */
 int control_socket_open(const char *path, const struct control_access *access);
 

@@ -1,12 +1,14 @@
 /*
  * foreign.c - descriptors that came from a program and may hang who asks them something, or closes them.
  *
- * A program passes what it likes. Of a file in a file system of the user's own (FUSE) fstat() and close() return when the user likes, and no signal
- * ends that; close() of a socket of the kernel's may linger. So only sockets of AF_UNIX, which our pairs are, are looked at and closed here. Another
- * process closes the others: it shares our table of descriptors, and nothing else. That is dear, but nothing that the library sends needs it.
+ * A program passes what it likes. Of a file in a file system of the user's own (FUSE) fstat() and close() return when
+ * the user likes, and no signal ends that; close() of a socket of the kernel's may linger. So only sockets of AF_UNIX,
+ * which our pairs are, are looked at and closed here. Another process closes the others: it shares our table of
+ * descriptors, and nothing else. That is dear, but nothing that the library sends needs it.
  *
- * Each user may have a few of these processes. Who has as many passes no more descriptors: his requests are not even received, for with them the
- * descriptors would come; what is never received the kernel drops without asking the file system.
+ * Each user may have a few of these processes. Who has as many passes no more descriptors: his requests are not even
+ * received, for with them the descriptors would come; what is never received the kernel drops without asking the file
+ * system.
  */
 #include "foreign.h"
 

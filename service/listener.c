@@ -45,7 +45,8 @@ static bool may_accept(void *owner)
 {
     const struct socket *listener = owner;
 
-    /* Linux admits one more than the backlog says. Without a descriptor for it the connection waits: the peer tries again. */
+    /* Linux admits one more than the backlog says. Without a descriptor for it the connection waits: the peer tries
+     * again. */
     return listener->untaken_count <= (unsigned)listener->backlog && !listener->rules.is_deaf && socket_has_room();
 }
 

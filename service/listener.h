@@ -8,7 +8,8 @@
 int listener_start(struct socket *socket, int backlog);
 
 /* shutdown(SHUT_RD) of a listening socket: as if it had never listened; what waits to be accepted is reset. */
-/* A listening socket, and then each of its children in order, come from another service: is_delivered: the program has it, or its message is in the pair. */
+/* A listening socket, and then each of its children in order, come from another service: is_delivered: the program has
+ * it, or its message is in the pair. */
 void listener_restore(struct socket *socket);
 void listener_restore_child(struct socket *listener, struct socket *child, bool is_delivered);
 

@@ -1,8 +1,9 @@
 /*
  * loop.c - the one loop of the service.
  *
- * A turn: sleep until something happens; take the time once; let each event's object note what happened; then move bytes for every socket
- * that has work; run what is due; hand gathered frames to the wire; free what died. Nothing but loop_wait() blocks.
+ * A turn: sleep until something happens; take the time once; let each event's object note what happened; then move
+ * bytes for every socket that has work; run what is due; hand gathered frames to the wire; free what died. Nothing but
+ * loop_wait() blocks.
  *
  * Work is separate from events so that many frames for one socket become one write to its program.
  */
@@ -37,12 +38,12 @@
 
 #define FRAMES_PER_TURN 64 /* then the programs have their turn */
 
-/* While there is much, it is read in pieces that fit a processor's cache, with the programs' turns between; so many are a turn of the loop, with one
- * acknowledgement for each connection at its end. */
+/* While there is much, it is read in pieces that fit a processor's cache, with the programs' turns between; so many are
+ * a turn of the loop, with one acknowledgement for each connection at its end. */
 #define WIRE_PIECES 8
 
-/* A single frame is the rule when one waits for another's answer, and then a read that finds the wire empty is a waste: a turn begins with one frame,
- * and takes so many times more as long as each turn finds the wire ready again. */
+/* A single frame is the rule when one waits for another's answer, and then a read that finds the wire empty is a waste:
+ * a turn begins with one frame, and takes so many times more as long as each turn finds the wire ready again. */
 #define FRAMES_GROWTH 8
 
 /* Turns before another service takes over. */
@@ -343,8 +344,8 @@ static void dispatch_pairs(const struct epoll_event *events, int count)
             dispatch(&events[i]);
 }
 
-/* Pairs first: a program closes a socket and then asks for something, and not the other way round. What is brief is on the wire before
- * that is read, which takes long beside bulk. */
+/* Pairs first: a program closes a socket and then asks for something, and not the other way round. What is brief is on
+ * the wire before that is read, which takes long beside bulk. */
 static void dispatch_batch(const struct epoll_event *events, int count)
 {
     dispatch_pairs(events, count);
@@ -392,8 +393,9 @@ void loop_catch_up(void)
 }
 
 /*
- * The end of a turn: what was gathered goes out, acknowledgements when there is nothing else to do, or after POSTPONE_TURNS: a program that has just been
- * given data often answers by then, and its answer takes the acknowledgement along.
+ * The end of a turn: what was gathered goes out, acknowledgements when there is nothing else to do, or after
+ * POSTPONE_TURNS: a program that has just been given data often answers by then, and its answer takes the
+ * acknowledgement along.
  */
 static void flush(bool had_events)
 {
@@ -473,7 +475,8 @@ int loop_run_until(int signals, bool (*done)(void), unsigned timeout_ms)
     return done() ? 0 : -ETIMEDOUT;
 }
 
-/* Another service wants everything. What waits on the stack's own loopback is delivered before, as far as that comes to an end. Return: was it handed over? */
+/* Another service wants everything. What waits on the stack's own loopback is delivered before, as far as that comes to
+ * an end. Return: was it handed over? */
 static bool hand_over(void)
 {
     if (state != LOOP_RUNNING || give == NULL || !takeover_is_wanted())

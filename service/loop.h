@@ -33,7 +33,8 @@ int loop_setup(void);
 /* Watch fd for epoll events; the kernel forgets it when fd is closed. Return: 0 or -errno. */
 int loop_watch(int fd, struct loop_source *source, uint32_t events);
 
-/* Close a descriptor that is watched. As long as another process has a copy (loop_note_shared()), the kernel does not forget it by itself. */
+/* Close a descriptor that is watched. As long as another process has a copy (loop_note_shared()), the kernel does not
+ * forget it by itself. */
 void loop_close(int fd);
 
 /* Another service has copies of our descriptors: the one whose place we take, or one that did not get to take ours. */
@@ -51,11 +52,12 @@ int loop_turn(void);
 /* The wire went down, and its descriptor has only errors to tell; or it is back. */
 void loop_wire_is_down(bool is_down);
 
-/* In the middle of a turn: handle what the pairs have to say by now. What a program did to one socket before it asks about another may not have been
- * looked at yet. Everything but pairs is level-triggered and comes again. */
+/* In the middle of a turn: handle what the pairs have to say by now. What a program did to one socket before it asks
+ * about another may not have been looked at yet. Everything but pairs is level-triggered and comes again. */
 void loop_catch_up(void);
 
-/* Take turns, with the wire and signals only, until something is done. Return: 0, -ETIMEDOUT, -EINTR when a signal said to stop, or -errno. */
+/* Take turns, with the wire and signals only, until something is done. Return: 0, -ETIMEDOUT, -EINTR when a signal said
+ * to stop, or -errno. */
 int loop_run_until(int signals, bool (*done)(void), unsigned timeout_ms);
 
 /* Watch what every turn needs, and the control socket, once. Return: 0 or -errno. */

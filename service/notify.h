@@ -1,4 +1,5 @@
-/* notify.h - telling systemd how the service is (sd_notify(3)). Without NOTIFY_SOCKET in the environment nothing is told. */
+/* notify.h - telling systemd how the service is (sd_notify(3)). Without NOTIFY_SOCKET in the environment nothing is
+ * told. */
 #ifndef SIDESTACK_NOTIFY_H
 #define SIDESTACK_NOTIFY_H
 

@@ -13,10 +13,11 @@
  * program's end, of which the service keeps no copy: it would never see the program close its own. The filler's pages
  * are sent by reference, so a held pair costs no memory.
  *
- * The name. The service's end has one, by which any holder of the program's end knows that it is ours. A name of its own for each, by bind(),
- * would have the kernel look through all names of the same hash, of which it has 256: with 50 000 sockets that is 200 of them, or many more where
- * the names are alike (measured: 40 µs a pair with none, 180 to 530 with 50 000 others). So a pair is not made by socketpair(): for each kind there
- * is a listening socket with the name, the program's end is connected to that, and the service's end is what it accepts, which inherits the name.
+ * The name. The service's end has one, by which any holder of the program's end knows that it is ours. A name of its
+ * own for each, by bind(), would have the kernel look through all names of the same hash, of which it has 256: with
+ * 50 000 sockets that is 200 of them, or many more where the names are alike (measured: 40 µs a pair with none, 180 to
+ * 530 with 50 000 others). So a pair is not made by socketpair(): for each kind there is a listening socket with the
+ * name, the program's end is connected to that, and the service's end is what it accepts, which inherits the name.
  * Anybody on this machine can connect to it as well; what comes from others is closed.
  */
 #include "pair.h"
@@ -43,11 +44,11 @@
 #define FILLER_BYTES 65536
 
 /*
- * What setsockopt() is given for SO_SNDBUF of the service's end when the default was too little (pair_grow()), and of the
- * program's end of an accepted connection; the kernel doubles it, and no privilege is needed up to net.core.wmem_max. A quarter of it must be more than
- * FILLER_BYTES, because the message that the stale byte belongs to counts whole: up to as much when it came from
- * sendfile() or splice() (16 pages, the kernel's fs/splice.c). With the default a program that does that would wait for
- * ever.
+ * What setsockopt() is given for SO_SNDBUF of the service's end when the default was too little (pair_grow()), and of
+ * the program's end of an accepted connection; the kernel doubles it, and no privilege is needed up to
+ * net.core.wmem_max. A quarter of it must be more than FILLER_BYTES, because the message that the stale byte belongs to
+ * counts whole: up to as much when it came from sendfile() or splice() (16 pages, the kernel's fs/splice.c). With the
+ * default a program that does that would wait for ever.
  */
 #define SEND_BUFFER 212992
 
@@ -206,7 +207,8 @@ static bool is_own(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length) == 0 && credentials.pid == getpid();
 }
 
-/* Take the connection of ours out of the queue, and close the others. Return: it, or -errno (-EAGAIN: there is none). */
+/* Take the connection of ours out of the queue, and close the others. Return: it, or -errno (-EAGAIN: there is
+ * none). */
 static int accept_own(const struct origin *origin)
 {
     int fd;

@@ -2,8 +2,8 @@
  * pair.h - the AF_UNIX pair that stands for one socket: a stream, or for datagram sockets SOCK_SEQPACKET.
  *
  * The program holds one end, the service the other. The state of the pair mirrors TCP's, so that poll, read and write
- * in the kernel say what they would say of a TCP socket. The rules, and the kernel behaviour behind each, are in docs/rxtx.md
- * and tests/platform/.
+ * in the kernel say what they would say of a TCP socket. The rules, and the kernel behaviour behind each, are in
+ * docs/rxtx.md and tests/platform/.
  */
 #ifndef SIDESTACK_PAIR_H
 #define SIDESTACK_PAIR_H
@@ -20,7 +20,8 @@ struct pair {
     ino_t program_inode; /* how the service recognises the program's end when it comes back */
 };
 
-/* Draw the random instance number that is part of every name, and listen by these names. Once, at start. Return: 0 or -errno. */
+/* Draw the random instance number that is part of every name, and listen by these names. Once, at start. Return: 0 or
+ * -errno. */
 int pair_setup(void);
 
 /* The end of that number; not 0. */
@@ -52,10 +53,10 @@ int pair_put_stale_byte(const struct pair *pair);
 ssize_t pair_fresh_bytes(int service_fd);
 
 /*
- * Read the next length (at least 1, at most what pair_fresh_bytes() said) bytes into iov, which has room for them: the old stale
- * byte goes, the last byte of these is only peeked at and stays behind as the new one.
- * mark (may be NULL): are there bytes among them that the program marked by a descriptor: others will follow (intercept/cork.c)?
- * Return: bytes read, or -errno.
+ * Read the next length (at least 1, at most what pair_fresh_bytes() said) bytes into iov, which has room for them: the
+ * old stale byte goes, the last byte of these is only peeked at and stays behind as the new one. mark (may be NULL):
+ * are there bytes among them that the program marked by a descriptor: others will follow (intercept/cork.c)? Return:
+ * bytes read, or -errno.
  */
 #define PAIR_IOV_MAX 16
 enum pair_mark {
@@ -65,13 +66,15 @@ enum pair_mark {
 };
 ssize_t pair_read(int service_fd, const struct iovec *iov, int count, size_t length, enum pair_mark *mark);
 
-/* How did the program end its end? What the loop has not heard yet counts. Return: EPOLLRDHUP, EPOLLHUP, EPOLLERR as relay.c reads them. */
+/* How did the program end its end? What the loop has not heard yet counts. Return: EPOLLRDHUP, EPOLLHUP, EPOLLERR as
+ * relay.c reads them. */
 uint32_t pair_ends(int service_fd);
 
 /*
- * The same for a short message, in two steps: look at all that the program wrote beyond the stale byte, and later, when it is on its way, take
- * those bytes out, the last of them left behind as the new stale byte. *marked: the last message is, and there may be more behind it.
- * Return: bytes (0: none), -EMSGSIZE (there are more than fit: pair_read()), or another -errno.
+ * The same for a short message, in two steps: look at all that the program wrote beyond the stale byte, and later, when
+ * it is on its way, take those bytes out, the last of them left behind as the new stale byte. *marked: the last message
+ * is, and there may be more behind it. Return: bytes (0: none), -EMSGSIZE (there are more than fit: pair_read()), or
+ * another -errno.
  */
 ssize_t pair_peek(int service_fd, char *bytes, size_t size, bool *marked);
 int pair_take_peeked(int service_fd, char *bytes, size_t length);

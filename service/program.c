@@ -40,7 +40,8 @@ static void read_file(pid_t pid, const char *name, char *text, size_t size)
     text[length > 0 ? length : 0] = '\0';
 }
 
-/* When was the process started? Field 22 of its stat; its name, the second one, may have spaces. Return: 0: not known. */
+/* When was the process started? Field 22 of its stat; its name, the second one, may have spaces. Return: 0: not
+ * known. */
 static uint64_t find_start(pid_t pid)
 {
     char text[512], *field;

@@ -10,8 +10,8 @@
 #define PROGRAM_NAME_BYTES 16 /* TASK_COMM_LEN */
 
 /*
- * A process at one time: who it was when it asked for its first socket on a control connection. After a fork the child's own requests make
- * another one, but what it inherited stays the parent's.
+ * A process at one time: who it was when it asked for its first socket on a control connection. After a fork the
+ * child's own requests make another one, but what it inherited stays the parent's.
  */
 struct program {
     unsigned holders;
@@ -38,7 +38,8 @@ void program_enter(struct program *program);
 /* That connection ended; held no longer. NULL is as good. */
 void program_disconnect(struct program *program);
 
-/* One that another service knew, held once: with its number, of which no other one may be made. Return: NULL when out of memory. */
+/* One that another service knew, held once: with its number, of which no other one may be made. Return: NULL when out
+ * of memory. */
 struct program *program_restore(const struct program *known);
 
 /* Hold it once more, for a socket that it makes: from now on it has a name. NULL gives NULL. */
@@ -49,8 +50,9 @@ void program_release(struct program *program);
 /* Ask the kernel for the other groups of who connected there. */
 void program_read_groups(struct program *program, int fd);
 
-/* Has it kept this capability (linux/capability.h), having been root? Nobody else is asked: of what a process was when it sent a request the kernel
- * vouches for its user alone, and any process could have become another program with capabilities since. */
+/* Has it kept this capability (linux/capability.h), having been root? Nobody else is asked: of what a process was when
+ * it sent a request the kernel vouches for its user alone, and any process could have become another program with
+ * capabilities since. */
 bool program_kept_capability(const struct program *program, unsigned capability);
 
 bool program_is_in_group(const struct program *program, gid_t group);

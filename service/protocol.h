@@ -6,13 +6,13 @@
  *
  * Control connection: an AF_UNIX SOCK_SEQPACKET connection to the service's control socket. The program sends one
  * struct protocol_message (a request) and receives one struct protocol_message (its reply) before it sends the next.
- * Both are always exactly sizeof(struct protocol_message), but for PROTOCOL_RESOLVE and PROTOCOL_CAPTURE, where DNS messages
- * or a filter follow it in the same packet; anything else ends the connection. A reply repeats the
- * request's operation and carries 0 or a negative errno in `result`.
+ * Both are always exactly sizeof(struct protocol_message), but for PROTOCOL_RESOLVE and PROTOCOL_CAPTURE, where DNS
+ * messages or a filter follow it in the same packet; anything else ends the connection. A reply repeats the request's
+ * operation and carries 0 or a negative errno in `result`.
  *
  * A request about a socket carries that socket's descriptor (SCM_RIGHTS): holding it is the right to control it. The
- * service finds the socket by the descriptor's inode and closes the copy it received before it replies. Passing a descriptor is dear, so
- * a process that has one of its own TCP sockets may name it instead (PROTOCOL_FLAG_BY_NUMBER).
+ * service finds the socket by the descriptor's inode and closes the copy it received before it replies. Passing a
+ * descriptor is dear, so a process that has one of its own TCP sockets may name it instead (PROTOCOL_FLAG_BY_NUMBER).
  *
  * Besides, there are two things that the program can find without asking:
  *  - the service's end of every pair is bound to an abstract name that begins with PROTOCOL_NAME_PREFIX, so
@@ -33,7 +33,8 @@
 #define PROTOCOL_MAGIC 0x7373746bu /* "sstk" */
 #define PROTOCOL_VERSION 4u
 
-/* The abstract name of the service's end is '\0' PROTOCOL_NAME_PREFIX KIND '/' and a random number of the service's, printable. */
+/* The abstract name of the service's end is '\0' PROTOCOL_NAME_PREFIX KIND '/' and a random number of the service's,
+ * printable. */
 #define PROTOCOL_NAME_PREFIX "sidestack/"
 #define PROTOCOL_NAME_KIND_SOCKET 's'   /* made by PROTOCOL_SOCKET: ask PROTOCOL_STATUS for its state */
 #define PROTOCOL_NAME_KIND_ACCEPTED 'a' /* born connected, through a listening socket */
@@ -43,11 +44,12 @@
 #define PROTOCOL_OPTION_MAX 256
 
 enum protocol_operation {
-    /* Make a socket. in: args[0] domain, args[1] type without SOCK_NONBLOCK and SOCK_CLOEXEC, args[2] protocol, args[3] 1: the program has
-     * given up CAP_NET_RAW; of TCP sockets: how many like it are wanted besides, at most PROTOCOL_SPARES_MAX.
-     * Reply: one descriptor, blocking, the program's from then on. Not writable until connected. args[0] enum protocol_on_death. Of TCP sockets:
-     * args[1] how many more descriptors came behind it, perhaps fewer than wanted; args[2] and args[3] its number and the instance (PROTOCOL_FLAG_BY_NUMBER),
-     * the others have the numbers that follow. */
+    /* Make a socket. in: args[0] domain, args[1] type without SOCK_NONBLOCK and SOCK_CLOEXEC, args[2] protocol, args[3]
+     * 1: the program has given up CAP_NET_RAW; of TCP sockets: how many like it are wanted besides, at most
+     * PROTOCOL_SPARES_MAX. Reply: one descriptor, blocking, the program's from then on. Not writable until connected.
+     * args[0] enum protocol_on_death. Of TCP sockets: args[1] how many more descriptors came behind it, perhaps fewer
+     * than wanted; args[2] and args[3] its number and the instance (PROTOCOL_FLAG_BY_NUMBER), the others have the
+     * numbers that follow. */
     PROTOCOL_SOCKET = 1,
 
     /* bind(2). in: descriptor, address. */
@@ -58,9 +60,9 @@ enum protocol_operation {
      * -ESTALE with a descriptor: as for PROTOCOL_CONNECT. */
     PROTOCOL_LISTEN,
 
-    /* connect(2). in: descriptor, address, flags; family AF_UNSPEC dissolves what is there. Without PROTOCOL_FLAG_WAIT the reply comes at once (-EINPROGRESS
-     * when the handshake began); with it, when the connection is established (0) or failed. A program that stops
-     * waiting closes its control connection; the handshake goes on.
+    /* connect(2). in: descriptor, address, flags; family AF_UNSPEC dissolves what is there. Without PROTOCOL_FLAG_WAIT
+     * the reply comes at once (-EINPROGRESS when the handshake began); with it, when the connection is established (0)
+     * or failed. A program that stops waiting closes its control connection; the handshake goes on.
      * -ESTALE with a descriptor: the old pair was used up by a failed connect. The program puts this new one in place
      * (dup3) and asks again. */
     PROTOCOL_CONNECT,
@@ -73,10 +75,11 @@ enum protocol_operation {
     PROTOCOL_GETSOCKNAME,
     PROTOCOL_GETPEERNAME,
 
-    /* getsockopt(2), setsockopt(2), for every option that the pair itself does not hold. With PROTOCOL_FLAG_ONE_WAY the program sets what
-     * can't fail, and goes on without a reply: what it writes next may be read before. So it tells that it has set an option of the pair (SO_RCVTIMEO and its like), which accept() passes on.
-     * in: descriptor, args[0] level, args[1] name, option_length; for set the value too.
-     * Reply: for get the value and its length, cut to the length asked for as Linux cuts it. */
+    /* getsockopt(2), setsockopt(2), for every option that the pair itself does not hold. With PROTOCOL_FLAG_ONE_WAY the
+     * program sets what can't fail, and goes on without a reply: what it writes next may be read before. So it tells
+     * that it has set an option of the pair (SO_RCVTIMEO and its like), which accept() passes on. in: descriptor,
+     * args[0] level, args[1] name, option_length; for set the value too. Reply: for get the value and its length, cut
+     * to the length asked for as Linux cuts it. */
     PROTOCOL_GETSOCKOPT,
     PROTOCOL_SETSOCKOPT,
 
@@ -85,71 +88,79 @@ enum protocol_operation {
      * peer has not acknowledged (SIOCOUTQ), args[3] those of them not sent yet (SIOCOUTQNSD). */
     PROTOCOL_STATUS,
 
-    /* close(2) of a socket with SO_LINGER, in two steps, because the service can see the close only once nobody holds the descriptor.
-     * First, in: descriptor. Reply: args[0] and args[1] its number, args[2] seconds to linger, 0: no need to.
-     * Then, when it is closed, in: flags with PROTOCOL_FLAG_WAIT, args[0] and args[1] as they came. The reply comes when the peer has acknowledged all data,
-     * or at once when there is nothing to wait for: the socket is no more, or others still hold it. */
+    /* close(2) of a socket with SO_LINGER, in two steps, because the service can see the close only once nobody holds
+     * the descriptor. First, in: descriptor. Reply: args[0] and args[1] its number, args[2] seconds to linger, 0: no
+     * need to. Then, when it is closed, in: flags with PROTOCOL_FLAG_WAIT, args[0] and args[1] as they came. The reply
+     * comes when the peer has acknowledged all data, or at once when there is nothing to wait for: the socket is no
+     * more, or others still hold it. */
     PROTOCOL_LINGER,
 
-    /* How the wire treats frames (sidestack impair). in: option, the settings as text without an end (stack/wire/impairment.h), length 0: only ask. For root
-     * and the user that the service runs as. Reply: option, the settings in force; with -EINVAL the text from where it was not understood. */
+    /* How the wire treats frames (sidestack impair). in: option, the settings as text without an end
+     * (stack/wire/impairment.h), length 0: only ask. For root and the user that the service runs as. Reply: option, the
+     * settings in force; with -EINVAL the text from where it was not understood. */
     PROTOCOL_IMPAIR,
 
-    /* The stack's interfaces and their addresses. No descriptor. in: args[0] the first that is wanted (0: from the start). Reply: option: as many
-     * struct protocol_interface as there are and fit, args[0] how many there are in all. First come the interfaces, by index, then the addresses of
-     * IPv4, then those of IPv6. */
+    /* The stack's interfaces and their addresses. No descriptor. in: args[0] the first that is wanted (0: from the
+     * start). Reply: option: as many struct protocol_interface as there are and fit, args[0] how many there are in all.
+     * First come the interfaces, by index, then the addresses of IPv4, then those of IPv6. */
     PROTOCOL_INTERFACES,
 
-    /* How did the datagram go that carried this number (protocol_datagram.number)? in: descriptor, args[0] the number. The result is what
-     * sending it gave; so the library learns the errno in the same call of the program. 0 also when the number is not known (any more).
-     * Reply: args[0] 1: another one like it, of any content, can go without a number; 2: if it goes to the same port, from now on always. */
+    /* How did the datagram go that carried this number (protocol_datagram.number)? in: descriptor, args[0] the number.
+     * The result is what sending it gave; so the library learns the errno in the same call of the program. 0 also when
+     * the number is not known (any more). Reply: args[0] 1: another one like it, of any content, can go without a
+     * number; 2: if it goes to the same port, from now on always. */
     PROTOCOL_SEND_RESULT,
 
-    /* recvmsg(2) with MSG_ERRQUEUE. in: descriptor. Reply: address: where the datagram was to go; option: struct protocol_queued_error and as
-     * much of the datagram as fits. -EAGAIN: there is none. */
+    /* recvmsg(2) with MSG_ERRQUEUE. in: descriptor. Reply: address: where the datagram was to go; option: struct
+     * protocol_queued_error and as much of the datagram as fits. -EAGAIN: there is none. */
     PROTOCOL_ERROR_QUEUE,
 
-    /* What a program needs to know to look up names. Reply: args[0] PROTOCOL_FAMILY_* of the stack's own addresses, the loopback's not counted;
-     * option: the domains to search, each with its '\0'. */
+    /* What a program needs to know to look up names. Reply: args[0] PROTOCOL_FAMILY_* of the stack's own addresses, the
+     * loopback's not counted; option: the domains to search, each with its '\0'. */
     PROTOCOL_RESOLVER,
 
-    /* Send one or two DNS messages to the name servers. in: args[0] and args[1] their lengths (the second may be 0), args[2] PROTOCOL_RESOLVE_*; the
-     * messages follow the request, PROTOCOL_QUERY_MAX bytes each at most. The reply comes when both are answered, or given up. Reply: args[0] and
-     * args[1] the lengths of the answers, which follow it; where one is 0, args[2] or args[3] is the negative errno that says why. A program that
-     * stops waiting closes its control connection. -EAGAIN: this user has too many lookups under way. */
+    /* Send one or two DNS messages to the name servers. in: args[0] and args[1] their lengths (the second may be 0),
+     * args[2] PROTOCOL_RESOLVE_*; the messages follow the request, PROTOCOL_QUERY_MAX bytes each at most. The reply
+     * comes when both are answered, or given up. Reply: args[0] and args[1] the lengths of the answers, which follow
+     * it; where one is 0, args[2] or args[3] is the negative errno that says why. A program that stops waiting closes
+     * its control connection. -EAGAIN: this user has too many lookups under way. */
     PROTOCOL_RESOLVE,
 
-    /* From which address would the stack send to these? in: option: up to PROTOCOL_ROUTES_MAX struct protocol_route. Reply: the same, filled in. */
+    /* From which address would the stack send to these? in: option: up to PROTOCOL_ROUTES_MAX struct protocol_route.
+     * Reply: the same, filled in. */
     PROTOCOL_ROUTES,
 
-    /* What is going on (sidestack ss, stats and their like). in: args[0] enum protocol_query, args[1] PROTOCOL_QUERY_* flags, args[2] which states:
-     * a bit for each of Linux's numbers (1 << TCP_LISTEN ...), 0: all. Reply: one descriptor, a pipe to read: JSON, one object a line, the last one
-     * {"end":...}. Without that the answer is not complete: the service ended, or gave up a reader that did not read. -EAGAIN: this user has too
-     * many under way. */
+    /* What is going on (sidestack ss, stats and their like). in: args[0] enum protocol_query, args[1] PROTOCOL_QUERY_*
+     * flags, args[2] which states: a bit for each of Linux's numbers (1 << TCP_LISTEN ...), 0: all. Reply: one
+     * descriptor, a pipe to read: JSON, one object a line, the last one {"end":...}. Without that the answer is not
+     * complete: the service ended, or gave up a reader that did not read. -EAGAIN: this user has too many under way. */
     PROTOCOL_QUERY,
-    /* What the program did to a socket so far, when it did not all fit a reply of -PROTOCOL_ON_HOST. in: descriptor, args[0] args[3] of the
-     * reply before. Reply: as there. */
+    /* What the program did to a socket so far, when it did not all fit a reply of -PROTOCOL_ON_HOST. in: descriptor,
+     * args[0] args[3] of the reply before. Reply: as there. */
     PROTOCOL_SETTINGS,
 
-    /* The rules (sidestack rules). No descriptor. in: args[0] index of a rule, args[1] 0: its text is wanted, 1: the file that it is from. Reply:
-     * args[0] how many there are, args[1] line, args[2] and args[3] hits, option: the text.
-     * With PROTOCOL_FLAG_TEST: what would happen? in: args[1] protocol and args[2] role (service/rules.h), address, args[3] user, option: path of the
-     * program. Reply: args[0] action, -1: that depends, args[1] index of the rule, -1: none, args[2] errno. */
+    /* The rules (sidestack rules). No descriptor. in: args[0] index of a rule, args[1] 0: its text is wanted, 1: the
+     * file that it is from. Reply: args[0] how many there are, args[1] line, args[2] and args[3] hits, option: the
+     * text. With PROTOCOL_FLAG_TEST: what would happen? in: args[1] protocol and args[2] role (service/rules.h),
+     * address, args[3] user, option: path of the program. Reply: args[0] action, -1: that depends, args[1] index of the
+     * rule, -1: none, args[2] errno. */
     PROTOCOL_RULES,
 
-    /* End sockets (sidestack kill): RST to the peer, ECONNABORTED to the program; a listening socket listens no more, one of datagrams has no peer. in: option: the numbers of
-     * up to PROTOCOL_KILL_MAX sockets, uint64_t each, as PROTOCOL_QUERY_SOCKETS tells them. Reply: args[0] how many ended; result the first error:
+    /* End sockets (sidestack kill): RST to the peer, ECONNABORTED to the program; a listening socket listens no more,
+     * one of datagrams has no peer. in: option: the numbers of up to PROTOCOL_KILL_MAX sockets, uint64_t each, as
+     * PROTOCOL_QUERY_SOCKETS tells them. Reply: args[0] how many ended; result the first error:
      * -EPERM (another user's), -ENOENT (it is no more), -EOPNOTSUPP (a ping's). */
     PROTOCOL_KILL,
 
-    /* Frames of the wire (sidestack capture). For root and the user that the service runs as. in: args[0] bytes of each that are wanted, 0: all;
-     * args[1] how many instructions of a BPF filter follow the request in its packet, at most PROTOCOL_CAPTURE_FILTER_MAX, 0: no filter; args[2]
-     * only a process's, 0: everybody's; option: only those of programs with this name (of /proc/PID/comm, without an end). Reply: one descriptor, a
-     * pipe to read: struct protocol_frame and the frame, without end. -EAGAIN: too many captures. */
+    /* Frames of the wire (sidestack capture). For root and the user that the service runs as. in: args[0] bytes of each
+     * that are wanted, 0: all; args[1] how many instructions of a BPF filter follow the request in its packet, at most
+     * PROTOCOL_CAPTURE_FILTER_MAX, 0: no filter; args[2] only a process's, 0: everybody's; option: only those of
+     * programs with this name (of /proc/PID/comm, without an end). Reply: one descriptor, a pipe to read: struct
+     * protocol_frame and the frame, without end. -EAGAIN: too many captures. */
     PROTOCOL_CAPTURE,
 
-    /* Another service takes this one's place (service/takeover/takeover.h). For root and the user that the service runs as. Reply: one descriptor, to speak
-     * with this service about it. -EBUSY: another one is at it. */
+    /* Another service takes this one's place (service/takeover/takeover.h). For root and the user that the service runs
+     * as. Reply: one descriptor, to speak with this service about it. -EBUSY: another one is at it. */
     PROTOCOL_TAKEOVER,
 
     PROTOCOL_OPERATION_COUNT
@@ -196,23 +207,26 @@ enum protocol_state {
 
 #define PROTOCOL_FLAG_TEST 4u    /* PROTOCOL_RULES: ask what they say */
 
-/* Instead of a descriptor: args[2] the number and args[3] the instance, as the service told them when it made the socket. For TCP sockets that this
- * process, known by its control connections, made or accepted from such a one, so it needs not show that it has them, and for those operations that use neither.
- * Any other socket: -PROTOCOL_SHOW; with PROTOCOL_FLAG_ONE_WAY, nothing happens. */
+/* Instead of a descriptor: args[2] the number and args[3] the instance, as the service told them when it made the
+ * socket. For TCP sockets that this process, known by its control connections, made or accepted from such a one, so it
+ * needs not show that it has them, and for those operations that use neither. Any other socket: -PROTOCOL_SHOW; with
+ * PROTOCOL_FLAG_ONE_WAY, nothing happens. */
 #define PROTOCOL_FLAG_BY_NUMBER 8u
 #define PROTOCOL_SHOW EBADE /* show the descriptor */
 
 #define PROTOCOL_SPARES_MAX 4
 
 /*
- * The result of PROTOCOL_SOCKET, BIND, LISTEN, CONNECT and SEND_RESULT by which the rules say: this socket belongs to the kernel's network. For all but
- * PROTOCOL_SOCKET the reply has args[0] domain, args[1] type, args[2] protocol, and option: struct protocol_setting, one after the other, what the program did to
- * the socket so far; args[3] not 0: there is more (PROTOCOL_SETTINGS). The program makes such a socket, puts it in the old one's place, and
- * does what it wanted to do on that.
+ * The result of PROTOCOL_SOCKET, BIND, LISTEN, CONNECT and SEND_RESULT by which the rules say: this socket belongs to
+ * the kernel's network. For all but PROTOCOL_SOCKET the reply has args[0] domain, args[1] type, args[2] protocol, and
+ * option: struct protocol_setting, one after the other, what the program did to the socket so far; args[3] not 0: there
+ * is more (PROTOCOL_SETTINGS). The program makes such a socket, puts it in the old one's place, and does what it wanted
+ * to do on that.
  */
 #define PROTOCOL_ON_HOST EREMOTE
 
-/* A setsockopt(2), or with level PROTOCOL_SETTING_BIND a bind(2), name 1: to a port of the program's choice; the value follows, and zeros to a multiple of four bytes. */
+/* A setsockopt(2), or with level PROTOCOL_SETTING_BIND a bind(2), name 1: to a port of the program's choice; the value
+ * follows, and zeros to a multiple of four bytes. */
 struct protocol_setting {
     int32_t level, name;
     uint32_t length;
@@ -324,8 +338,8 @@ enum protocol_datagram_send_flag {
 };
 
 /*
- * protocol_datagram.flags from the service: what kind of message it is, and which options the socket had on when the datagram came: recvmsg(2) has
- * a control message for each.
+ * protocol_datagram.flags from the service: what kind of message it is, and which options the socket had on when the
+ * datagram came: recvmsg(2) has a control message for each.
  */
 enum protocol_datagram_flag {
     /* No datagram, but a pending error: the next call of a program fails with .error, once. */
@@ -348,8 +362,8 @@ enum protocol_datagram_flag {
 };
 
 /*
- * Goes before the bytes of each datagram in the pair of a datagram socket. What a program writes by itself, without this header, is a datagram
- * to the connected peer.
+ * Goes before the bytes of each datagram in the pair of a datagram socket. What a program writes by itself, without
+ * this header, is a datagram to the connected peer.
  */
 struct protocol_datagram {
     uint32_t magic;   /* PROTOCOL_MAGIC */

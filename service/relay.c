@@ -97,8 +97,8 @@ static size_t iov_bytes(const struct iovec *iov, int count)
 }
 
 /*
- * Is the program's close a reset? It is with data left unread (RFC 1122 4.2.2.13), with SO_LINGER 0, and when no accept()
- * had taken the connection. No FIN goes before such a reset: the peer would read an end of file.
+ * Is the program's close a reset? It is with data left unread (RFC 1122 4.2.2.13), with SO_LINGER 0, and when no
+ * accept() had taken the connection. No FIN goes before such a reset: the peer would read an end of file.
  */
 static bool close_is_reset(const struct socket *socket)
 {
@@ -135,9 +135,9 @@ static ssize_t look_for_end(struct socket *socket)
 }
 
 /*
- * One look and one message of the short way: put what there is on the wire before it is taken out of the pair. One system
- * call before the frame is out, two in all, for one copy more. The accept byte, if it is still to come, is the first.
- * Return: as read_short(); *more: there may be more.
+ * One look and one message of the short way: put what there is on the wire before it is taken out of the pair. One
+ * system call before the frame is out, two in all, for one copy more. The accept byte, if it is still to come, is the
+ * first. Return: as read_short(); *more: there may be more.
  */
 static bool read_message(struct socket *socket, bool *more)
 {
@@ -179,8 +179,8 @@ static bool read_message(struct socket *socket, bool *more)
 }
 
 /*
- * The short way: read what there is without asking how much it is.
- * Return: true when the pair is empty; false when there is more than that, or no room for it, and what is left was not read.
+ * The short way: read what there is without asking how much it is. Return: true when the pair is empty; false when
+ * there is more than that, or no room for it, and what is left was not read.
  */
 static bool read_short(struct socket *socket)
 {
@@ -189,8 +189,8 @@ static bool read_short(struct socket *socket)
     for (int i = 0; more && i < SHORT_MESSAGES; i++) {
         all = read_message(socket, &more);
         if (more && !socket->writes_marked) {
-            /* What follows may be the last: then FIN goes with it. The mark's descriptor kept the program's end open. A connection whose
-             * answers are many is asked this once; later its end is an event like others. */
+            /* What follows may be the last: then FIN goes with it. The mark's descriptor kept the program's end open. A
+             * connection whose answers are many is asked this once; later its end is an event like others. */
             socket->writes_marked = true;
             note_ends(socket, pair_ends(socket->pair_fd));
         }

@@ -154,8 +154,8 @@ static bool may_take_over(const struct program *program)
     return program->uid == 0 || program->uid == geteuid();
 }
 
-/* The record is made: whose it is, and what it begins with. Return: the program's end, the caller's from now on; or -EMFILE, and it is
- * no more. */
+/* The record is made: whose it is, and what it begins with. Return: the program's end, the caller's from now on; or
+ * -EMFILE, and it is no more. */
 static int finish_socket(struct socket *socket, const struct request_context *context, const struct socket_rules *rules)
 {
     int fd = socket->program_fd;
@@ -175,7 +175,8 @@ static int finish_socket(struct socket *socket, const struct request_context *co
     return fd;
 }
 
-/* A program that makes one TCP socket after another gets some beforehand. Without rules: these look at each when it is made. */
+/* A program that makes one TCP socket after another gets some beforehand. Without rules: these look at each when it is
+ * made. */
 static void make_spares(const struct protocol_message *request, struct protocol_message *reply, struct request_context *context)
 {
     const int wanted = request->args[3] < PROTOCOL_SPARES_MAX ? request->args[3] : PROTOCOL_SPARES_MAX;
@@ -236,7 +237,8 @@ static int make_socket(const struct protocol_message *request, struct protocol_m
     return 0;
 }
 
-/* Read the address of a request. Return: 0, -EINVAL (too short for the socket's family) or -EAFNOSUPPORT (of another). */
+/* Read the address of a request. Return: 0, -EINVAL (too short for the socket's family) or -EAFNOSUPPORT (of
+ * another). */
 static int read_address(const struct socket *socket, const struct protocol_address *from, union stack_address *address)
 {
     int error = address_read(from, address);

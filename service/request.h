@@ -27,7 +27,8 @@ extern enum protocol_on_death request_on_death;
 /* What may follow a request in its packet: the queries of PROTOCOL_RESOLVE, the filter of PROTOCOL_CAPTURE. */
 #define REQUEST_TAIL_MAX (2 * PROTOCOL_QUERY_MAX)
 
-/* Is it well formed? fd is the descriptor that came along, or -1; tail_length: how many bytes followed it. Return: 0 or -EPROTO. */
+/* Is it well formed? fd is the descriptor that came along, or -1; tail_length: how many bytes followed it. Return: 0 or
+ * -EPROTO. */
 int request_check(const struct protocol_message *request, int fd, size_t tail_length);
 
 /* Do it and fill in the reply but for its result. Return: the result, 0 or -errno. */

@@ -64,7 +64,8 @@ static int set_limits(void)
     return client_keep_spare();
 }
 
-/* SIGTERM, SIGINT and SIGHUP come as events; a client that goes away is no reason to die. Return: the signalfd or -errno. */
+/* SIGTERM, SIGINT and SIGHUP come as events; a client that goes away is no reason to die. Return: the signalfd or
+ * -errno. */
 static int open_signals(void)
 {
     sigset_t set;
@@ -80,7 +81,8 @@ static int open_signals(void)
     return fd < 0 ? -errno : fd;
 }
 
-/* Put the layer on the wire that makes it a bad one. Return: 0 or -errno, after saying what failed; the wire is closed then. */
+/* Put the layer on the wire that makes it a bad one. Return: 0 or -errno, after saying what failed; the wire is closed
+ * then. */
 static int impair_wire(const struct options *options, struct stack_config *config)
 {
     char text[IMPAIRMENT_TEXT_MAX];
@@ -243,7 +245,8 @@ static bool hand_over(void)
     return takeover_give(&given) == 0;
 }
 
-/* Be the one that runs there from now on. Does not return when that fails, or something before did: nothing was touched yet, and nothing may be. */
+/* Be the one that runs there from now on. Does not return when that fails, or something before did: nothing was touched
+ * yet, and nothing may be. */
 static void commit_takeover(int error)
 {
     if (error < 0 || takeover_commit() < 0)

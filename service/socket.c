@@ -1,9 +1,10 @@
 /*
  * socket.c - the records of all sockets: made, found by inode, retired, destroyed.
  *
- * Who may hold a record: the tables by inode and by number (live and retired ones), the busy list, its listener's list of untaken children, clients
- * that wait for its handshake, the stack as an owner pointer, epoll. socket_destroy() takes it out of all of them; the memory
- * stays until socket_sweep(), because an event that epoll has already returned may still point to it.
+ * Who may hold a record: the tables by inode and by number (live and retired ones), the busy list, its listener's list
+ * of untaken children, clients that wait for its handshake, the stack as an owner pointer, epoll. socket_destroy()
+ * takes it out of all of them; the memory stays until socket_sweep(), because an event that epoll has already returned
+ * may still point to it.
  */
 #include "socket.h"
 
@@ -29,8 +30,9 @@
 /* Retired records kept for questions; each is some 400 bytes. */
 #define SOCKET_RETIRED_MAX 4096
 
-/* EPOLLOUT only while something waits for room (socket_watch_room()): the kernel tells of it whenever the program has read a message, which would wake
- * us each time. Of a datagram socket only what comes: what goes finds room or is lost, and shutdown(2) is asked for. */
+/* EPOLLOUT only while something waits for room (socket_watch_room()): the kernel tells of it whenever the program has
+ * read a message, which would wake us each time. Of a datagram socket only what comes: what goes finds room or is lost,
+ * and shutdown(2) is asked for. */
 #define STREAM_EVENTS (EPOLLIN | EPOLLRDHUP | EPOLLET)
 #define DATAGRAM_EVENTS (EPOLLIN | EPOLLET)
 
@@ -441,8 +443,8 @@ void socket_leave_children(struct socket *listener)
 {
     struct socket *child;
 
-    /* A child that was delivered may have been taken by an accept() whose byte is still to come. If it was not, the listener's queue dies with
-     * its descriptor, which shows as PROGRAM_GONE on a child that is not TAKEN. */
+    /* A child that was delivered may have been taken by an accept() whose byte is still to come. If it was not, the
+     * listener's queue dies with its descriptor, which shows as PROGRAM_GONE on a child that is not TAKEN. */
     while ((child = TAILQ_FIRST(&listener->untaken)) != NULL) {
         bool delivered = child->program_fd < 0;
 

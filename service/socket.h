@@ -1,9 +1,9 @@
 /*
  * socket.h - the record of one socket that a program has: its pair, its TCP socket, what was seen of both.
  *
- * A record lives until the program's last copy of the descriptor is closed and TCP needs nothing more of it. One whose pair is used up
- * (reset, failed, shut down both ways) cannot see that close any more: it is retired, kept for those who still ask about it, and the
- * oldest retired ones of who has most go first (SOCKET_RETIRED_MAX).
+ * A record lives until the program's last copy of the descriptor is closed and TCP needs nothing more of it. One whose
+ * pair is used up (reset, failed, shut down both ways) cannot see that close any more: it is retired, kept for those
+ * who still ask about it, and the oldest retired ones of who has most go first (SOCKET_RETIRED_MAX).
  */
 #ifndef SIDESTACK_SOCKET_H
 #define SIDESTACK_SOCKET_H
@@ -127,8 +127,8 @@ bool socket_has_room(void);
 /* Allow at most max of what socket_setup() allows; 0: all of it. */
 void socket_limit(size_t max);
 
-/* Make a record with a pair of kind, known by its inode and watched by the loop; its program_fd is in the record for the caller to pass on.
- * Return: 0 and *socket, or -ENFILE at the limit, or -errno. */
+/* Make a record with a pair of kind, known by its inode and watched by the loop; its program_fd is in the record for
+ * the caller to pass on. Return: 0 and *socket, or -ENFILE at the limit, or -errno. */
 int socket_make(char kind, struct socket **socket);
 
 /* A record that another service had, filled in: known, watched, and on its list from now on. Return: 0 or -errno. */

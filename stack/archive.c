@@ -3,8 +3,9 @@
  *
  * A field is a head, its name and its value:
  *     kind (1 byte), length of the name (1), length of the value (4), the name, the value
- * The value of an object is its fields. Reading begins the search behind the last field that was read, where the next one is when both ends are of
- * one version, and goes on from the object's start; a list is read by beginning no search anew.
+ * The value of an object is its fields. Reading begins the search behind the last field that was read, where the next
+ * one is when both ends are of one version, and goes on from the object's start; a list is read by beginning no search
+ * anew.
  */
 #include "archive.h"
 

@@ -9,9 +9,10 @@
  *         ARCHIVE_NUMBER(archive, point, y);
  *     }
  *
- * Every field has its name and its length with it. Reading looks for a field by name: one that is not there (an older writer) leaves the value as it
- * was, one that nobody asks for (a newer writer) is passed over. So two versions understand each other as far as their names agree; a field whose
- * meaning or sign changes gets another name. Numbers are in the machine's order: both ends are on one machine.
+ * Every field has its name and its length with it. Reading looks for a field by name: one that is not there (an older
+ * writer) leaves the value as it was, one that nobody asks for (a newer writer) is passed over. So two versions
+ * understand each other as far as their names agree; a field whose meaning or sign changes gets another name. Numbers
+ * are in the machine's order: both ends are on one machine.
  */
 #ifndef SIDESTACK_ARCHIVE_H
 #define SIDESTACK_ARCHIVE_H
@@ -44,8 +45,8 @@ void archive_read_begin(struct archive *archive, const void *bytes, size_t lengt
 void archive_release(struct archive *archive);
 
 /*
- * An object. Writing: begin it; true. Reading: enter the next object of that name; false: there is none (any more). After true
- * archive_end() follows. Objects of one name one after another are a list.
+ * An object. Writing: begin it; true. Reading: enter the next object of that name; false: there is none (any more).
+ * After true archive_end() follows. Objects of one name one after another are a list.
  */
 bool archive_begin(struct archive *archive, const char *name);
 void archive_end(struct archive *archive);
@@ -58,7 +59,8 @@ void archive_number(struct archive *archive, const char *name, void *value, size
 void archive_raw(struct archive *archive, const char *name, void *value, size_t size);
 #define ARCHIVE_RAW(archive, object, field) archive_raw(archive, #field, &(object)->field, sizeof(object)->field)
 
-/* Bytes of any number. Writing: bytes, length. Return (reading): where they lie in the archive, and *length; NULL: they are not there. */
+/* Bytes of any number. Writing: bytes, length. Return (reading): where they lie in the archive, and *length; NULL: they
+ * are not there. */
 const void *archive_bytes(struct archive *archive, const char *name, const void *bytes, size_t *length);
 /* The same in pieces; the sum of their lengths is `length`. Writing only. */
 void archive_bytes_begin(struct archive *archive, const char *name, size_t length);

@@ -36,9 +36,9 @@ struct stack_datagram_info {
     uint64_t received_ns;      /* received: CLOCK_REALTIME */
 };
 
-/* An error about a datagram that this socket sent: an ICMP message, or (ee_origin LOCAL) EMSGSIZE that the call returned
- * as well. The socket is told as Linux does: of all errors with STACK_DATAGRAM_RECEIVE_ERRORS; without it, when it is
- * connected, of final ones. */
+/* An error about a datagram that this socket sent: an ICMP message, or (ee_origin LOCAL) EMSGSIZE that the call
+ * returned as well. The socket is told as Linux does: of all errors with STACK_DATAGRAM_RECEIVE_ERRORS; without it,
+ * when it is connected, of final ones. */
 struct stack_datagram_error {
     struct sock_extended_err extended; /* as recvmsg(2) with MSG_ERRQUEUE gives it; ee_errno is the error */
     union stack_address offender;      /* who said so */
@@ -67,8 +67,8 @@ struct stack_datagram *stack_datagram_open(enum stack_datagram_kind kind, int fa
                                            const struct stack_datagram_events *events, void *owner);
 void stack_datagram_close(struct stack_datagram *datagram);
 
-/* The program closed it: no packet is for it any more. Called by received() when it finds out, the packet then goes to whom it is for without
- * this socket, or is refused. It is still to be closed. */
+/* The program closed it: no packet is for it any more. Called by received() when it finds out, the packet then goes to
+ * whom it is for without this socket, or is refused. It is still to be closed. */
 void stack_datagram_leave(struct stack_datagram *datagram);
 
 /* A datagram that received() took found no room after all. */
@@ -82,9 +82,9 @@ int stack_datagram_bind(struct stack_datagram *datagram, const union stack_addre
  * Return: 0, -ENETUNREACH, -EACCES (broadcast without SO_BROADCAST), -EAGAIN (no port), -EINVAL, -EAFNOSUPPORT. */
 int stack_datagram_connect(struct stack_datagram *datagram, const union stack_address *peer);
 
-/* Send one datagram (or a train) in at most STACK_DATAGRAM_IOV pieces; the memory is the caller's again afterwards. info
- * may be NULL: to the connected peer. Binds to a port by itself.
- * Return: 0 or -errno as sendto(2) gives it: -EDESTADDRREQ, -EMSGSIZE, -ENETUNREACH, -EACCES, -EINVAL, -ENOBUFS, ... */
+/* Send one datagram (or a train) in at most STACK_DATAGRAM_IOV pieces; the memory is the caller's again afterwards.
+ * info may be NULL: to the connected peer. Binds to a port by itself. Return: 0 or -errno as sendto(2) gives it:
+ * -EDESTADDRREQ, -EMSGSIZE, -ENETUNREACH, -EACCES, -EINVAL, -ENOBUFS, ... */
 #define STACK_DATAGRAM_IOV 64
 int stack_datagram_send(struct stack_datagram *datagram, const struct stack_datagram_info *info, const struct iovec *iov,
                         int count, size_t length);

@@ -1,8 +1,9 @@
 /*
  * inspect.c - looking at the stack's sockets, one after another, while it goes on working.
  *
- * A cursor points at the socket that it will show next. A socket that goes away moves the cursors that point at it on by one
- * (inspect_forget_tcp(), inspect_forget_datagram()): that costs every other socket's end the look at an empty list.
+ * A cursor points at the socket that it will show next. A socket that goes away moves the cursors that point at it on
+ * by one (inspect_forget_tcp(), inspect_forget_datagram()): that costs every other socket's end the look at an empty
+ * list.
  */
 #include "inspect.h"
 

@@ -1,8 +1,8 @@
 /*
  * inspect.h - looking at the stack's sockets, one after another, while it goes on working.
  *
- * The rules of stack.h hold. A cursor may be kept from turn to turn: sockets that are there all the while are seen once, those that come
- * meanwhile are not seen, those that go may not be.
+ * The rules of stack.h hold. A cursor may be kept from turn to turn: sockets that are there all the while are seen
+ * once, those that come meanwhile are not seen, those that go may not be.
  */
 #ifndef SIDESTACK_INSPECT_H
 #define SIDESTACK_INSPECT_H
@@ -16,8 +16,8 @@
 struct stack_datagram;
 struct time_wait;
 
-/* What a socket's owner calls it; a connection keeps it when the owner has let go. A connection that was not accepted yet has the user
- * and program of its listening socket, and id 0. */
+/* What a socket's owner calls it; a connection keeps it when the owner has let go. A connection that was not accepted
+ * yet has the user and program of its listening socket, and id 0. */
 struct stack_label {
     uint64_t id;
     uint32_t user;
@@ -69,15 +69,16 @@ struct stack_view {
 /* Describe the next socket. Return: false: there is none. */
 bool stack_cursor_next(struct stack_cursor *cursor, struct stack_view *view);
 
-/* End a connection at once: RST to the peer, the owner hears of error (positive errno) as of any failure. Return: 0, -EOPNOTSUPP (a
- * listening socket), -ENOTCONN. */
+/* End a connection at once: RST to the peer, the owner hears of error (positive errno) as of any failure. Return: 0,
+ * -EOPNOTSUPP (a listening socket), -ENOTCONN. */
 int stack_tcp_kill(struct stack_tcp *tcp, int error);
 
 /* Find a connection in TIME-WAIT by its label, as stack_tcp_find() does; and end it. */
 struct time_wait *stack_time_wait_find(uint64_t id, struct stack_label *label);
 void stack_time_wait_kill(struct time_wait *wait);
 
-/* Does test say yes of any socket with this local port? owner: NULL when it has let go. Of very many that share it the first count. */
+/* Does test say yes of any socket with this local port? owner: NULL when it has let go. Of very many that share it the
+ * first count. */
 typedef bool stack_port_test(void *context, const struct stack_label *label, void *owner);
 bool stack_port_any(int protocol, uint16_t port, stack_port_test *test, void *context);
 

@@ -46,8 +46,8 @@ u16_t dhcp_client_append(u8_t type, u8_t *options, u16_t length);
         dhcp_client_on_option(option, length, p, at); \
     } while (0)
 
-/* tcp_filter.c: called for each segment that found its control block, before it is processed; not ERR_OK drops it. seqno,
- * flags and tcplen are lwIP's own variables, which may be changed. */
+/* tcp_filter.c: called for each segment that found its control block, before it is processed; not ERR_OK drops it.
+ * seqno, flags and tcplen are lwIP's own variables, which may be changed. */
 err_t tcp_filter_segment(struct tcp_pcb *pcb, struct tcp_hdr *header, u16_t option_size, bool split, struct pbuf *p,
                          u32_t *sequence, u8_t *flags, u16_t *length);
 #define LWIP_HOOK_TCP_INPACKET_PCB(pcb, header, optlen, opt1len, opt2, p) \

@@ -19,7 +19,8 @@
 #define MEM_STATS 0
 #define MEMP_STATS 0
 
-/* Memory comes from the C library, small objects by way of small.c: what bounds it is the queue of each socket, not a pool. */
+/* Memory comes from the C library, small objects by way of small.c: what bounds it is the queue of each socket, not a
+ * pool. */
 #define MEM_CUSTOM_ALLOCATOR 1
 #define MEM_CUSTOM_MALLOC small_malloc
 #define MEM_CUSTOM_CALLOC small_calloc

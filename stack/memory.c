@@ -1,17 +1,19 @@
 /*
  * memory.c - the bound on memory (max-memory).
  *
- * What counts is what grows with use: data that was not acknowledged yet or not consumed yet, and connections. The kernel's memory
- * behind a program's descriptors does not; its own limits bound it.
+ * What counts is what grows with use: data that was not acknowledged yet or not consumed yet, and connections. The
+ * kernel's memory behind a program's descriptors does not; its own limits bound it.
  *
- * Who gets how much follows from two rules. A queue may have as many bytes as are free, and all that a user has may be USER_WEIGHT times as much: with one heavy user
- * eight ninths are his then and one is free, with two each has eight seventeenths, however many connections either has; who has less than that feels nothing. So the
- * heaviest users are throttled first, and the less is free the more of them (Choudhury and Hahne 1998, "dynamic thresholds"). A little every queue may always
- * have, so that no connection stands still.
+ * Who gets how much follows from two rules. A queue may have as many bytes as are free, and all that a user has may be
+ * USER_WEIGHT times as much: with one heavy user eight ninths are his then and one is free, with two each has eight
+ * seventeenths, however many connections either has; who has less than that feels nothing. So the heaviest users are
+ * throttled first, and the less is free the more of them (Choudhury and Hahne 1998, "dynamic thresholds"). A little
+ * every queue may always have, so that no connection stands still.
  *
- * Throttling is gentle where it can be: the send queue takes no more, so the program waits; the receive window stops opening, so the peer
- * does. A peer that fills the window it was promised before is told the hard way at the very end: its data is dropped, and sent again; that of users with less than
- * an equal part later than that of the others. Connections are refused last, when all that is not data has filled the memory, in the same order. None is ended.
+ * Throttling is gentle where it can be: the send queue takes no more, so the program waits; the receive window stops
+ * opening, so the peer does. A peer that fills the window it was promised before is told the hard way at the very end:
+ * its data is dropped, and sent again; that of users with less than an equal part later than that of the others.
+ * Connections are refused last, when all that is not data has filled the memory, in the same order. None is ended.
  */
 #include "memory.h"
 

@@ -28,7 +28,8 @@ size_t memory_limit(void);
 /* Return: bytes that they take now. */
 size_t memory_used(void);
 
-/* A connection of the user's. Its queues count from then on (memory_add()). Return: never NULL; without memory who has no record yet shares one with others. */
+/* A connection of the user's. Its queues count from then on (memory_add()). Return: never NULL; without memory who has
+ * no record yet shares one with others. */
 struct memory_user *memory_hold(uint32_t user);
 /* One more of whom has one already. */
 struct memory_user *memory_hold_more(struct memory_user *of);

@@ -5,8 +5,8 @@
 #include "lwip_api.h"
 
 /*
- * Read a socket's address. A v4-mapped one becomes an IPv4 address; a link-local one gets its scope's zone, or none when
- * the scope is 0. Return: 0, -EAFNOSUPPORT, -ENODEV (no interface has this scope).
+ * Read a socket's address. A v4-mapped one becomes an IPv4 address; a link-local one gets its scope's zone, or none
+ * when the scope is 0. Return: 0, -EAFNOSUPPORT, -ENODEV (no interface has this scope).
  */
 int sockaddr_read(const union stack_address *from, ip_addr_t *to);
 

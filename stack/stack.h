@@ -51,7 +51,8 @@ struct stack_config {
     enum stack_ecn ecn;              /* of TCP: never, asked for by our connections, too, or only agreed to */
     bool slaac;                      /* heed router advertisements: IPv6 addresses, routes, name servers; and stateless DHCPv6 */
     const char *hostname;            /* that a DHCP server is told; NULL: none */
-    /* Addresses, routes, or what the network told us of name servers changed; called from stack_run_timers(). NULL: nobody is told. */
+    /* Addresses, routes, or what the network told us of name servers changed; called from stack_run_timers(). NULL:
+     * nobody is told. */
     void (*changed)(void *context);
     void *changed_context;
 };
@@ -73,7 +74,8 @@ struct stack_counters {
     size_t sockets_unfinished; /* of these, all that still have something to send or to hear: not those in TIME-WAIT */
 };
 
-/* Start the stack; the clock must be set. Return: 0 or -errno: -EEXIST an address is there twice, -ENOSPC too many of them. */
+/* Start the stack; the clock must be set. Return: 0 or -errno: -EEXIST an address is there twice, -ENOSPC too many of
+ * them. */
 int stack_open(const struct stack_config *config);
 
 /* Abort every connection, free everything, close the wire. */
@@ -92,8 +94,8 @@ int stack_receive(unsigned max_frames);
 /* Did the last of these end because it was much, and is there probably more? */
 bool stack_has_more(void);
 
-/* Milliseconds until stack_run_timers() has something to do; -1: nothing is due. 0 also when packets wait on the stack's
- * own loopback. */
+/* Milliseconds until stack_run_timers() has something to do; -1: nothing is due. 0 also when packets wait on the
+ * stack's own loopback. */
 int stack_timer_ms(void);
 
 /* The same in microseconds, for a loop that can sleep that finely. */
@@ -109,11 +111,13 @@ void stack_flush(void);
 void stack_flush_data(void);
 bool stack_acknowledgements_wait(void);
 
-/* The wire was gone and is back, perhaps with others at its other end: ask for their Ethernet addresses anew, and tell them ours. */
+/* The wire was gone and is back, perhaps with others at its other end: ask for their Ethernet addresses anew, and tell
+ * them ours. */
 void stack_wire_is_back(void);
 
 /* Change how the wire treats frames (impairment.h has the syntax; NULL: do not), and write the settings to text.
- * Return: 0, -EOPNOTSUPP (the wire has no such layer), -ENOMEM, or -EINVAL with text beginning where it was not understood. */
+ * Return: 0, -EOPNOTSUPP (the wire has no such layer), -ENOMEM, or -EINVAL with text beginning where it was not
+ * understood. */
 int stack_impair(const char *settings, char *text, size_t size);
 
 /* What an impaired wire did. Return: false: it has no such layer. */
@@ -139,46 +143,50 @@ struct stack_tcp_events {
     /* The peer acknowledged data: there is room in the send queue again, perhaps it is empty. */
     void (*sent)(void *owner);
     /* The connection is gone, error is a positive errno (ECONNREFUSED, ECONNRESET, ETIMEDOUT, EHOSTUNREACH,
-     * ENETUNREACH, ECONNABORTED, ENOMEM). What was received before stays in the queue and may be consumed. The owner still calls
-     * stack_tcp_close(). Nothing is called after this. */
+     * ENETUNREACH, ECONNABORTED, ENOMEM). What was received before stays in the queue and may be consumed. The owner
+     * still calls stack_tcp_close(). Nothing is called after this. */
     void (*failed)(void *owner, int error);
 };
 
 /* Can this listening socket take one more connection? Asked for each SYN; false drops it, and the peer tries again. */
 typedef bool stack_tcp_may_accept(void *owner);
 
-/* Make a socket of AF_INET or AF_INET6; the latter takes and shows IPv4 addresses v4-mapped. Return: NULL when out of memory. */
+/* Make a socket of AF_INET or AF_INET6; the latter takes and shows IPv4 addresses v4-mapped. Return: NULL when out of
+ * memory. */
 struct stack_tcp *stack_tcp_open(int family, const struct stack_tcp_events *events, void *owner);
 
 /* Give a child of an accepted() callback its owner. */
 void stack_tcp_adopt(struct stack_tcp *tcp, const struct stack_tcp_events *events, void *owner);
 
-/* bind(2), with Linux's rules for reuse (STACK_TCP_REUSEADDR, STACK_TCP_REUSEPORT); port 0 chooses one at once.
- * Return: 0, -EADDRINUSE, -EADDRNOTAVAIL, -EINVAL (bound already; a v4-mapped address with IPV6_V6ONLY; link-local without a
+/* bind(2), with Linux's rules for reuse (STACK_TCP_REUSEADDR, STACK_TCP_REUSEPORT); port 0 chooses one at once. Return:
+ * 0, -EADDRINUSE, -EADDRNOTAVAIL, -EINVAL (bound already; a v4-mapped address with IPV6_V6ONLY; link-local without a
  * scope), -ENODEV (no such scope), -EAFNOSUPPORT. */
 int stack_tcp_bind(struct stack_tcp *tcp, const union stack_address *address);
 
 /* listen(2); binds to a port by itself if need be. may_accept may be NULL. Return: 0, -EADDRINUSE, -EINVAL. */
 int stack_tcp_listen(struct stack_tcp *tcp, stack_tcp_may_accept *may_accept);
 
-/* Begin the handshake; 0.0.0.0 and :: mean the loopback, as on Linux. Return: 0 (connected() or failed() follows), -ENETUNREACH (no route),
+/* Begin the handshake; 0.0.0.0 and :: mean the loopback, as on Linux. Return: 0 (connected() or failed() follows),
+ * -ENETUNREACH (no route),
  * -EADDRNOTAVAIL (no port is free), -EADDRINUSE, -EAFNOSUPPORT, -ENOMEM. After failed() or an error here the same socket may be
  * bound and connected again; its options are kept, and its port if it was bound by stack_tcp_bind(). */
 int stack_tcp_connect(struct stack_tcp *tcp, const union stack_address *peer);
 
 /*
- * Sending. The queue belongs to the stack: reserve room, fill it (a read straight from a descriptor), commit. Nothing is copied again; the
- * memory is released when the peer has acknowledged it.
+ * Sending. The queue belongs to the stack: reserve room, fill it (a read straight from a descriptor), commit. Nothing
+ * is copied again; the memory is released when the peer has acknowledged it.
  *
- * stack_tcp_send_room(): bytes that the queue will take now; 0 when it is full.
- * stack_tcp_send_is_worthwhile(): after the queue was full: is there so much room again that it pays to go on (as on Linux, a third)? It
+ * stack_tcp_send_room(): bytes that the queue will take now; 0 when it is full. stack_tcp_send_is_worthwhile(): after
+ * the queue was full: is there so much room again that it pays to go on (as on Linux, a third)? It
  *     becomes true at the latest when all is acknowledged.
- * stack_tcp_send_reserve(): up to want bytes of memory (at most STACK_TCP_IOV pieces) in iov. Return: the number of pieces, 0 when there is no
+ * stack_tcp_send_reserve(): up to want bytes of memory (at most STACK_TCP_IOV pieces) in iov. Return: the number of
+ * pieces, 0 when there is no
  *     room or no memory. Valid until the next call on this socket; commit 0 bytes to give it back.
- * stack_tcp_send_commit(): the first length bytes of what was reserved are data: queue them and send what may be sent. more: the owner has
+ * stack_tcp_send_commit(): the first length bytes of what was reserved are data: queue them and send what may be sent.
+ * more: the owner has
  *     more to commit at once (no PSH yet). Return: 0 or -EPIPE (after stack_tcp_shutdown_send() or failure).
- * stack_tcp_send_commit_part(): the same, but what does not fill a segment waits for the next commit, for at most 200 ms, as under TCP_CORK.
- * stack_tcp_shutdown_send(): FIN behind all data.
+ * stack_tcp_send_commit_part(): the same, but what does not fill a segment waits for the next commit, for at most 200
+ * ms, as under TCP_CORK. stack_tcp_shutdown_send(): FIN behind all data.
  */
 #define STACK_TCP_IOV 16
 size_t stack_tcp_send_room(const struct stack_tcp *tcp);
@@ -194,9 +202,9 @@ size_t stack_tcp_send_unsent(const struct stack_tcp *tcp);
 /*
  * Receiving: a queue of what arrived in order, to be written on with one writev.
  *
- * stack_tcp_receive_peek(): the head of the queue as at most max pieces. Return: the number of pieces. Valid until the next call on this socket.
- * stack_tcp_receive_consume(): the first length bytes went on to the program: free them and open the window.
- * stack_tcp_receive_ended(): the peer sent FIN (true also while data before it is still queued).
+ * stack_tcp_receive_peek(): the head of the queue as at most max pieces. Return: the number of pieces. Valid until the
+ * next call on this socket. stack_tcp_receive_consume(): the first length bytes went on to the program: free them and
+ * open the window. stack_tcp_receive_ended(): the peer sent FIN (true also while data before it is still queued).
  */
 size_t stack_tcp_receive_queued(const struct stack_tcp *tcp);
 int stack_tcp_receive_peek(const struct stack_tcp *tcp, struct iovec *iov, int max);
@@ -212,16 +220,17 @@ bool stack_tcp_receive_ended(const struct stack_tcp *tcp);
 void stack_tcp_close(struct stack_tcp *tcp);
 void stack_tcp_abort(struct stack_tcp *tcp);
 
-/* Dissolve what is there (connect(2) with AF_UNSPEC, shutdown(2) of a listening socket): RST to the peer, queues dropped, no callback. The socket is
- * as new, with its options, and with its port if it was bound. Not from a callback of this socket. */
+/* Dissolve what is there (connect(2) with AF_UNSPEC, shutdown(2) of a listening socket): RST to the peer, queues
+ * dropped, no callback. The socket is as new, with its options, and with its port if it was bound. Not from a callback
+ * of this socket. */
 void stack_tcp_disconnect(struct stack_tcp *tcp);
 
 /* Return: 0, -ENOTCONN (peer, when not connected). An unbound socket's local address is 0.0.0.0:0. */
 int stack_tcp_local_address(const struct stack_tcp *tcp, union stack_address *address);
 int stack_tcp_peer_address(const struct stack_tcp *tcp, union stack_address *address);
 
-/* Options, kept for the life of the socket, inherited by accepted connections. Values and units are those of the Linux option of the same
- * name; the caller has checked ranges. */
+/* Options, kept for the life of the socket, inherited by accepted connections. Values and units are those of the Linux
+ * option of the same name; the caller has checked ranges. */
 enum stack_tcp_option {
     STACK_TCP_REUSEADDR,    /* SO_REUSEADDR: 0, 1 */
     STACK_TCP_REUSEPORT,    /* SO_REUSEPORT: 0, 1 */
@@ -256,11 +265,13 @@ enum stack_tcp_option {
 int stack_tcp_set_option(struct stack_tcp *tcp, enum stack_tcp_option option, int value);
 int stack_tcp_get_option(const struct stack_tcp *tcp, enum stack_tcp_option option);
 
-/* Choose congestion control by Linux's name for it ("cubic", "reno"); accepted connections inherit it. Return: 0 or -ENOENT. */
+/* Choose congestion control by Linux's name for it ("cubic", "reno"); accepted connections inherit it. Return: 0 or
+ * -ENOENT. */
 int stack_tcp_set_congestion(struct stack_tcp *tcp, const char *name);
 const char *stack_tcp_get_congestion(const struct stack_tcp *tcp);
 
-/* The true figures of the connection, in Linux's structure (the first fields up to tcpi_total_retrans; the rest is zero). */
+/* The true figures of the connection, in Linux's structure (the first fields up to tcpi_total_retrans; the rest is
+ * zero). */
 void stack_tcp_get_info(const struct stack_tcp *tcp, struct tcp_info *info);
 
 /* What Linux's own struct tcp_info (linux/tcp.h, 6.18) has behind the end of the C library's; names without tcpi_. */

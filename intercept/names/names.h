@@ -52,13 +52,14 @@ struct names_answer {
 /* Free both, and leave them empty. */
 void names_answers_free(struct names_answer answers[NAMES_QUESTIONS]);
 
-/* Send one or two DNS messages and take the answers. flags: PROTOCOL_RESOLVE_*. Return: 0, or -errno when nothing could be asked at all. */
+/* Send one or two DNS messages and take the answers. flags: PROTOCOL_RESOLVE_*. Return: 0, or -errno when nothing could
+ * be asked at all. */
 int names_send(const struct names_answer questions[NAMES_QUESTIONS], int flags, struct names_answer answers[NAMES_QUESTIONS]);
 
 /*
- * Ask for name in class, for one or two types (types[1] 0: one), as res_nquery(3) does, or as res_nsearch(3) does, with the domains to search. Answers
- * that came are there also when the result is an error. errno says what kept servers from answering (ETIMEDOUT, ECONNREFUSED).
- * state: options and ndots.
+ * Ask for name in class, for one or two types (types[1] 0: one), as res_nquery(3) does, or as res_nsearch(3) does, with
+ * the domains to search. Answers that came are there also when the result is an error. errno says what kept servers
+ * from answering (ETIMEDOUT, ECONNREFUSED). state: options and ndots.
  */
 int names_query(res_state state, const char *name, int class, const int types[NAMES_QUESTIONS],
                 struct names_answer answers[NAMES_QUESTIONS]);
@@ -68,8 +69,8 @@ int names_search(res_state state, const char *name, int class, const int types[N
 /* This thread's resolver state, ready, and as resolv.conf has it now. */
 res_state names_state(void);
 
-/* PROTOCOL_RESOLVER: PROTOCOL_FAMILY_* of the stack's addresses; domains may be NULL, else PROTOCOL_OPTION_MAX + 1 bytes, with an empty one at the
- * end. Return: the families; without a service none. */
+/* PROTOCOL_RESOLVER: PROTOCOL_FAMILY_* of the stack's addresses; domains may be NULL, else PROTOCOL_OPTION_MAX + 1
+ * bytes, with an empty one at the end. Return: the families; without a service none. */
 int names_ask_service(char *domains);
 
 /* The status of a lookup that our module or getaddrinfo() goes on with. */
@@ -99,8 +100,8 @@ void names_host_free(struct names_host *host);
 /* Append an address. Return: false when there is no memory, or too many. */
 bool names_host_add(struct names_host *host, int family, const void *bytes, uint32_t scope);
 
-/* Take the addresses of one type (T_A, T_AAAA) and the names on the way to them from an answer, or the name of an address (T_PTR).
- * Return: 0, NO_RECOVERY (malformed), NETDB_INTERNAL, NO_DATA (nothing in it is of that type). */
+/* Take the addresses of one type (T_A, T_AAAA) and the names on the way to them from an answer, or the name of an
+ * address (T_PTR). Return: 0, NO_RECOVERY (malformed), NETDB_INTERNAL, NO_DATA (nothing in it is of that type). */
 int names_read_answer(const struct names_answer *answer, int type, struct names_host *host);
 
 /* ---- names_module.c: what libc calls (names_config.c) ---- */

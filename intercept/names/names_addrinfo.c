@@ -1,11 +1,11 @@
 /*
  * names_addrinfo.c - getaddrinfo() and getnameinfo().
  *
- * libc's getaddrinfo() cannot be let alone with a name: to sort several addresses it connects sockets of the kernel's, and
- * AI_ADDRCONFIG asks for the kernel's addresses. With one numeric address it does neither. So libc still judges flags and
- * services and makes the entries, for a numeric address: the program's own if it gave one, else any, as a model. Addresses
- * of names are found by names_find.c and sorted by names_sort.c, and each gets a copy of the model's entries. What comes
- * out is memory as libc's freeaddrinfo() frees it.
+ * libc's getaddrinfo() cannot be let alone with a name: to sort several addresses it connects sockets of the kernel's,
+ * and AI_ADDRCONFIG asks for the kernel's addresses. With one numeric address it does neither. So libc still judges
+ * flags and services and makes the entries, for a numeric address: the program's own if it gave one, else any, as a
+ * model. Addresses of names are found by names_find.c and sorted by names_sort.c, and each gets a copy of the model's
+ * entries. What comes out is memory as libc's freeaddrinfo() frees it.
  */
 #include "intercept/control.h"
 #include "intercept/libc.h"
@@ -153,7 +153,8 @@ static bool find_scope(const struct in6_addr *address, const char *text, uint32_
     return *end == '\0' && number <= UINT32_MAX;
 }
 
-/* If name is a numeric address, let libc do it, but for the interface behind '%'. Return: 0, EAI_NONAME when it is none, or another EAI_*. */
+/* If name is a numeric address, let libc do it, but for the interface behind '%'. Return: 0, EAI_NONAME when it is
+ * none, or another EAI_*. */
 static int make_numeric(const char *name, const char *service, const struct addrinfo *wanted, struct addrinfo **result)
 {
     struct addrinfo numeric = *wanted;

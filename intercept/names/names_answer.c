@@ -1,8 +1,9 @@
 /*
  * names_answer.c - what an answer from a name server says: a host's addresses, or an address's name.
  *
- * An answer is what some server on the network likes to send. Every length is checked, only records that belong to the name that was asked for, or to an
- * alias on the way from it, are taken, and a program sees only names that hosts can have (as libc has it).
+ * An answer is what some server on the network likes to send. Every length is checked, only records that belong to the
+ * name that was asked for, or to an alias on the way from it, are taken, and a program sees only names that hosts can
+ * have (as libc has it).
  */
 #include "names.h"
 
@@ -121,7 +122,8 @@ static bool name_host(struct names_host *host, const char *name)
     return host->name != NULL;
 }
 
-/* Take what one record says. *expected: the name that is being followed. Return: as names_read_answer(); NO_DATA: nothing. */
+/* Take what one record says. *expected: the name that is being followed. Return: as names_read_answer(); NO_DATA:
+ * nothing. */
 static int take_record(const struct reader *reader, const struct record *record, unsigned type,
                        char expected[NS_MAXDNAME], struct names_host *host)
 {

@@ -1,9 +1,10 @@
 /*
  * names_async.c - getaddrinfo_a(), gai_suspend(), gai_cancel(): lookups by threads of ours.
  *
- * libc's own would call libc's getaddrinfo() without us. A request waits in a queue until one of at most WORKERS_MAX threads has time for it; a thread
- * that finds the queue empty ends. The lock is held for moments only, and never while a lookup runs; a child of fork() begins with an empty queue and a
- * new lock, and what its parent asked for never comes there, as with libc.
+ * libc's own would call libc's getaddrinfo() without us. A request waits in a queue until one of at most WORKERS_MAX
+ * threads has time for it; a thread that finds the queue empty ends. The lock is held for moments only, and never while
+ * a lookup runs; a child of fork() begins with an empty queue and a new lock, and what its parent asked for never comes
+ * there, as with libc.
  */
 #include "intercept/control.h"
 #include "intercept/libc.h"
@@ -100,7 +101,8 @@ static void notify(const struct sigevent *event)
     }
 }
 
-/* A request has its result, or was taken back. The lock is held. Return: its batch when that was the last, for the caller to notify and free. */
+/* A request has its result, or was taken back. The lock is held. Return: its batch when that was the last, for the
+ * caller to notify and free. */
 static struct batch *finish(struct job *job, int result)
 {
     struct batch *batch = job->batch;
@@ -192,7 +194,8 @@ int names_gai_suspend(const struct gaicb *const list[], int count, const struct 
     return error;
 }
 
-/* Take it out of the queue if it is still there. Return: the job's batch's end through *ended, and EAI_CANCELED, EAI_NOTCANCELED, EAI_ALLDONE. */
+/* Take it out of the queue if it is still there. Return: the job's batch's end through *ended, and EAI_CANCELED,
+ * EAI_NOTCANCELED, EAI_ALLDONE. */
 static int cancel_one(struct gaicb *request, struct batch **ended)
 {
     struct job *job;

@@ -1,15 +1,19 @@
 /*
  * names_config.c - who is asked for the names of hosts.
  *
- * libc's functions for names stay in use. They are told (__nss_configure_lookup(), per process, public since ever) to look in files and to ask a module
- * of name "sidestack", which this library is itself: libc looks for libnss_sidestack.so.2, and finds it loaded, because that is the library's soname.
- * So gethostbyname() and its like keep all of libc's behaviour (files, buffers, ERANGE, h_errno, aliases, threads), and nothing that libc does
- * by itself can reach the kernel's network: there is no "dns" in its list any more, nor nscd, nor a module that asks other programs.
+ * libc's functions for names stay in use. They are told (__nss_configure_lookup(), per process, public since ever) to
+ * look in files and to ask a module of name "sidestack", which this library is itself: libc looks for
+ * libnss_sidestack.so.2, and finds it loaded, because that is the library's soname. So gethostbyname() and its like
+ * keep all of libc's behaviour (files, buffers, ERANGE, h_errno, aliases, threads), and nothing that libc does by
+ * itself can reach the kernel's network: there is no "dns" in its list any more, nor nscd, nor a module that asks other
+ * programs.
  *
- * What the list was comes from nsswitch.conf(5): "dns" and "resolve" become "sidestack"; all but that and "files" is left out, with its actions.
- * DIFFERS: mdns, myhostname, ldap and others know the host's network, not the stack's (tests/apps/names.sh).
+ * What the list was comes from nsswitch.conf(5): "dns" and "resolve" become "sidestack"; all but that and "files" is
+ * left out, with its actions. DIFFERS: mdns, myhostname, ldap and others know the host's network, not the stack's
+ * (tests/apps/names.sh).
  *
- * No lock: threads that come here at the same time do the same twice, and what the first of them has read is what all use.
+ * No lock: threads that come here at the same time do the same twice, and what the first of them has read is what all
+ * use.
  */
 #include "intercept/libc.h"
 #include "names.h"

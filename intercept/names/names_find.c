@@ -216,7 +216,8 @@ static int find_in_source(struct names_find *search, enum names_source_kind kind
 
 /* ---- all sources ---- */
 
-/* The way that libc goes when only IPv4 addresses are wanted, and which tells errors a little differently. Return: 0 or EAI_*. */
+/* The way that libc goes when only IPv4 addresses are wanted, and which tells errors a little differently. Return: 0 or
+ * EAI_*. */
 static int find_ipv4_only(struct names_find *search)
 {
     struct hostent host, *found = NULL;

@@ -1,8 +1,8 @@
 /*
  * names_module.c - the module that libc asks for names in place of DNS (names_config.c says how that comes).
  *
- * The functions are those that nss(5) wants, in its way: results are laid out in the caller's buffer; too small a one is TRYAGAIN with ERANGE and
- * NETDB_INTERNAL, and libc asks again with a larger one.
+ * The functions are those that nss(5) wants, in its way: results are laid out in the caller's buffer; too small a one
+ * is TRYAGAIN with ERANGE and NETDB_INTERNAL, and libc asks again with a larger one.
  */
 #include "intercept/export.h"
 #include "names.h"

@@ -1,8 +1,9 @@
 /*
  * names_query.c - questions to name servers: the service asks them for us.
  *
- * Which names are tried, in which order, and what the failure of several means is libc's business elsewhere (res_nsearch(3)), and ours here, by the same
- * rules: a name with enough dots is tried as it is first; then with each domain; then as it is. The domains are the service's, unless LOCALDOMAIN says.
+ * Which names are tried, in which order, and what the failure of several means is libc's business elsewhere
+ * (res_nsearch(3)), and ours here, by the same rules: a name with enough dots is tried as it is first; then with each
+ * domain; then as it is. The domains are the service's, unless LOCALDOMAIN says.
  */
 #include "intercept/control.h"
 #include "names.h"

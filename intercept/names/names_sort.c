@@ -1,8 +1,8 @@
 /*
  * names_sort.c - the addresses of a host in the order in which a program should try them (RFC 6724, gai.conf(5)).
  *
- * libc's own sorting asks the kernel, by connecting sockets, from where it would send to each address. Here the service says so. The rules and their
- * details are libc's; where those are not the RFC's, libc's hold.
+ * libc's own sorting asks the kernel, by connecting sockets, from where it would send to each address. Here the service
+ * says so. The rules and their details are libc's; where those are not the RFC's, libc's hold.
  *
  * gai.conf is read for each sorting that has something to decide; few machines have one.
  */

@@ -63,8 +63,8 @@ void datagram_run(struct socket *socket);
 /* The service stops: send what the program wrote so far. */
 void datagram_end(struct socket *socket);
 
-/* As Linux's udp_abort(): the program's next call fails with error (positive errno), and the socket has no peer any more, nor a port that bind()
- * did not give it. It lives on. */
+/* As Linux's udp_abort(): the program's next call fails with error (positive errno), and the socket has no peer any
+ * more, nor a port that bind() did not give it. It lives on. */
 void datagram_abort(struct socket *socket, int error);
 
 /* Free what socket->datagram is; the pair is the caller's. */

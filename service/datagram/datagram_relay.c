@@ -286,7 +286,8 @@ static void handle_message(struct socket *socket, char *bytes, size_t length)
         datagram_relay_put_error(socket, -error);
 }
 
-/* May what this message begins be a train? The program asks for nothing but that it be sent, and the socket for nothing special. */
+/* May what this message begins be a train? The program asks for nothing but that it be sent, and the socket for nothing
+ * special. */
 static bool is_plain(const struct socket *socket, const struct mmsghdr *message)
 {
     const struct datagram *datagram = socket->datagram;
@@ -300,8 +301,8 @@ static bool is_plain(const struct socket *socket, const struct mmsghdr *message)
 }
 
 /*
- * Datagrams to one destination, of one size but for the last, which may be shorter: the wire may take them as one frame, and the other side is as glad.
- * Return: how many were sent so; 0: none, send the first by itself.
+ * Datagrams to one destination, of one size but for the last, which may be shorter: the wire may take them as one
+ * frame, and the other side is as glad. Return: how many were sent so; 0: none, send the first by itself.
  */
 static int send_train(struct socket *socket, const struct mmsghdr *messages, int count)
 {

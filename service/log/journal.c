@@ -1,8 +1,8 @@
 /*
  * journal.c - what a program has done to a socket so far: one struct protocol_setting after the other, in order.
  *
- * Order matters: SO_REUSEADDR before bind() is not the same as after. What a later value makes void is left out, back to the last bind(); but not
- * the options that add up (memberships in groups).
+ * Order matters: SO_REUSEADDR before bind() is not the same as after. What a later value makes void is left out, back
+ * to the last bind(); but not the options that add up (memberships in groups).
  */
 #include "journal.h"
 

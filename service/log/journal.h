@@ -1,5 +1,6 @@
 /*
- * journal.h - what a program has done to a socket so far, for the case that it all has to be done again on a socket of the kernel's.
+ * journal.h - what a program has done to a socket so far, for the case that it all has to be done again on a socket of
+ * the kernel's.
  */
 #ifndef SIDESTACK_JOURNAL_H
 #define SIDESTACK_JOURNAL_H
@@ -15,8 +16,8 @@ void journal_note_option(struct journal **journal, const struct protocol_message
 /* is_chosen: the program chose the port. */
 void journal_note_bind(struct journal **journal, const struct protocol_address *address, bool is_chosen);
 
-/* Write as many whole struct protocol_setting as fit, from the byte `offset` on, to the reply's option. Return: the offset of the next one, 0 when
- * these were the last. */
+/* Write as many whole struct protocol_setting as fit, from the byte `offset` on, to the reply's option. Return: the
+ * offset of the next one, 0 when these were the last. */
 uint32_t journal_read(const struct journal *journal, uint32_t offset, struct protocol_message *reply);
 
 /* The journal goes to another service (stack/archive.h). */

@@ -1,8 +1,8 @@
 /*
  * log.c - which messages are written: by level, and so many of each call site.
  *
- * A site that has said LOG_BURST messages within LOG_WINDOW_MS is silent for the rest of that time. It stands in the list then, and one line at the end
- * of the window tells how many were left out and what they were like.
+ * A site that has said LOG_BURST messages within LOG_WINDOW_MS is silent for the rest of that time. It stands in the
+ * list then, and one line at the end of the window tells how many were left out and what they were like.
  */
 #include "log.h"
 

@@ -1,8 +1,8 @@
 /*
  * log.h - messages for the operator.
  *
- * "module: what failed: detail; what the reader can do". Error: the operator acts; warn: a client or the wire misbehaves; info: start, stop, limits; debug:
- * each event by name.
+ * "module: what failed: detail; what the reader can do". Error: the operator acts; warn: a client or the wire
+ * misbehaves; info: start, stop, limits; debug: each event by name.
  */
 #ifndef SIDESTACK_LOG_H
 #define SIDESTACK_LOG_H
@@ -15,7 +15,8 @@ enum log_level { LOG_LEVEL_ERROR, LOG_LEVEL_WARN, LOG_LEVEL_INFO, LOG_LEVEL_DEBU
 
 extern enum log_level log_threshold;
 
-/* At most LOG_BURST messages a call site and LOG_WINDOW_MS; then one line that counts those left out. Not of debug: who asks for it wants all of it. */
+/* At most LOG_BURST messages a call site and LOG_WINDOW_MS; then one line that counts those left out. Not of debug: who
+ * asks for it wants all of it. */
 #define LOG_BURST 10
 #define LOG_WINDOW_MS 5000
 

@@ -7,7 +7,8 @@
  *   syslog           a datagram to /dev/log, RFC 3164's form, as syslog(3) makes it; the TEXT is a JSON object with json
  *   journal          a datagram of fields to /run/systemd/journal/socket (systemd's native protocol)
  *
- * Nothing here blocks: the service must not wait for a log. A datagram that is not taken at once is written to standard error instead.
+ * Nothing here blocks: the service must not wait for a log. A datagram that is not taken at once is written to standard
+ * error instead.
  */
 #include "log_output.h"
 

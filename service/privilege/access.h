@@ -8,7 +8,8 @@
 
 struct program;
 
-/* What not everyone may. Root and others by the settings allow-...; the service's own user may all: the stack is that user's. */
+/* What not everyone may. Root and others by the settings allow-...; the service's own user may all: the stack is that
+ * user's. */
 enum access_right {
     ACCESS_PORTS, /* ports below the setting privileged-ports */
     ACCESS_RAW,   /* raw sockets, and what Linux wants CAP_NET_ADMIN for in setsockopt(2) */

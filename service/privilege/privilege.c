@@ -1,15 +1,16 @@
 /*
  * privilege.c - whom the service runs as, and what that user may do.
  *
- * Root, or a capability, is needed to make a device, to listen in /run, to write a capture where root says. All that is done
- * before privilege_drop(), and before the first byte of a program or of the wire is looked at. Then go the groups, the user, the
- * capabilities (of all sets), and no_new_privs is set. What can't be given up ends the service.
+ * Root, or a capability, is needed to make a device, to listen in /run, to write a capture where root says. All that is
+ * done before privilege_drop(), and before the first byte of a program or of the wire is looked at. Then go the groups,
+ * the user, the capabilities (of all sets), and no_new_privs is set. What can't be given up ends the service.
  *
- * Where root starts the service and no user is named, and PRIVILEGE_USER is none of this machine's, it stays user 0 without a
- * capability: what belongs to root it could still read; the sandbox (sandbox.c) lets it write nothing.
+ * Where root starts the service and no user is named, and PRIVILEGE_USER is none of this machine's, it stays user 0
+ * without a capability: what belongs to root it could still read; the sandbox (sandbox.c) lets it write nothing.
  *
- * The one capability that is kept, and only while rules ask for programs: CAP_SYS_PTRACE, without which the kernel does not say
- * which program another user's process runs. The sandbox lets nothing else be done with it than to read in /proc.
+ * The one capability that is kept, and only while rules ask for programs: CAP_SYS_PTRACE, without which the kernel does
+ * not say which program another user's process runs. The sandbox lets nothing else be done with it than to read in
+ * /proc.
  */
 #include "privilege.h"
 
@@ -54,7 +55,8 @@ static int change_user(const struct privilege_identity *identity, const char **s
     return identity->user != 0 && setresuid(0, 0, 0) == 0 ? -EPERM : 0; /* there must be no way back */
 }
 
-/* Nothing that is executed could gain a capability. Takes one itself: who starts without it never had more. Return: 0 or -errno. */
+/* Nothing that is executed could gain a capability. Takes one itself: who starts without it never had more. Return: 0
+ * or -errno. */
 static int drop_bounding_set(void)
 {
     if (!capng_have_capability(CAPNG_EFFECTIVE, CAP_SETPCAP))

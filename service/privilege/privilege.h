@@ -15,13 +15,13 @@ struct privilege_identity {
 /* The user that root's service becomes when the setting names none and the machine has it. */
 #define PRIVILEGE_USER "sidestack"
 
-/* Choose: the user of this name; NULL: of a service that root starts PRIVILEGE_USER if there is one, else who it is now.
- * Return: 0, -ENOENT (no such user) or -EPERM (only root becomes another one). */
+/* Choose: the user of this name; NULL: of a service that root starts PRIVILEGE_USER if there is one, else who it is
+ * now. Return: 0, -ENOENT (no such user) or -EPERM (only root becomes another one). */
 int privilege_choose(const char *user, struct privilege_identity *identity);
 
 /*
- * Become that user for good, with its group alone, no capabilities, and no way to gain any (no_new_privs); leave no core behind.
- * sees_programs: keep CAP_SYS_PTRACE if it is there, which /proc/PID/exe of others' processes takes.
+ * Become that user for good, with its group alone, no capabilities, and no way to gain any (no_new_privs); leave no
+ * core behind. sees_programs: keep CAP_SYS_PTRACE if it is there, which /proc/PID/exe of others' processes takes.
  * Return: 0 or -errno, after saying what failed.
  */
 int privilege_drop(const struct privilege_identity *identity, bool sees_programs);

@@ -1,10 +1,10 @@
 /*
  * quota.c - what one user may take of what there is, so that the others have theirs.
  *
- * Sockets and control connections have a number that a user can have. Requests have a rate: an allowance grows with time up to
- * that of one second, and each request takes one from it; who has none waits, and with it its other requests. Besides, while
- * more than one user has something here, one of them gets no more than TURN_REQUESTS done in a turn of the loop, so that a
- * flood from a thousand connections delays nobody by more than that.
+ * Sockets and control connections have a number that a user can have. Requests have a rate: an allowance grows with
+ * time up to that of one second, and each request takes one from it; who has none waits, and with it its other
+ * requests. Besides, while more than one user has something here, one of them gets no more than TURN_REQUESTS done in a
+ * turn of the loop, so that a flood from a thousand connections delays nobody by more than that.
  */
 #include "quota.h"
 

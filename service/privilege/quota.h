@@ -61,7 +61,8 @@ struct quota *quota_with_most_retired(void);
 void quota_restore_socket(struct quota *quota);
 void quota_restore_client(struct quota *quota);
 
-/* One more request, in this turn of the loop. Return: 0: now; QUOTA_NEXT_TURN: others come first; else microseconds to wait. */
+/* One more request, in this turn of the loop. Return: 0: now; QUOTA_NEXT_TURN: others come first; else microseconds to
+ * wait. */
 int64_t quota_take_request(struct quota *quota, uint64_t turn, uint64_t now_us);
 #define QUOTA_NEXT_TURN (-1)
 

@@ -1,13 +1,14 @@
 /*
  * sandbox.c - which system calls the service may make while it serves, enforced by the kernel (seccomp(2), libseccomp).
  *
- * Who takes over the service by a mistake of ours in reading what a program or the wire sent can call what stands in the table
- * below, and nothing else: no program is started, no file written, no socket of the host's network made, no other process
- * looked at. Each line has its reason; a call that stands there several times is allowed with any of these arguments.
+ * Who takes over the service by a mistake of ours in reading what a program or the wire sent can call what stands in
+ * the table below, and nothing else: no program is started, no file written, no socket of the host's network made, no
+ * other process looked at. Each line has its reason; a call that stands there several times is allowed with any of
+ * these arguments.
  *
- * A call that is not in the table is not done: the kernel sends SIGSYS, whose handler writes the call's name where messages go
- * at last, to standard error, and lets the signal end the process. It may interrupt anything, so it calls nothing but write() and
- * tgkill(); the names are looked up before.
+ * A call that is not in the table is not done: the kernel sends SIGSYS, whose handler writes the call's name where
+ * messages go at last, to standard error, and lets the signal end the process. It may interrupt anything, so it calls
+ * nothing but write() and tgkill(); the names are looked up before.
  */
 #include "sandbox.h"
 
@@ -47,7 +48,8 @@ struct call {
 /* Flags of open(2) by which something is written or made. */
 #define OPEN_WRITES (O_ACCMODE | O_CREAT | O_TRUNC | O_APPEND | (O_TMPFILE & ~O_DIRECTORY))
 
-/* Calls whose arguments the filter has to look at each time, the busiest first; the kernel remembers of others that they are allowed (Linux 5.11). */
+/* Calls whose arguments the filter has to look at each time, the busiest first; the kernel remembers of others that
+ * they are allowed (Linux 5.11). */
 static const int looked_at[] = {SCMP_SYS(ioctl), SCMP_SYS(setsockopt), SCMP_SYS(getsockopt), SCMP_SYS(socketpair), SCMP_SYS(fcntl)};
 
 static const struct call calls[] = {
@@ -104,8 +106,8 @@ static const struct call wide_calls[] = {
 };
 
 #ifdef SANDBOX_SANITIZED
-/* The sanitizers': reports go to files, memory is mapped and protected at will, and at the end a thread of the process's looks at
- * the others for leaks. */
+/* The sanitizers': reports go to files, memory is mapped and protected at will, and at the end a thread of the
+ * process's looks at the others for leaks. */
 static const struct call sanitizer_calls[] = {
     ONE(openat, HAS(2, O_ACCMODE | O_CREAT, O_WRONLY | O_CREAT)), ANY(mmap), ANY(mprotect), ANY(clone), ANY(wait4),
     ONE(ptrace, IS(0, PTRACE_ATTACH)), ONE(ptrace, IS(0, PTRACE_DETACH)), ONE(ptrace, IS(0, PTRACE_GETREGS)),

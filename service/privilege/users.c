@@ -1,9 +1,9 @@
 /*
  * users.c - users and groups by name.
  *
- * At the start libc is asked, which may load modules, and have other programs asked, to know a name (nsswitch.conf(5)). In the
- * sandbox nothing of that goes any more. So what was looked up is remembered, for the reload that looks it up again, and what
- * was not is looked for in the files alone.
+ * At the start libc is asked, which may load modules, and have other programs asked, to know a name (nsswitch.conf(5)).
+ * In the sandbox nothing of that goes any more. So what was looked up is remembered, for the reload that looks it up
+ * again, and what was not is looked for in the files alone.
  */
 #include "users.h"
 

@@ -1,12 +1,13 @@
 /*
  * capture_stream.c - PROTOCOL_CAPTURE: frames to a tool.
  *
- * A frame that is wanted is copied into a buffer of a fixed size, behind a struct protocol_frame; at the end of the turn the pipe gets what it
- * takes. What finds no room is dropped and counted, and the next frame that is passed on tells how many were: so a tool that is slow, or does not
- * read at all, neither slows the stack nor makes it grow.
+ * A frame that is wanted is copied into a buffer of a fixed size, behind a struct protocol_frame; at the end of the
+ * turn the pipe gets what it takes. What finds no room is dropped and counted, and the next frame that is passed on
+ * tells how many were: so a tool that is slow, or does not read at all, neither slows the stack nor makes it grow.
  *
- * The filter is a program of BPF's that the tool compiled. bpf_validate() makes sure, as for the kernel, that it ends and looks at nothing but the
- * frame; is_known() that it does not end us. It sees FILTER_BYTES of a frame that does not lie in one piece.
+ * The filter is a program of BPF's that the tool compiled. bpf_validate() makes sure, as for the kernel, that it ends
+ * and looks at nothing but the frame; is_known() that it does not end us. It sees FILTER_BYTES of a frame that does not
+ * lie in one piece.
  *
  * Frames of a program are those that have the port of one of its sockets on our side.
  */
@@ -159,7 +160,8 @@ static void close_capture(struct outlet *outlet)
 
 static const struct outlet_kind capture_outlet = {.close = close_capture};
 
-/* Is it one of the instructions that there are? bpf_validate() does not look at all of it, and bpf_filter() aborts at others. */
+/* Is it one of the instructions that there are? bpf_validate() does not look at all of it, and bpf_filter() aborts at
+ * others. */
 static bool is_known(unsigned code)
 {
     static const uint16_t codes[] = {

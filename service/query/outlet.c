@@ -1,9 +1,9 @@
 /*
  * outlet.c - a pipe to somebody who asked for something that is long, or has no end.
  *
- * What is written waits in a buffer of a fixed size; one that can be made on demand (.fill) is made a piece at a time, when the pipe has room: a
- * turn of the loop makes one piece for each. A reader that does not read keeps a buffer and a pipe, and of these there are only so many: when
- * all are taken, one that nobody has read from for a while makes way.
+ * What is written waits in a buffer of a fixed size; one that can be made on demand (.fill) is made a piece at a time,
+ * when the pipe has room: a turn of the loop makes one piece for each. A reader that does not read keeps a buffer and a
+ * pipe, and of these there are only so many: when all are taken, one that nobody has read from for a while makes way.
  */
 #include "outlet.h"
 

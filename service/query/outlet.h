@@ -13,8 +13,8 @@
 struct outlet;
 
 struct outlet_kind {
-    /* Append more to the buffer; there is room for at least .piece_max bytes. Return: false: that was all, it ends when it is read. NULL:
-     * what comes is appended as it happens, by whoever uses outlet_room(). */
+    /* Append more to the buffer; there is room for at least .piece_max bytes. Return: false: that was all, it ends when
+     * it is read. NULL: what comes is appended as it happens, by whoever uses outlet_room(). */
     bool (*fill)(struct outlet *outlet);
     /* It ends: free what belongs to it, not the outlet. */
     void (*close)(struct outlet *outlet);

@@ -1,8 +1,8 @@
 /*
  * query.c - PROTOCOL_QUERY: what is going on in the service, as JSON.
  *
- * The answer goes through a pipe, a piece at a time (outlet.c): so 50 000 sockets don't hold up their own traffic, and a tool that reads slowly, or
- * not at all, costs a buffer and nothing else.
+ * The answer goes through a pipe, a piece at a time (outlet.c): so 50 000 sockets don't hold up their own traffic, and
+ * a tool that reads slowly, or not at all, costs a buffer and nothing else.
  */
 #include "query.h"
 

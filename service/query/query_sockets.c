@@ -80,7 +80,8 @@ static size_t unread_memory(const struct socket *socket)
     return (size_t)bytes;
 }
 
-/* What the program has not read yet: in bytes where it is not too dear to find out, else the memory. Of datagrams it is the memory on Linux, too. */
+/* What the program has not read yet: in bytes where it is not too dear to find out, else the memory. Of datagrams it is
+ * the memory on Linux, too. */
 static size_t find_unread(const struct socket *socket, size_t memory)
 {
     ssize_t bytes;

@@ -1,8 +1,9 @@
 /*
  * unread.c - how many bytes has a program not read yet?
  *
- * They lie in its end of the pair, which we don't hold. Our end knows by how much memory its writes were charged (SIOCOUTQ), which is 768 bytes for a
- * single one. The kernel's socket statistics (sock_diag(7)) know the bytes, but look through all sockets to find one.
+ * They lie in its end of the pair, which we don't hold. Our end knows by how much memory its writes were charged
+ * (SIOCOUTQ), which is 768 bytes for a single one. The kernel's socket statistics (sock_diag(7)) know the bytes, but
+ * look through all sockets to find one.
  */
 #include "unread.h"
 

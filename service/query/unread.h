@@ -8,7 +8,8 @@
 /* More sockets than this, and the kernel takes too long to find one of them. */
 #define UNREAD_SOCKETS_MAX 1024
 
-/* Open what unread_ask() asks, without privilege: the kernel remembers who did. Return: 0 or -errno: it does not tell. */
+/* Open what unread_ask() asks, without privilege: the kernel remembers who did. Return: 0 or -errno: it does not
+ * tell. */
 int unread_setup(void);
 
 void unread_teardown(void);

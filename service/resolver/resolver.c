@@ -1,15 +1,16 @@
 /*
  * resolver.c - DNS lookups through the stack, by c-ares.
  *
- * A lookup is one or two DNS messages that a program wants answered, and a c-ares channel of its own. So each lookup has sockets of its own, and with
- * them a port that nobody can guess; it ends its own queries, when its program goes away, and nobody else's; and it keeps to the configuration that it
- * began with. A channel costs less than the exchange of the two packets that it is for.
+ * A lookup is one or two DNS messages that a program wants answered, and a c-ares channel of its own. So each lookup
+ * has sockets of its own, and with them a port that nobody can guess; it ends its own queries, when its program goes
+ * away, and nobody else's; and it keeps to the configuration that it began with. A channel costs less than the exchange
+ * of the two packets that it is for.
  *
- * c-ares chooses the server, asks again, asks the next one, and goes over to TCP when an answer is truncated. It opens no socket of the kernel's
- * (resolver_socket.c) and reads no file: all that it would read is given as options.
+ * c-ares chooses the server, asks again, asks the next one, and goes over to TCP when an answer is truncated. It opens
+ * no socket of the kernel's (resolver_socket.c) and reads no file: all that it would read is given as options.
  *
- * From the stack's callbacks a lookup is only marked busy. resolver_run() does the rest: c-ares reads what came and sends what it likes; a lookup whose
- * questions all have their answer tells its owner, and is freed.
+ * From the stack's callbacks a lookup is only marked busy. resolver_run() does the rest: c-ares reads what came and
+ * sends what it likes; a lookup whose questions all have their answer tells its owner, and is freed.
  */
 #include "resolver.h"
 

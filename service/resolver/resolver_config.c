@@ -1,9 +1,9 @@
 /*
  * resolver_config.c - which name servers are asked, how, and which domains are searched.
  *
- * Servers and domains come from the options of the service, or else from what was learned on the wire, or else from /etc/resolv.conf, each of the
- * two by itself. How they are asked (the "options" lines) is always the file's. The file is looked at before each lookup, and read when it is not the
- * one that was read.
+ * Servers and domains come from the options of the service, or else from what was learned on the wire, or else from
+ * /etc/resolv.conf, each of the two by itself. How they are asked (the "options" lines) is always the file's. The file
+ * is looked at before each lookup, and read when it is not the one that was read.
  */
 #include "resolver_config.h"
 

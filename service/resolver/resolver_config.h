@@ -25,8 +25,8 @@ struct resolver_config {
     bool use_tcp; /* never UDP */
 };
 
-/* The name servers and the domains that the service was given; none: what the network says holds, or else /etc/resolv.conf. Servers beyond
- * RESOLVER_SERVERS_MAX are left out; a port of 0 means 53. */
+/* The name servers and the domains that the service was given; none: what the network says holds, or else
+ * /etc/resolv.conf. Servers beyond RESOLVER_SERVERS_MAX are left out; a port of 0 means 53. */
 void resolver_set_servers(const union stack_address *servers, size_t count);
 void resolver_set_domains(const struct resolver_domains *domains);
 

@@ -1,8 +1,9 @@
 /*
  * resolver_socket.c - the sockets that c-ares uses: on the stack, not the kernel's.
  *
- * c-ares calls these functions instead of the system's. The stack's callbacks only keep what came (datagrams here, a stream's bytes in the stack) and
- * say that something changed; c-ares is called from the loop, never from a callback of the stack, because it may close any of its sockets.
+ * c-ares calls these functions instead of the system's. The stack's callbacks only keep what came (datagrams here, a
+ * stream's bytes in the stack) and say that something changed; c-ares is called from the loop, never from a callback of
+ * the stack, because it may close any of its sockets.
  */
 #include "resolver_socket.h"
 

@@ -68,7 +68,8 @@ struct rule {
     uint64_t hits;
 };
 
-/* Read one rule. Return: 0 and *rule (freed by rules_clear_rule()), or -EINVAL with `why` saying what was expected, or -ENOMEM. */
+/* Read one rule. Return: 0 and *rule (freed by rules_clear_rule()), or -EINVAL with `why` saying what was expected, or
+ * -ENOMEM. */
 int rules_parse(const char *text, struct rule *rule, char *why, size_t why_size);
 void rules_clear_rule(struct rule *rule);
 
@@ -94,7 +95,8 @@ void rules_set_clear(struct rules_set *set);
 /* Is there any rule? All that the rules cost while there is none. */
 extern bool rules_are_active;
 
-/* Put a set in force, in the place of the one before; what is left behind is empty. A rule that was there before keeps its hits. */
+/* Put a set in force, in the place of the one before; what is left behind is empty. A rule that was there before keeps
+ * its hits. */
 void rules_install(struct rules_set *set);
 
 size_t rules_count(void);
@@ -109,7 +111,8 @@ extern uint32_t rules_generation;
 
 /*
  * Who asks: a program run by a user, with the rules that are about them. Kept as long as somebody holds it.
- * rules_who_of_process(): the program is what /proc says of the process; one that can't be read has no name, and no rule with a program
+ * rules_who_of_process(): the program is what /proc says of the process; one that can't be read has no name, and no
+ * rule with a program
  *     matches it. Return: NULL when out of memory.
  */
 struct rules_who;

@@ -7,13 +7,14 @@
  *     socket nothing if it is to no address either: clients do that.
  *   - connect(), and the first datagram to a destination: role connect.
  *
- * "host" then means that the socket has to move: the reply is -PROTOCOL_ON_HOST, with what the program did to the socket so
- * far (journal.h), and the library makes a socket of the kernel's and puts it in the old one's place. A TCP socket can move
- * as long as it neither listens nor connects; a datagram socket until it is used on the stack: bound to a port, connected,
- * or a datagram was sent. It never moves back.
+ * "host" then means that the socket has to move: the reply is -PROTOCOL_ON_HOST, with what the program did to the
+ * socket so far (journal.h), and the library makes a socket of the kernel's and puts it in the old one's place. A TCP
+ * socket can move as long as it neither listens nor connects; a datagram socket until it is used on the stack: bound to
+ * a port, connected, or a datagram was sent. It never moves back.
  *
- * "blackhole": a TCP socket connects by an interface that leads nowhere, so that time-outs are TCP's own, and a listening
- * one never has room for a connection. A datagram socket is deaf (bound so), mute (connected so), or single datagrams vanish.
+ * "blackhole": a TCP socket connects by an interface that leads nowhere, so that time-outs are TCP's own, and a
+ * listening one never has room for a connection. A datagram socket is deaf (bound so), mute (connected so), or single
+ * datagrams vanish.
  *
  * A socket that was made while there was no rule is never judged: nothing was noted of it.
  */
@@ -181,7 +182,8 @@ int rules_apply(struct socket *socket, const struct protocol_message *request, s
     if ((is_tcp && socket->state != PROTOCOL_STATE_NEW) || !read_question(socket, request, &question, &address))
         return 0;
     verdict = rules_judge(who, &question);
-    /* What a bound TCP socket is for shows in the call that follows; only "host" can't wait, because a port may be taken, and "reject". */
+    /* What a bound TCP socket is for shows in the call that follows; only "host" can't wait, because a port may be
+     * taken, and "reject". */
     if (!is_tcp || request->operation != PROTOCOL_BIND || verdict.action == RULES_HOST || verdict.action == RULES_REJECT)
         rules_note_hit(&verdict);
     switch (verdict.action) {

@@ -8,8 +8,8 @@
 /* rules_apply_datagram(): as if it was sent. */
 #define RULES_VANISH 1
 
-/* PROTOCOL_SOCKET, before a socket is made: is it decided by the program alone? Return: 0 and *rules for the socket, -PROTOCOL_ON_HOST, or -errno: the
- * rule's. */
+/* PROTOCOL_SOCKET, before a socket is made: is it decided by the program alone? Return: 0 and *rules for the socket,
+ * -PROTOCOL_ON_HOST, or -errno: the rule's. */
 int rules_apply_new(const struct protocol_message *request, struct rules_who *who, struct socket_rules *rules);
 
 /* The socket was made: *rules is its own from now on. */
@@ -25,8 +25,8 @@ int rules_apply(struct socket *socket, const struct protocol_message *request, s
 /* After it was carried out: what a socket of the kernel's would have to be told. */
 void rules_apply_done(struct socket *socket, const struct protocol_message *request);
 
-/* Before a datagram is sent. peer: NULL: to the connected one. is_asked: the program learns the result.
- * Return: 0: send it, RULES_VANISH, or -errno; -PROTOCOL_ON_HOST: the answer to PROTOCOL_SEND_RESULT is rules_apply_describe()'s. */
+/* Before a datagram is sent. peer: NULL: to the connected one. is_asked: the program learns the result. Return: 0: send
+ * it, RULES_VANISH, or -errno; -PROTOCOL_ON_HOST: the answer to PROTOCOL_SEND_RESULT is rules_apply_describe()'s. */
 int rules_apply_datagram(struct socket *socket, const union stack_address *peer, bool is_asked);
 
 /* Fill in a reply with the result -PROTOCOL_ON_HOST. */

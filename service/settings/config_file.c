@@ -1,8 +1,8 @@
 /*
  * config_file.c - reads the configuration file with inih.
  *
- * inih gets its lines from read_line() here, which knows the number of the line that inih is at and keeps three things of inih's format out: lines that go
- * on in the next one, sections, and lines that are cut where inih's buffer ends.
+ * inih gets its lines from read_line() here, which knows the number of the line that inih is at and keeps three things
+ * of inih's format out: lines that go on in the next one, sections, and lines that are cut where inih's buffer ends.
  */
 #include "config_file.h"
 

@@ -4,7 +4,8 @@
 
 #include <stdbool.h>
 
-/* Called for each line that is a pair; both texts are valid only then. Return: false when it is wrong, after telling so. */
+/* Called for each line that is a pair; both texts are valid only then. Return: false when it is wrong, after telling
+ * so. */
 typedef bool config_line(void *context, int line, const char *name, const char *value);
 
 /* Call back for each pair of the file; what is wrong is told, line by line. Return: true when all of it is good. */

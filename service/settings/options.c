@@ -1,8 +1,9 @@
 /*
  * options.c - what the daemon was told, by its command line and its configuration file.
  *
- * The values of both are collected first, as texts. Of each setting those of the command line hold if there are any, else those of the file, else the
- * initial one; these texts are then parsed in the order of settings[], and kept, so that --check can print them and a reload can compare them.
+ * The values of both are collected first, as texts. Of each setting those of the command line hold if there are any,
+ * else those of the file, else the initial one; these texts are then parsed in the order of settings[], and kept, so
+ * that --check can print them and a reload can compare them.
  */
 #include "options.h"
 
@@ -74,7 +75,8 @@ static const struct given *find_given(const struct reading *reading, const struc
     return NULL;
 }
 
-/* What a line of the file can't hold as it is: inih drops blanks at the ends, and what follows a blank and a semicolon. */
+/* What a line of the file can't hold as it is: inih drops blanks at the ends, and what follows a blank and a
+ * semicolon. */
 static bool can_be_written(const char *text)
 {
     size_t length = strlen(text);
@@ -83,7 +85,8 @@ static bool can_be_written(const char *text)
            (length == 0 || (strchr(" \t;", text[0]) == NULL && strchr(" \t", text[length - 1]) == NULL));
 }
 
-/* Parse one value into options. line: of the file; 0: it comes from the command line. Return: false when it is wrong, after telling where. */
+/* Parse one value into options. line: of the file; 0: it comes from the command line. Return: false when it is wrong,
+ * after telling where. */
 static bool set_value(struct options *options, const struct setting *setting, const char *text, int line)
 {
     const char *expected = setting->expected, *intro = "expected ", *found = "found";
@@ -303,7 +306,8 @@ static void print_settings(const struct options *options)
             printf("%s = %s\n", settings[i].name, options->values[i].all[j].text);
 }
 
-/* Choose the control socket by the name when none is given. Return: false when there is no place for it, after telling so. */
+/* Choose the control socket by the name when none is given. Return: false when there is no place for it, after telling
+ * so. */
 static bool choose_socket(struct options *options)
 {
     if (options->socket_path[0] != '\0')

@@ -29,7 +29,8 @@ struct option_value {
     int line;   /* of the file; 0: from the command line, or the initial one */
 };
 
-/* The values of one setting that hold: those of the command line if it has any, else those of the file, else the initial one. */
+/* The values of one setting that hold: those of the command line if it has any, else those of the file, else the
+ * initial one. */
 struct option_values {
     struct option_value *all; /* owned */
     size_t count;
@@ -80,9 +81,9 @@ struct options {
 };
 
 /*
- * Read the command line and the file that it names; what the command line says wins. Each error is told in one line (log.h). --check prints the
- * settings that hold, as a configuration file.
- * Return: 0 to go on, or the process's exit status + 1 to end now (1 after --help, --version and --check, 3 after an error: status 2).
+ * Read the command line and the file that it names; what the command line says wins. Each error is told in one line
+ * (log.h). --check prints the settings that hold, as a configuration file. Return: 0 to go on, or the process's exit
+ * status + 1 to end now (1 after --help, --version and --check, 3 after an error: status 2).
  */
 int options_read(int argc, char **argv, struct options *options);
 

@@ -1,9 +1,10 @@
 /*
  * reload.c - the settings of a running service: what SIGHUP changes.
  *
- * The new settings are read whole before anything is done. Then each setting whose texts are others than before is applied, by the function that
- * stands for it in appliers[]. What has none takes a restart: it is named, and stays as it was, so that the next reload names it again. A setting that
- * did not change is left alone: what `sidestack impair` did in the meantime stays.
+ * The new settings are read whole before anything is done. Then each setting whose texts are others than before is
+ * applied, by the function that stands for it in appliers[]. What has none takes a restart: it is named, and stays as
+ * it was, so that the next reload names it again. A setting that did not change is left alone: what `sidestack impair`
+ * did in the meantime stays.
  */
 #include "reload.h"
 

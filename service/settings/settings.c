@@ -1,8 +1,8 @@
 /*
  * settings.c - every setting: its name, how its value is read, what is said of it.
  *
- * A new one is a line of the table below and a function that reads its value; --help, --check, the configuration file and the reload know it then.
- * What has to happen when it changes while the service runs stands in reload.c.
+ * A new one is a line of the table below and a function that reads its value; --help, --check, the configuration file
+ * and the reload know it then. What has to happen when it changes while the service runs stands in reload.c.
  */
 #include "settings.h"
 

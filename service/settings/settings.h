@@ -14,7 +14,8 @@ struct options;
 
 struct setting {
     const char *name;
-    /* Parse a value into options, after those that were there before. Return: false when it is not what .expected says. */
+    /* Parse a value into options, after those that were there before. Return: false when it is not what .expected
+     * says. */
     bool (*set)(struct options *options, const char *value);
     const char *argument; /* for --help */
     const char *expected; /* for messages: "expected ..." */

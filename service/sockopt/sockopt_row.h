@@ -80,7 +80,8 @@ int sockopt_answer_int(const struct protocol_message *request, struct protocol_m
 void sockopt_note_switch(struct socket *socket, enum sockopt_switch which, bool on);
 void sockopt_note_number(struct socket *socket, enum sockopt_number which, int value);
 
-/* The stack's option of a TCP socket, also when TCP is gone: then 0, and what is set stays without effect, as on Linux. */
+/* The stack's option of a TCP socket, also when TCP is gone: then 0, and what is set stays without effect, as on
+ * Linux. */
 int sockopt_get_stack(const struct socket *socket, enum stack_tcp_option option);
 int sockopt_set_stack(struct socket *socket, enum stack_tcp_option option, int value);
 
@@ -117,7 +118,8 @@ void sockopt_set_raw_defaults(struct socket *socket);
 sockopt_setter sockopt_set_multicast_interface, sockopt_set_multicast_interface6, sockopt_set_membership, sockopt_set_membership6,
     sockopt_set_source, sockopt_set_group, sockopt_set_group_source;
 
-/* sockopt_ip6.c: IPPROTO_IPV6. get_structure, set_structure: .initial is a structure's size, .where what it fails with. */
+/* sockopt_ip6.c: IPPROTO_IPV6. get_structure, set_structure: .initial is a structure's size, .where what it fails
+ * with. */
 sockopt_getter sockopt_get_address_form, sockopt_get_hops6, sockopt_get_traffic_class, sockopt_get_path_mtu,
     sockopt_get_structure, sockopt_get_preferences;
 sockopt_setter sockopt_set_hops6, sockopt_set_traffic_class, sockopt_set_mtu6, sockopt_set_structure, sockopt_set_headers,

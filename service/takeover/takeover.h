@@ -1,7 +1,8 @@
 /*
  * takeover.h - a new service takes the place of a running one, connections and all (sidestackd --takeover).
  *
- * docs/takeover.md tells what is kept. The steps, over a SOCK_SEQPACKET pair of which the running service gives the new one an end:
+ * docs/takeover.md tells what is kept. The steps, over a SOCK_SEQPACKET pair of which the running service gives the new
+ * one an end:
  *
  *   new                                   running
  *   PROTOCOL_TAKEOVER (control socket) -> between two turns of its loop:
@@ -12,8 +13,9 @@
  *   TAKEN                              -> ends, without a word to anybody
  *   speaks
  *
- * Until TAKEN was sent the new one has changed nothing that the two share, so the running one goes on as if nothing had been when the new one ends,
- * or does not answer in time. Then it shuts the channel before it looks a last time: either TAKEN came, or it can't be sent any more.
+ * Until TAKEN was sent the new one has changed nothing that the two share, so the running one goes on as if nothing had
+ * been when the new one ends, or does not answer in time. Then it shuts the channel before it looks a last time: either
+ * TAKEN came, or it can't be sent any more.
  */
 #ifndef SIDESTACK_TAKEOVER_H
 #define SIDESTACK_TAKEOVER_H
@@ -25,7 +27,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* What both sides have beside the sockets; the descriptors are their holders' when they are given, and the new service's when they are taken. */
+/* What both sides have beside the sockets; the descriptors are their holders' when they are given, and the new
+ * service's when they are taken. */
 struct takeover {
     int wire_fd;               /* the TAP device; -1: the new one opens its wire itself */
     int control_fd;            /* listens */
@@ -40,7 +43,8 @@ void takeover_walk_service(struct archive *archive, struct takeover *takeover);
 
 /* ---- the running service ---- */
 
-/* PROTOCOL_TAKEOVER: *channel is the end for the new service, the caller's. Return: 0, -EBUSY: another one is at it, or -errno. */
+/* PROTOCOL_TAKEOVER: *channel is the end for the new service, the caller's. Return: 0, -EBUSY: another one is at it, or
+ * -errno. */
 int takeover_begin(int *channel);
 
 /* Was that asked for? To be looked at between two turns. */
@@ -54,10 +58,12 @@ int takeover_give(const struct takeover *takeover);
 /* Ask the service at this control socket, and receive its state. Return: 0 or -errno after saying what failed. */
 int takeover_ask(const char *path, struct takeover *takeover);
 
-/* Build everything; the stack is open and mute. Return: 0 or -errno after saying what failed: end without touching anything. */
+/* Build everything; the stack is open and mute. Return: 0 or -errno after saying what failed: end without touching
+ * anything. */
 int takeover_build(void);
 
-/* Say that all is there, and become the one. Return: 0, or -errno: the other one goes on, end without touching anything. */
+/* Say that all is there, and become the one. Return: 0, or -errno: the other one goes on, end without touching
+ * anything. */
 int takeover_commit(void);
 
 /* ---- takeover_state.c: sockets, control connections and programs, in both directions ---- */

@@ -1,7 +1,8 @@
 /*
  * takeover_channel.c - messages between the running service and the new one.
  *
- * Each is a small structure, perhaps with descriptors. Waiting is bounded on both sides: the programs of the running service wait meanwhile.
+ * Each is a small structure, perhaps with descriptors. Waiting is bounded on both sides: the programs of the running
+ * service wait meanwhile.
  */
 #include "takeover_channel.h"
 

@@ -20,7 +20,8 @@ enum takeover_step {
 /* Send a step, with descriptors (which stay the caller's). Return: 0 or -errno; -ETIMEDOUT. */
 int takeover_send(int channel, enum takeover_step step, uint64_t number, const int *fds, size_t fd_count);
 
-/* Wait for a message. fds: room for TAKEOVER_BATCH, the caller's to close. Return: 0, or -errno: -EPIPE when the other side ended, -ETIMEDOUT, -EPROTO. */
+/* Wait for a message. fds: room for TAKEOVER_BATCH, the caller's to close. Return: 0, or -errno: -EPIPE when the other
+ * side ended, -ETIMEDOUT, -EPROTO. */
 int takeover_receive(int channel, enum takeover_step *step, uint64_t *number, int *fds, size_t *fd_count);
 
 /* The same for one step and no descriptors. */

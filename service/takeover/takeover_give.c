@@ -1,8 +1,8 @@
 /*
  * takeover_give.c - the running service's side of a takeover.
  *
- * Everything happens between two turns of the loop, and nothing of it changes anything here: the state is written into memory, the descriptors
- * are sent as copies. So going on after a failure needs no undoing.
+ * Everything happens between two turns of the loop, and nothing of it changes anything here: the state is written into
+ * memory, the descriptors are sent as copies. So going on after a failure needs no undoing.
  */
 #include "takeover.h"
 #include "takeover_channel.h"

@@ -1,10 +1,11 @@
 /*
  * takeover_state.c - the service's own state into an archive and out of it: sockets, control connections, programs.
  *
- * Each structure has one function for both directions. What refers to another object has its number, and is tied when all are there. Not kept:
- * what is under way towards a tool (queries, captures); they see an end.
+ * Each structure has one function for both directions. What refers to another object has its number, and is tied when
+ * all are there. Not kept: what is under way towards a tool (queries, captures); they see an end.
  *
- * A pair needs nothing: what is in it, the stale byte, whether it is held, is the kernel's. The new service looks at each for what came meanwhile.
+ * A pair needs nothing: what is in it, the stale byte, whether it is held, is the kernel's. The new service looks at
+ * each for what came meanwhile.
  */
 #include "takeover.h"
 

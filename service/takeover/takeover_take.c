@@ -1,8 +1,8 @@
 /*
  * takeover_take.c - the new service's side of a takeover.
  *
- * Until takeover_commit() nothing is done that the running service could notice: its descriptors are held and not read, the wire is mute. Whoever
- * fails before that ends by _exit().
+ * Until takeover_commit() nothing is done that the running service could notice: its descriptors are held and not read,
+ * the wire is mute. Whoever fails before that ends by _exit().
  */
 #include "takeover.h"
 #include "takeover_channel.h"

@@ -30,11 +30,13 @@ int service_path_set(struct service_path *path, int option, const char *value);
 /* All options are read: look in the environment if none said it. Return: 0 or -errno. */
 int service_path_complete(struct service_path *path);
 
-/* The same for a tool that has met error, or 0, so far. Return: 0 or -errno, said on standard error as "COMMAND: ...". */
+/* The same for a tool that has met error, or 0, so far. Return: 0 or -errno, said on standard error as "COMMAND:
+ * ...". */
 int service_path_settle(struct service_path *path, const char *command, int error);
 
-/* Send a request, with tail_length bytes behind it, and wait for the reply, which takes its place. fd: for the descriptor that comes with
- * it, -1 if none does; NULL: none is wanted. Return: 0 or -errno, the reply's result aside. */
+/* Send a request, with tail_length bytes behind it, and wait for the reply, which takes its place. fd: for the
+ * descriptor that comes with it, -1 if none does; NULL: none is wanted. Return: 0 or -errno, the reply's result
+ * aside. */
 int ask_service(const struct service_path *path, struct protocol_message *message, const void *tail,
                 size_t tail_length, int *fd);
 

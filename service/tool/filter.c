@@ -1,8 +1,8 @@
 /*
  * filter.c - which sockets: filters as ss(8) has them.
  *
- * The words of the command line are joined and cut into tokens: so an expression may come as one word or as many. A parser by recursive
- * descent makes a tree of them.
+ * The words of the command line are joined and cut into tokens: so an expression may come as one word or as many. A
+ * parser by recursive descent makes a tree of them.
  */
 #include "filter.h"
 

@@ -15,7 +15,8 @@ struct holder {
 /* Look through the processes that this user may look into. Return: 0 or -ENOMEM. */
 int holders_read(void);
 
-/* Return: the first holder of an inode, the others behind it as long as .inode is the same; NULL: none is known. *end is behind the last. */
+/* Return: the first holder of an inode, the others behind it as long as .inode is the same; NULL: none is known. *end
+ * is behind the last. */
 const struct holder *holders_find(uint64_t inode, const struct holder **end);
 
 void holders_free(void);

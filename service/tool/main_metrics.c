@@ -1,4 +1,5 @@
-/* main_metrics.c - sidestack-metrics, a program of its own for the libraries that it needs: sidestack run starts sooner without them. */
+/* main_metrics.c - sidestack-metrics, a program of its own for the libraries that it needs: sidestack run starts sooner
+ * without them. */
 #include "sidestack.h"
 
 int main(int argc, char **argv)

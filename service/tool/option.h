@@ -19,7 +19,8 @@ struct tool_options {
     struct service_path *path; /* set when all are read; NULL: of no service */
 };
 
-/* The next option that is the tool's own. Return: as getopt_long(), -1 when all are read; '?': the tool is to end with *status, and all is said. */
+/* The next option that is the tool's own. Return: as getopt_long(), -1 when all are read; '?': the tool is to end with
+ * *status, and all is said. */
 int tool_next_option(const struct tool_options *tool, int argc, char **argv, int *status);
 
 #endif

@@ -1,7 +1,8 @@
 /*
  * pcapng.h - writes a capture file of pcapng (draft-ietf-opsawg-pcapng): one section, one Ethernet interface.
  *
- * libpcap writes the older format only, which has no room for a frame's direction and for what was dropped; Wireshark's own library is not for others.
+ * libpcap writes the older format only, which has no room for a frame's direction and for what was dropped; Wireshark's
+ * own library is not for others.
  */
 #ifndef SIDESTACK_PCAPNG_H
 #define SIDESTACK_PCAPNG_H

@@ -30,12 +30,13 @@ int sidestack_top(int argc, char **argv);
 int sidestack_ping(int argc, char **argv);
 int sidestack_metrics(int argc, char **argv);
 
-/* Run the subcommand as a program of its own; argv[0] is "sidestack NAME". Return: the exit status, only when it was not started. */
+/* Run the subcommand as a program of its own; argv[0] is "sidestack NAME". Return: the exit status, only when it was
+ * not started. */
 int sidestack_helper(int argc, char **argv);
 int sidestack_rules(int argc, char **argv);
 
-/* Find a file that came with this program: beside it (as built), or in ../lib/sidestack (as installed). Return: 0 or -errno, with the place where it should be
- * in path. */
+/* Find a file that came with this program: beside it (as built), or in ../lib/sidestack (as installed). Return: 0 or
+ * -errno, with the place where it should be in path. */
 int sidestack_find_installed(const char *name, char *path, size_t size);
 
 /*

@@ -1,8 +1,9 @@
 /*
  * sidestack_capture.c - the frames of a running service, into a file or a pipe.
  *
- * The service sends frames through a pipe; what they are written as (pcapng) and what the filter means (libpcap) is this program's business.
- * Ends with SIGINT and SIGTERM in order: what is in the pipe by then is written, and the statistics.
+ * The service sends frames through a pipe; what they are written as (pcapng) and what the filter means (libpcap) is
+ * this program's business. Ends with SIGINT and SIGTERM in order: what is in the pipe by then is written, and the
+ * statistics.
  */
 #include "ask.h"
 #include "option.h"

@@ -80,7 +80,8 @@ static int find(const struct service_path *path, const struct filter *filter, un
     return error;
 }
 
-/* End them, as many a request as fit. Return: 0 or the first error. Those that ended by themselves meanwhile are none. */
+/* End them, as many a request as fit. Return: 0 or the first error. Those that ended by themselves meanwhile are
+ * none. */
 static int end(const struct service_path *path, const struct victims *victims)
 {
     int first_error = 0;

@@ -1,7 +1,8 @@
 /*
  * sidestack_metrics.c - the counters of a running service for Prometheus (text format 0.0.4), once or over HTTP.
  *
- * HTTP is libmicrohttpd's business, in a process of its own: what somebody sends there can't do anything to the service.
+ * HTTP is libmicrohttpd's business, in a process of its own: what somebody sends there can't do anything to the
+ * service.
  */
 #include "ask.h"
 #include "option.h"
@@ -162,7 +163,8 @@ static int write_states(FILE *out)
     return 0;
 }
 
-/* Write everything. Return: the text, the caller's to free(); NULL when out of memory. What can't be had is left out, but for sidestack_up. */
+/* Write everything. Return: the text, the caller's to free(); NULL when out of memory. What can't be had is left out,
+ * but for sidestack_up. */
 static char *write_all(size_t *length)
 {
     json_t *stats = ask_for_object(COMMAND, &service, PROTOCOL_QUERY_STATS);

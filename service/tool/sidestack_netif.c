@@ -1,4 +1,5 @@
-/* sidestack_netif.c - the network as a running service has it: interfaces, addresses, routes, neighbours, names, the wire. */
+/* sidestack_netif.c - the network as a running service has it: interfaces, addresses, routes, neighbours, names, the
+ * wire. */
 #include "ask.h"
 #include "option.h"
 #include "sidestack.h"

@@ -1,8 +1,8 @@
 /*
  * sidestack_ping.c - ICMP echo from a running service's stack, as ping(8).
  *
- * Runs itself again as `sidestack run` runs a program, with libintercept.so in it: so its ping socket and its look-up of names are those that any
- * program on the stack would get.
+ * Runs itself again as `sidestack run` runs a program, with libintercept.so in it: so its ping socket and its look-up
+ * of names are those that any program on the stack would get.
  */
 #include "ask.h"
 #include "option.h"

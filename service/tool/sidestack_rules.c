@@ -1,4 +1,5 @@
-/* sidestack_rules.c - the rules of a running service: which there are, how often each has decided, and what would happen. */
+/* sidestack_rules.c - the rules of a running service: which there are, how often each has decided, and what would
+ * happen. */
 #include "ask.h"
 #include "option.h"
 #include "service/rules/rules.h"

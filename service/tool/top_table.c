@@ -1,8 +1,9 @@
 /*
  * top_table.c - what sidestack top shows, as lines of text.
  *
- * Each look at the service makes a list of its sockets, by number, with what they have moved so far; the difference from the list before, by the time
- * between, are the rates. A socket that was not there before has moved all that it has since.
+ * Each look at the service makes a list of its sockets, by number, with what they have moved so far; the difference
+ * from the list before, by the time between, are the rates. A socket that was not there before has moved all that it
+ * has since.
  */
 #include "top_table.h"
 

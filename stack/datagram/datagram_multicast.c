@@ -3,8 +3,8 @@
  * ip_mc_source() and their IPv6 like.
  *
  * A socket's membership is (group, interface) with a list of sources: an empty one that excludes means everybody. lwIP
- * reports to routers which groups the host is in, by IGMP and MLD. It counts members in 8 bits, so they are counted here;
- * and it knows nothing of sources, so routers are told of groups alone and the sources are filtered here.
+ * reports to routers which groups the host is in, by IGMP and MLD. It counts members in 8 bits, so they are counted
+ * here; and it knows nothing of sources, so routers are told of groups alone and the sources are filtered here.
  */
 #include <errno.h>
 #include <stdlib.h>

@@ -2,8 +2,8 @@
  * datagram_output.c - IP packets around what a socket sends.
  *
  * The packet is one chain: the headers in memory of our own, then the program's bytes where they lie. Nothing is
- * allocated: the wire takes the frame within the call; whoever must keep a packet (the loopback, a neighbour that is not
- * resolved yet) copies it, which the memory's type tells lwIP. lwIP is given the IP header ready made, so that
+ * allocated: the wire takes the frame within the call; whoever must keep a packet (the loopback, a neighbour that is
+ * not resolved yet) copies it, which the memory's type tells lwIP. lwIP is given the IP header ready made, so that
  * identification and DF are Linux's.
  *
  * The checksum of UDP is left to the wire when it can (gather.c), when the packet leaves in one piece; on the loopback

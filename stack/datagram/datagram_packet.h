@@ -15,8 +15,8 @@ struct datagram_route {
 };
 
 /*
- * Where does a packet to destination leave, and from which address? source: any: choose one. interface: 0: by the route.
- * Return: 0, -ENETUNREACH, -EINVAL (a source that is not ours, or can't go there).
+ * Where does a packet to destination leave, and from which address? source: any: choose one. interface: 0: by the
+ * route. Return: 0, -ENETUNREACH, -EINVAL (a source that is not ours, or can't go there).
  */
 int datagram_route_find(const struct stack_datagram *datagram, const ip_addr_t *destination, const ip_addr_t *source,
                         unsigned interface, struct datagram_route *route);
@@ -112,8 +112,8 @@ int datagram_output_send(const struct datagram_packet *packet);
  * the errors. */
 void datagram_error_input(struct pbuf *p, size_t offset, struct netif *input);
 
-/* Answer the packet p, whose IP header is at its start, with port unreachable. lwIP's message for IPv4 would quote no more
- * than the UDP header, and Linux quotes what was in it, too. */
+/* Answer the packet p, whose IP header is at its start, with port unreachable. lwIP's message for IPv4 would quote no
+ * more than the UDP header, and Linux quotes what was in it, too. */
 void datagram_error_refuse(struct pbuf *p);
 
 /* Is the checksum of that message right, or vouched for? */

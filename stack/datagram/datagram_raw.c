@@ -1,8 +1,8 @@
 /*
  * datagram_raw.c - raw sockets (raw(7)): every packet of one protocol, and packets of any making: Linux's raw.c.
  *
- * Each socket of the packet's protocol and family hears it, whoever else does: on IPv4 with its IP header, on IPv6 from the
- * transport header on. Sockets of IPPROTO_RAW, and those with IP_HDRINCL, send the IP header themselves; on IPv6 a
+ * Each socket of the packet's protocol and family hears it, whoever else does: on IPv4 with its IP header, on IPv6 from
+ * the transport header on. Sockets of IPPROTO_RAW, and those with IP_HDRINCL, send the IP header themselves; on IPv6 a
  * checksum may be ours to fill in (IPV6_CHECKSUM, always for ICMPv6).
  */
 #include <errno.h>

@@ -14,8 +14,8 @@
  *
  * Raw sockets are in a table of their own, by protocol; a packet goes to all that match.
  *
- * Two sockets conflict (Linux: udp_lib_lport_inuse()) when their ports are equal and one's packets could be the other's,
- * unless both have SO_REUSEADDR, both have SO_REUSEPORT, or they are bound to different interfaces.
+ * Two sockets conflict (Linux: udp_lib_lport_inuse()) when their ports are equal and one's packets could be the
+ * other's, unless both have SO_REUSEADDR, both have SO_REUSEPORT, or they are bound to different interfaces.
  */
 #include <errno.h>
 

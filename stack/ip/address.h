@@ -32,8 +32,8 @@ void address_remove(enum address_origin origin);
 /* Drop a static one. */
 void address_remove_static(const ip4_addr_t *address);
 
-/* The addresses, in the order in which they came; the first is what lwIP takes for the only one while nothing else matters.
- * Return: NULL when there are not so many. */
+/* The addresses, in the order in which they came; the first is what lwIP takes for the only one while nothing else
+ * matters. Return: NULL when there are not so many. */
 const struct own_address *address_at(size_t position);
 
 /* Return: the entry of this very address; NULL: it is not ours. */
@@ -42,7 +42,8 @@ const struct own_address *address_find(const ip4_addr_t *address);
 /* Return: the entry whose network this is in, the narrowest if there are several; NULL: it is no neighbour. */
 const struct own_address *address_find_network(const ip4_addr_t *address);
 
-/* Return: the entry whose network has this broadcast address; NULL: it is none. 255.255.255.255 belongs to no network. */
+/* Return: the entry whose network has this broadcast address; NULL: it is none. 255.255.255.255 belongs to no
+ * network. */
 const struct own_address *address_find_broadcast(const ip4_addr_t *address);
 
 #endif

@@ -1,8 +1,8 @@
 /*
  * dhcp6_client.c - name servers and domains by stateless DHCPv6 (RFC 8415 18.2.6).
  *
- * In place of lwIP's dhcp6.c, which leaves out what a message must have (who asks, for how long), knows no domains
- * and asks again with every router advertisement. nd6.c says when a router announces that there is more to know; then one
+ * In place of lwIP's dhcp6.c, which leaves out what a message must have (who asks, for how long), knows no domains and
+ * asks again with every router advertisement. nd6.c says when a router announces that there is more to know; then one
  * Information-request is repeated until it is answered, and again when the answer grows old.
  */
 #include "dhcp6_client.h"

@@ -24,7 +24,8 @@ uint32_t dhcp_client_lease_left_s(void);
 /* A frame with a DHCP message came from this Ethernet address. */
 void dhcp_client_note_sender(const uint8_t mac[6]);
 
-/* The lease, with what came with it, into an archive or out of it. Who has none writes nothing; who reads nothing, or doesn't want one, goes on as it is. */
+/* The lease, with what came with it, into an archive or out of it. Who has none writes nothing; who reads nothing, or
+ * doesn't want one, goes on as it is. */
 void dhcp_client_handover(struct archive *archive);
 
 /* Run what is due. */

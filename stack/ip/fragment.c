@@ -3,11 +3,12 @@
  *
  * lwIP counts the bytes of a packet in 16 bits and does not look whether fragments make a packet of more: on IPv4 the
  * count wraps round, on IPv6 an assertion fails, for whoever sends fragments that reach far enough. It also takes a
- * fragment header behind other extension headers, whose length it then trusts to be the same in every fragment, and other
- * extension headers, fragments even, behind a fragment header; nobody sends such packets, and they are refused as well.
+ * fragment header behind other extension headers, whose length it then trusts to be the same in every fragment, and
+ * other extension headers, fragments even, behind a fragment header; nobody sends such packets, and they are refused as
+ * well.
  *
- * Of IPv6's extension headers it reads the length before it looks whether they are there, and an option's length behind the
- * end of the header, of the packet even. So the headers are walked here first, and each option in them.
+ * Of IPv6's extension headers it reads the length before it looks whether they are there, and an option's length behind
+ * the end of the header, of the packet even. So the headers are walked here first, and each option in them.
  *
  * DIFFERS: Linux takes IPv6 packets that are longer by their header: datagrams of up to 65 527 bytes (oracle
  * udp_transfer6/sizes_in).

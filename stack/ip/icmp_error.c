@@ -1,9 +1,10 @@
 /*
  * icmp_error.c - ICMP messages that say why a TCP segment did not arrive (RFC 792, RFC 1122 4.2.3.9, RFC 4443).
  *
- * lwIP reads none of them for TCP. As on Linux (tcp_v4_err(), tcp_v6_err()) an error fails a connection that waits for the answer to its SYN; an established one
- * keeps it in mind, in case it is given up later. The message quotes the segment's addresses, ports and sequence number, and all must be of something that
- * is under way, so that who can't see the connection can't end it (RFC 5927 4.1).
+ * lwIP reads none of them for TCP. As on Linux (tcp_v4_err(), tcp_v6_err()) an error fails a connection that waits for
+ * the answer to its SYN; an established one keeps it in mind, in case it is given up later. The message quotes the
+ * segment's addresses, ports and sequence number, and all must be of something that is under way, so that who can't see
+ * the connection can't end it (RFC 5927 4.1).
  */
 #include "icmp_error.h"
 
@@ -47,7 +48,8 @@ static int error_of(uint8_t type, uint8_t code)
     }
 }
 
-/* The connection whose segment is quoted. Return: NULL when there is none, or it has nothing under way at that sequence number. */
+/* The connection whose segment is quoted. Return: NULL when there is none, or it has nothing under way at that sequence
+ * number. */
 static struct stack_tcp *find_quoted(const ip_addr_t *source, const ip_addr_t *destination, const uint8_t *tcp_header)
 {
     uint32_t sequence = (uint32_t)read_16(tcp_header + 4) << 16 | read_16(tcp_header + 6);
@@ -145,8 +147,8 @@ static void read_address6(ip_addr_t *address, const uint8_t *at)
     ip_addr_copy_from_ip6(*address, six);
 }
 
-/* A router says that a packet was too big; lwIP notes it for the destination, whatever the packet was (wire_netif6.c does what
- * follows). Return: false: it is about nothing of ours, or makes no sense. */
+/* A router says that a packet was too big; lwIP notes it for the destination, whatever the packet was (wire_netif6.c
+ * does what follows). Return: false: it is about nothing of ours, or makes no sense. */
 static bool is_good_too_big6(const uint8_t *icmp, size_t length)
 {
     const uint8_t *quoted = icmp + ICMP_SIZE;
@@ -163,7 +165,8 @@ static bool is_good_too_big6(const uint8_t *icmp, size_t length)
            find_quoted(&source, &destination, quoted + IP6_HLEN) != NULL;
 }
 
-/* A redirect is to be believed from the router that packets to its destination go to, and from nobody else (RFC 4861 8.1). */
+/* A redirect is to be believed from the router that packets to its destination go to, and from nobody else (RFC 4861
+ * 8.1). */
 static bool is_good_redirect(const uint8_t *packet, size_t length)
 {
     ip6_addr_t source = {0}, destination = {0};

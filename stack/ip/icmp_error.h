@@ -6,7 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* Look at an IPv4 packet to us, size bytes from its IP header on, all of it there; does nothing unless it is such a message. */
+/* Look at an IPv4 packet to us, size bytes from its IP header on, all of it there; does nothing unless it is such a
+ * message. */
 void icmp_error_input(const uint8_t *packet, size_t size);
 
 /* The same for an ICMPv6 packet without extension headers. Return: false: it is nothing that lwIP should see. */

@@ -1,8 +1,8 @@
 /*
  * interface.h - the stack's interfaces, addresses and routes, as the service sees them.
  *
- * There are two interfaces, as in a network namespace with one device: the loopback (127/8, ::1) and the wire. The rules of
- * stack.h hold.
+ * There are two interfaces, as in a network namespace with one device: the loopback (127/8, ::1) and the wire. The
+ * rules of stack.h hold.
  */
 #ifndef SIDESTACK_INTERFACE_H
 #define SIDESTACK_INTERFACE_H
@@ -55,24 +55,28 @@ struct stack_interface_address {
 /* Return: 0, or -ENODEV when there is no such interface. */
 int stack_get_interface(unsigned index, struct stack_interface *interface);
 
-/* All addresses: those of IPv4, the loopback's first, then the wire's as they were given; then those of IPv6. Return: how many there are, which may
- * be more than max. */
+/* All addresses: those of IPv4, the loopback's first, then the wire's as they were given; then those of IPv6. Return:
+ * how many there are, which may be more than max. */
 size_t stack_get_addresses(struct stack_interface_address *addresses, size_t max);
 
 /* Does the stack have what the network was asked for (stack_config.dhcp, stack_config.slaac)? */
 bool stack_is_configured(void);
 
-/* Put these addresses in place of those of stack_config; what stays the same is left alone, and what the network gave, too. Connections from an address
- * that goes hear nothing any more. Return: 0, -EEXIST, -ENOSPC; some may be missing then. */
+/* Put these addresses in place of those of stack_config; what stays the same is left alone, and what the network gave,
+ * too. Connections from an address that goes hear nothing any more. Return: 0, -EEXIST, -ENOSPC; some may be missing
+ * then. */
 int stack_set_addresses(const struct stack_prefix *addresses, size_t count);
 
-/* Put these routes in place of those of stack_config. Return: 0, -EEXIST (IPv6: two to one network), -ENOSPC; some may be missing then. */
+/* Put these routes in place of those of stack_config. Return: 0, -EEXIST (IPv6: two to one network), -ENOSPC; some may
+ * be missing then. */
 int stack_set_routes(const struct stack_route *routes, size_t count);
 
-/* The name servers that the network told us of, the ones to ask first first. The port is 0. Return: how many, at most max. */
+/* The name servers that the network told us of, the ones to ask first first. The port is 0. Return: how many, at most
+ * max. */
 size_t stack_get_name_servers(union stack_address *servers, size_t max);
 
-/* The domains in which to search for names, as the network told us; valid until the next change. Return: how many, at most max. */
+/* The domains in which to search for names, as the network told us; valid until the next change. Return: how many, at
+ * most max. */
 size_t stack_get_domains(const char **domains, size_t max);
 
 #endif

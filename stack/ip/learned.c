@@ -1,8 +1,9 @@
 /*
  * learned.c - what the network told us of name servers and domains.
  *
- * Each entry has the source that it came from and a time until which it holds. The owner of the stack is told of changes
- * after the fact, in the turn of the timers, so that a packet with ten news is one change and nobody is entered again.
+ * Each entry has the source that it came from and a time until which it holds. The owner of the stack is told of
+ * changes after the fact, in the turn of the timers, so that a packet with ten news is one change and nobody is entered
+ * again.
  */
 #include "learned.h"
 

@@ -15,14 +15,15 @@ enum learned_origin { LEARNED_DHCP, LEARNED_DHCP6, LEARNED_ROUTER, LEARNED_ORIGI
 /* Start with nothing. */
 void learned_open(const struct stack_config *config);
 
-/* A server, or a domain, is known for so many seconds; 0: no longer. One that was known before gets a new time. Those that
- * exceed the room are dropped. */
+/* A server, or a domain, is known for so many seconds; 0: no longer. One that was known before gets a new time. Those
+ * that exceed the room are dropped. */
 void learned_add_server(enum learned_origin origin, const ip_addr_t *server, uint32_t seconds);
 void learned_add_domain(enum learned_origin origin, const char *domain, uint32_t seconds);
 
 /*
- * Domains as DNS has them (RFC 1035 3.1): labels, each with its length before it, the empty one last; one after another,
- * padded with zeros. compressed: pointers may occur, into these same bytes (RFC 3397). What makes no sense ends it.
+ * Domains as DNS has them (RFC 1035 3.1): labels, each with its length before it, the empty one last; one after
+ * another, padded with zeros. compressed: pointers may occur, into these same bytes (RFC 3397). What makes no sense
+ * ends it.
  */
 void learned_add_encoded_domains(enum learned_origin origin, const uint8_t *bytes, size_t size, bool compressed,
                                  uint32_t seconds);

@@ -1,11 +1,12 @@
 /*
  * network_handover.c - what was learned of the network into an archive and out of it.
  *
- * Not for correctness: all of it could be learned again. But a packet to a neighbour whose Ethernet address has to be asked for first waits in a
- * queue of lwIP's that is short, and a connection from a leased address stands still until there is a lease.
+ * Not for correctness: all of it could be learned again. But a packet to a neighbour whose Ethernet address has to be
+ * asked for first waits in a queue of lwIP's that is short, and a connection from a leased address stands still until
+ * there is a lease.
  *
- * ARP's table is lwIP's own; the reader enters a neighbour by having one more reply to us come. Neighbours of IPv6 are entered as stale: they may be
- * used, and are asked whether they are still there.
+ * ARP's table is lwIP's own; the reader enters a neighbour by having one more reply to us come. Neighbours of IPv6 are
+ * entered as stale: they may be used, and are asked whether they are still there.
  */
 #include "network_handover.h"
 
@@ -269,7 +270,8 @@ static void walk_made_addresses(struct archive *archive)
     }
 }
 
-/* The link-local address was found to be nobody else's; it is the same unless we were given another Ethernet address. */
+/* The link-local address was found to be nobody else's; it is the same unless we were given another Ethernet
+ * address. */
 static void walk_link_local(struct archive *archive)
 {
     struct netif *netif = wire_netif_get();

@@ -1,4 +1,5 @@
-/* network_handover.h - what was learned of the network on its way to another process: neighbours, routers, addresses, leases. */
+/* network_handover.h - what was learned of the network on its way to another process: neighbours, routers, addresses,
+ * leases. */
 #ifndef SIDESTACK_NETWORK_HANDOVER_H
 #define SIDESTACK_NETWORK_HANDOVER_H
 

@@ -27,7 +27,8 @@ struct stack_neighbour {
 };
 size_t stack_list_neighbours(struct stack_neighbour neighbours[STACK_NEIGHBOURS_MAX]);
 
-/* Where an address came from, and how long it holds. seconds_left, preferred_left: UINT32_MAX: for ever. Return: false: it is not ours. */
+/* Where an address came from, and how long it holds. seconds_left, preferred_left: UINT32_MAX: for ever. Return: false:
+ * it is not ours. */
 bool stack_find_address_origin(const union stack_address *address, enum stack_origin *origin, uint32_t *seconds_left,
                                uint32_t *preferred_left);
 

@@ -2,8 +2,8 @@
  * path_mtu.c - what routers said about how large packets to an IPv4 host may be (RFC 1191).
  *
  * A table of fixed size, by a hash of the destination; a newer entry takes the place of another one. Entries are
- * forgotten after ten minutes, so that a path that has become wider is found (RFC 1191 6.3; Linux: mtu_expires). For IPv6
- * lwIP keeps the same in its destination cache.
+ * forgotten after ten minutes, so that a path that has become wider is found (RFC 1191 6.3; Linux: mtu_expires). For
+ * IPv6 lwIP keeps the same in its destination cache.
  */
 #include "path_mtu.h"
 

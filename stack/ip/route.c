@@ -2,8 +2,8 @@
  * route.c - where IPv4 packets go, and which of our addresses they come from.
  *
  * As on Linux the longest prefix decides, and the network of an address of ours is a route like any other, whose source
- * is that address. Packets that leave by way of a router have the address as their source that the router is a neighbour of
- * (Linux: inet_select_addr()).
+ * is that address. Packets that leave by way of a router have the address as their source that the router is a
+ * neighbour of (Linux: inet_select_addr()).
  */
 #include "route.h"
 

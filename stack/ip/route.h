@@ -17,9 +17,8 @@ bool route_at(size_t position, ip4_addr_t *network, uint8_t *bits, ip4_addr_t *v
 void route_remove(enum address_origin origin);
 
 /*
- * The way to a destination that is not ours: the neighbour that it goes to, and the address that it comes from if the sender
- * has none (either may be NULL: not wanted).
- * Return: false when there is no route.
+ * The way to a destination that is not ours: the neighbour that it goes to, and the address that it comes from if the
+ * sender has none (either may be NULL: not wanted). Return: false when there is no route.
  */
 bool route_find(const ip4_addr_t *destination, ip4_addr_t *next_hop, ip4_addr_t *source);
 

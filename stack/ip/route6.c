@@ -1,13 +1,15 @@
 /*
- * route6.c - which IPv6 addresses are ours on the wire, where IPv6 packets go, and which of our addresses they come from.
+ * route6.c - which IPv6 addresses are ours on the wire, where IPv6 packets go, and which of our addresses they come
+ * from.
  *
- * The addresses are in lwIP's table of the interface: the link-local one first, then those that were given, then those that it
- * makes itself. lwIP takes a static address for a sign that its /64 is on the link. An address whose prefix is longer or
- * shorter is given an infinite lifetime instead, which says no such thing; and all on-link prefixes are routes here.
+ * The addresses are in lwIP's table of the interface: the link-local one first, then those that were given, then those
+ * that it makes itself. lwIP takes a static address for a sign that its /64 is on the link. An address whose prefix is
+ * longer or shorter is given an infinite lifetime instead, which says no such thing; and all on-link prefixes are
+ * routes here.
  *
- * lwIP asks for the next hop of a destination (route6_gateway) when it is new to it, and keeps the answer in its destination
- * cache; so that is emptied when a route changes. What our routes do not know, lwIP's lists of announced prefixes and
- * routers may.
+ * lwIP asks for the next hop of a destination (route6_gateway) when it is new to it, and keeps the answer in its
+ * destination cache; so that is emptied when a route changes. What our routes do not know, lwIP's lists of announced
+ * prefixes and routers may.
  */
 #include "route6.h"
 
@@ -166,8 +168,8 @@ bool route6_is_own(const ip6_addr_t *address)
     return false;
 }
 
-/* lwIP sends to a destination that it takes for none of its links, for the first time. Return: the neighbour to send it to;
- * NULL: lwIP looks at the routers that it heard of. */
+/* lwIP sends to a destination that it takes for none of its links, for the first time. Return: the neighbour to send it
+ * to; NULL: lwIP looks at the routers that it heard of. */
 const ip6_addr_t *route6_gateway(struct netif *netif, const ip6_addr_t *destination)
 {
     const struct route6 *route = netif == wire_netif_get() ? find(destination) : NULL;

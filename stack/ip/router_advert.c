@@ -1,8 +1,8 @@
 /*
  * router_advert.c - what routers announce besides addresses and routes: name servers and domains (RFC 8106).
  *
- * Addresses, prefixes and routers are lwIP's business (nd6.c), as is asking for them. lwIP forgets how long a name server
- * may be used and does not know of domains, so those are read here, before it sees the message. If nobody wants
+ * Addresses, prefixes and routers are lwIP's business (nd6.c), as is asking for them. lwIP forgets how long a name
+ * server may be used and does not know of domains, so those are read here, before it sees the message. If nobody wants
  * the network to configure the stack, it sees none.
  */
 #include "router_advert.h"

@@ -1,8 +1,10 @@
 /*
- * source6.c - which of our IPv6 addresses a packet comes from if the sender has none: RFC 6724 5, with Linux's choice where that leaves
- * one (ipv6_get_saddr_eval()): unique local addresses are of global scope, and of equals the one that came last is taken.
+ * source6.c - which of our IPv6 addresses a packet comes from if the sender has none: RFC 6724 5, with Linux's choice
+ * where that leaves one (ipv6_get_saddr_eval()): unique local addresses are of global scope, and of equals the one that
+ * came last is taken.
  *
- * lwIP's own choice knows no labels, and of common prefixes only whether 64 bits agree; it serves what lwIP itself sends.
+ * lwIP's own choice knows no labels, and of common prefixes only whether 64 bits agree; it serves what lwIP itself
+ * sends.
  */
 #include <string.h>
 

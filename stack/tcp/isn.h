@@ -16,7 +16,8 @@ void isn_set(uint32_t number);
 /* It did not come about. */
 void isn_forget(void);
 
-/* Return: a number that depends on both ends, on more (below 2^32; initial sequence numbers use 0), and on the secret. */
+/* Return: a number that depends on both ends, on more (below 2^32; initial sequence numbers use 0), and on the
+ * secret. */
 uint32_t isn_hash(const ip_addr_t *local, u16_t local_port, const ip_addr_t *peer, u16_t peer_port, uint32_t more);
 
 struct archive;

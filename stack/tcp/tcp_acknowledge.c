@@ -12,9 +12,10 @@
  *   delayed    all else waits for delay_us: 40 ms to 200 ms, by how fast segments follow each other, and within a round trip
  * lwIP's own flags for it are taken away each time, so its timer of 50 ms finds nothing.
  *
- * "At once" is the end of the loop's turn, or of one soon after when there is other work (stack_flush_data()): one acknowledgement for all frames that were read in it, with the window as it is
- * when the owner has taken what came. Data out of order is acknowledged by lwIP segment by segment, because the peer counts
- * these (tcp_sack.c: what it says of it).
+ * "At once" is the end of the loop's turn, or of one soon after when there is other work (stack_flush_data()): one
+ * acknowledgement for all frames that were read in it, with the window as it is when the owner has taken what came.
+ * Data out of order is acknowledged by lwIP segment by segment, because the peer counts these (tcp_sack.c: what it says
+ * of it).
  */
 #include "tcp_acknowledge.h"
 

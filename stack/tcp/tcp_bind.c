@@ -3,16 +3,17 @@
  *
  * lwIP's check knows one kind of reuse; so every control block is given SOF_REUSEADDR, which makes lwIP let everything
  * pass, and the rules are kept here (Linux: inet_csk_bind_conflict). Two sockets conflict when their ports are equal
- * and their addresses are, or one is the wildcard of the other's family (:: is that of both, but with IPV6_V6ONLY), unless
+ * and their addresses are, or one is the wildcard of the other's family (:: is that of both, but with IPV6_V6ONLY),
+ * unless
  *   - both have SO_REUSEADDR and neither listens, or
  *   - both have SO_REUSEPORT.
  * Connections, accepted ones and those in TIME-WAIT, count like any socket.
  *
- * Choosing a port is Linux's way, too. bind() looks for one that nobody has, first among those of one parity, connect() among those of the
- * other, so that the two don't get into each other's way. A connection needs no port for itself: only its ends must differ from all
- * others' (inet_hash_connect()), and no socket may have asked for the port by bind(). Where the search begins is as RFC 6056
- * 3.3.4 has it: a secret hash of the destination and a counter, so that a stranger can't guess the port and one destination gets one port after the
- * other: the next is nearly always free.
+ * Choosing a port is Linux's way, too. bind() looks for one that nobody has, first among those of one parity, connect()
+ * among those of the other, so that the two don't get into each other's way. A connection needs no port for itself:
+ * only its ends must differ from all others' (inet_hash_connect()), and no socket may have asked for the port by
+ * bind(). Where the search begins is as RFC 6056 3.3.4 has it: a secret hash of the destination and a counter, so that
+ * a stranger can't guess the port and one destination gets one port after the other: the next is nearly always free.
  */
 #include <errno.h>
 
@@ -114,7 +115,8 @@ static unsigned port_range(const struct stack_tcp *tcp, unsigned *count)
     return first;
 }
 
-/* Return: a port that no socket uses, from a random start, of odd distance from the first if possible; 0 when there is none. */
+/* Return: a port that no socket uses, from a random start, of odd distance from the first if possible; 0 when there is
+ * none. */
 uint16_t tcp_bind_choose_port(const struct stack_tcp *tcp)
 {
     unsigned count, first = port_range(tcp, &count);
@@ -199,8 +201,8 @@ struct stack_tcp *tcp_bind_find_listener(const struct tcp_ends *ends)
             best = other;
             count = 1;
         } else if (other->options[STACK_TCP_REUSEPORT]) {
-            /* Of those that share the port by SO_REUSEPORT a hash chooses, each with the same chance. Linux spreads connections by one of
-             * the addresses, too. */
+            /* Of those that share the port by SO_REUSEPORT a hash chooses, each with the same chance. Linux spreads
+             * connections by one of the addresses, too. */
             if (count == 1)
                 hash = (uint32_t)(tcp_lookup_hash(ends) >> 32);
             if (hash % ++count == 0)

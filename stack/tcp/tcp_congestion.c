@@ -1,11 +1,12 @@
 /*
- * tcp_congestion.c - congestion control: CUBIC (RFC 9438), Reno (RFC 5681), slow start that ends in time (HyStart++, RFC 9406).
+ * tcp_congestion.c - congestion control: CUBIC (RFC 9438), Reno (RFC 5681), slow start that ends in time (HyStart++,
+ * RFC 9406).
  *
  * The window is in bytes, as RFC 5681 counts; CUBIC's own figures are segments and seconds, as RFC 9438 writes them, so
  * that its formulas can be compared line by line. Floating point is exact enough, and cheap beside a system call.
  *
- * CUBIC: after a reduction at W_max the window follows W(t) = C (t - K)^3 + W_max: fast back to where the loss was, slow
- * around it, fast away from it. Where Reno would be faster (short round trips), W_est, Reno's window with CUBIC's
+ * CUBIC: after a reduction at W_max the window follows W(t) = C (t - K)^3 + W_max: fast back to where the loss was,
+ * slow around it, fast away from it. Where Reno would be faster (short round trips), W_est, Reno's window with CUBIC's
  * reduction, is followed instead.
  *
  * HyStart++: when the least round trip of a round exceeds that of the round before by an eighth (between 4 and 16 ms),
@@ -13,14 +14,16 @@
  * the round trip falls again in these, it was a false alarm. Growth is not limited to 8 segments an acknowledgement
  * (L, 4.2): acknowledgements of 64 KB are usual where segmentation is left to a device, and Linux has no such limit.
  *
- * That criterion is late where the queue is short: slow start fills a queue of one bandwidth-delay product within the one round trip
- * in which it could be seen to. So HyStart's first one (Ha and Rhee 2011; Linux) stands beside it: a flight of segments comes out of the
- * bottleneck as a train at the bottleneck's rate, and so do its acknowledgements; a train of half a round trip means half the
- * pipe, and the flight that it triggers fills the rest. It leads into conservative slow start, too, and there the
- * round trip is its second witness: when it exceeds the connection's least one by an eighth, slow start is over. Only both together are that
- * quick. A train alone (it may be noise; or the network reorders, and the least round trip of a round says nothing) ends it after two rounds.
+ * That criterion is late where the queue is short: slow start fills a queue of one bandwidth-delay product within the
+ * one round trip in which it could be seen to. So HyStart's first one (Ha and Rhee 2011; Linux) stands beside it: a
+ * flight of segments comes out of the bottleneck as a train at the bottleneck's rate, and so do its acknowledgements; a
+ * train of half a round trip means half the pipe, and the flight that it triggers fills the rest. It leads into
+ * conservative slow start, too, and there the round trip is its second witness: when it exceeds the connection's least
+ * one by an eighth, slow start is over. Only both together are that quick. A train alone (it may be noise; or the
+ * network reorders, and the least round trip of a round says nothing) ends it after two rounds.
  *
- * Until the first loss the cubic would start flat; so the window grows by a twentieth each round trip at least (as Linux).
+ * Until the first loss the cubic would start flat; so the window grows by a twentieth each round trip at least (as
+ * Linux).
  */
 #include "tcp_congestion.h"
 
@@ -42,8 +45,8 @@
 #define CSS_GROWTH_DIVISOR 4u
 #define CSS_ROUNDS 5u
 
-/* Ha and Rhee 2011; Linux (hystart_ack_delta_us, hystart_low_window) allows for gaps of 2 ms at any round trip. A process that has to
- * wait for a processor now and then sees longer ones. */
+/* Ha and Rhee 2011; Linux (hystart_ack_delta_us, hystart_low_window) allows for gaps of 2 ms at any round trip. A
+ * process that has to wait for a processor now and then sees longer ones. */
 #define TRAIN_ROUNDS 2u
 #define TRAIN_GAP_DIVISOR 4u
 #define TRAIN_GAP_MIN_US 2000u
@@ -181,7 +184,8 @@ static uint32_t rtt_threshold(uint32_t rtt_us)
     return threshold < RTT_THRESH_MIN_US ? RTT_THRESH_MIN_US : threshold > RTT_THRESH_MAX_US ? RTT_THRESH_MAX_US : threshold;
 }
 
-/* Did acknowledgements come without a gap for half a round trip? For a whole one, where the pace alone makes it half of one. */
+/* Did acknowledgements come without a gap for half a round trip? For a whole one, where the pace alone makes it half of
+ * one. */
 static bool is_long_train(struct congestion *congestion, uint64_t now_us, bool paced)
 {
     uint32_t gap_us = congestion->least_rtt_us / TRAIN_GAP_DIVISOR;

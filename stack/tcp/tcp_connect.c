@@ -37,7 +37,8 @@ void tcp_connect_set_callback(struct stack_tcp *tcp)
         tcp_bind_netif(tcp->pcb, blackhole_netif());
 }
 
-/* Where does a connection to an IPv4 peer come from? *local is what the socket is bound to. Return: 0 and *local, or -errno. */
+/* Where does a connection to an IPv4 peer come from? *local is what the socket is bound to. Return: 0 and *local, or
+ * -errno. */
 static int choose_local4(const ip4_addr_t *peer, ip4_addr_t *local)
 {
     ip4_addr_t source;

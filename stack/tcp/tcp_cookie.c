@@ -1,19 +1,21 @@
 /*
  * tcp_cookie.c - SYN cookies: handshakes beyond those that we remember (RFC 4987 3.6), as Linux does them.
  *
- * Theory of operation. A listening socket remembers so many handshakes at most (tcp_filter.c), and so does the stack. A SYN beyond that
- * is answered, and forgotten: what has to be known of it is in the answer, and comes back with the peer's acknowledgement:
+ * Theory of operation. A listening socket remembers so many handshakes at most (tcp_filter.c), and so does the stack. A
+ * SYN beyond that is answered, and forgotten: what has to be known of it is in the answer, and comes back with the
+ * peer's acknowledgement:
  *
  *   in our sequence number   a keyed hash of both ends and of the minute, and two bits for the MSS
  *   in our timestamp         in its lowest six bits: the peer's window scale, SACK, ECN; without timestamps there is none of these
  *
- * Both halves are done by means of lwIP. The SYN goes to it as any; it makes a control block and answers, with the cookie for a
- * number (isn_follow()) and the bits that tcp_cookie_write() puts in, and then the control block is let go without a word. When a cookie comes back, the
- * SYN is put together as it was and is input again before the segment that brought it (tcp_filter_replay()): lwIP chooses the same
- * number, its answer, which the peer has, goes to the black hole, and all is as if the handshake had been remembered.
+ * Both halves are done by means of lwIP. The SYN goes to it as any; it makes a control block and answers, with the
+ * cookie for a number (isn_follow()) and the bits that tcp_cookie_write() puts in, and then the control block is let go
+ * without a word. When a cookie comes back, the SYN is put together as it was and is input again before the segment
+ * that brought it (tcp_filter_replay()): lwIP chooses the same number, its answer, which the peer has, goes to the
+ * black hole, and all is as if the handshake had been remembered.
  *
- * A cookie is worth something for two minutes, and is looked for only that long after the last one was sent: guessing one
- * takes 2^32 / 4 / 2 tries in that time.
+ * A cookie is worth something for two minutes, and is looked for only that long after the last one was sent: guessing
+ * one takes 2^32 / 4 / 2 tries in that time.
  */
 #include "tcp_cookie.h"
 

@@ -6,11 +6,12 @@
 
 struct stack_tcp;
 
-/* A SYN is about to be processed, and there is no room for one more handshake: it is to be answered with a cookie. mss: what it offers. */
+/* A SYN is about to be processed, and there is no room for one more handshake: it is to be answered with a cookie. mss:
+ * what it offers. */
 void tcp_cookie_answer(struct tcp_hdr *header, uint16_t mss);
 
-/* A segment for a listening socket, with ACK, and without SYN and RST. Return: the SYN that began this handshake, as an IP packet, if it brings
- * a cookie of ours back; NULL otherwise. Owned by the caller. */
+/* A segment for a listening socket, with ACK, and without SYN and RST. Return: the SYN that began this handshake, as an
+ * IP packet, if it brings a cookie of ours back; NULL otherwise. Owned by the caller. */
 struct pbuf *tcp_cookie_restore(const struct tcp_hdr *header);
 
 /* From here on SYNs are ones that were restored, and answered long ago, with this number; until tcp_cookie_end(). */

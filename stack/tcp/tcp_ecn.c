@@ -1,8 +1,8 @@
 /*
  * tcp_ecn.c - explicit congestion notification: RFC 3168, as Linux does it.
  *
- * Theory of operation. A router whose queue grows marks packets instead of dropping them, if their sender has said that it
- * will heed that. Four bits carry this:
+ * Theory of operation. A router whose queue grows marks packets instead of dropping them, if their sender has said that
+ * it will heed that. Four bits carry this:
  *
  *     IP   ECT(0)  "mark me", in new data only              CE   "marked"
  *     TCP  ECE     "marked packets reach me"                 CWR  "my window came down, you may stop saying so"
@@ -14,13 +14,13 @@
  *       for a loss, and nothing is resent
  *       new data, CWR ---------------------------> no longer
  *
- * The two ends agree in the handshake: a SYN asks with ECE and CWR, a SYN-ACK agrees with ECE alone; a SYN that has to be
- * sent again does not ask any more, as something on the path may drop what it does not know (tcp_ecn_fallback). By default we agree
- * and do not ask (tcp_ecn = 2).
+ * The two ends agree in the handshake: a SYN asks with ECE and CWR, a SYN-ACK agrees with ECE alone; a SYN that has to
+ * be sent again does not ask any more, as something on the path may drop what it does not know (tcp_ecn_fallback). By
+ * default we agree and do not ask (tcp_ecn = 2).
  *
- * What is sent again, acknowledgements without data and probes are never ECT: a forged or repeated one must not
- * count (6.1.4 to 6.1.6). lwIP knows nothing of all this: it leaves the two flags alone, and takes the TOS octet from the control
- * block, where it is set anew for each segment (tcp_ecn_write), by the hook that writes options.
+ * What is sent again, acknowledgements without data and probes are never ECT: a forged or repeated one must not count
+ * (6.1.4 to 6.1.6). lwIP knows nothing of all this: it leaves the two flags alone, and takes the TOS octet from the
+ * control block, where it is set anew for each segment (tcp_ecn_write), by the hook that writes options.
  */
 #include "tcp_ecn.h"
 

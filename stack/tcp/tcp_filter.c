@@ -99,7 +99,8 @@ static bool came_too_far(const struct stack_tcp *tcp)
     return tcp->options[STACK_IP_MINTTL] > IPH_TTL(ip4_current_header());
 }
 
-/* Does a listening socket that is bound to an interface not hear of this SYN? It is refused then, as if nobody listened. */
+/* Does a listening socket that is bound to an interface not hear of this SYN? It is refused then, as if nobody
+ * listened. */
 static bool is_for_other_interface(const struct stack_tcp *tcp, const struct tcp_pcb *pcb, const struct tcp_hdr *header)
 {
     unsigned bound = (unsigned)tcp->options[STACK_IP_BIND_INTERFACE];
@@ -143,9 +144,9 @@ static bool filter_may_accept(const struct stack_tcp *listener)
     return listener->may_accept == NULL || listener->may_accept(listener->owner);
 }
 
-/* Does a segment bring a SYN cookie back? Then it is to be input again, behind the SYN that began its handshake; where there is no room it is
- * dropped without a word (Linux: tcp_get_cookie_sock()): the peer has our answer, and a reset would end what it takes for a connection.
- * Return: ERR_OK: none; ERR_VAL: to be input again; ERR_MEM: dropped. */
+/* Does a segment bring a SYN cookie back? Then it is to be input again, behind the SYN that began its handshake; where
+ * there is no room it is dropped without a word (Linux: tcp_get_cookie_sock()): the peer has our answer, and a reset
+ * would end what it takes for a connection. Return: ERR_OK: none; ERR_VAL: to be input again; ERR_MEM: dropped. */
 static err_t restore_cookie(const struct stack_tcp *listener, struct tcp_hdr *header, struct pbuf *p)
 {
     uint32_t number = header->ackno - 1;
@@ -167,9 +168,10 @@ static err_t restore_cookie(const struct stack_tcp *listener, struct tcp_hdr *he
     return ERR_VAL;
 }
 
-/* The peer acknowledges another answer than the one that a handshake remembers: a cookie, which its SYN got when there was no room, before
- * it sent that again and there was (Linux: tcp_check_req() leaves it to the listening socket). Return: ERR_OK: it does not; ERR_ABRT: the
- * handshake is forgotten, without a word; ERR_MEM: the segment is dropped. */
+/* The peer acknowledges another answer than the one that a handshake remembers: a cookie, which its SYN got when there
+ * was no room, before it sent that again and there was (Linux: tcp_check_req() leaves it to the listening socket).
+ * Return: ERR_OK: it does not; ERR_ABRT: the handshake is forgotten, without a word; ERR_MEM: the segment is
+ * dropped. */
 static err_t prefer_cookie(const struct stack_tcp *tcp, struct tcp_pcb *pcb, struct tcp_hdr *header, struct pbuf *p)
 {
     err_t error;
@@ -184,7 +186,8 @@ static err_t prefer_cookie(const struct stack_tcp *tcp, struct tcp_pcb *pcb, str
     return ERR_ABRT;
 }
 
-/* A SYN or the last segment of a handshake: is there room for one more connection? Return: ERR_OK, or not: it is dropped. */
+/* A SYN or the last segment of a handshake: is there room for one more connection? Return: ERR_OK, or not: it is
+ * dropped. */
 static err_t filter_handshake(const struct stack_tcp *tcp, const struct tcp_pcb *pcb, const struct tcp_hdr *header)
 {
     const struct stack_tcp *listener = tcp->listener;

@@ -8,7 +8,8 @@
  *  - hints (netif_hints), and lwIP's round trip and congestion figures that tcp_sender.c does not let it use.
  * tests/checks/handover compares the structures with tcp_handover_state.c.
  *
- * Times are CLOCK_MONOTONIC's, which both ends have; only tcp_ticks is the process's own: what counts in it is written as an age.
+ * Times are CLOCK_MONOTONIC's, which both ends have; only tcp_ticks is the process's own: what counts in it is written
+ * as an age.
  */
 #include "tcp_handover.h"
 
@@ -223,8 +224,8 @@ static void read_all(struct archive *archive)
         archive_fail(archive, -EPROTO);
 }
 
-/* What is left of connections in TIME-WAIT: each whole, and only for a reader of the same layout, because nothing is lost with them but the care for
- * segments that come late. */
+/* What is left of connections in TIME-WAIT: each whole, and only for a reader of the same layout, because nothing is
+ * lost with them but the care for segments that come late. */
 static void walk_time_wait(struct archive *archive)
 {
     const size_t size = sizeof(struct time_wait) - offsetof(struct time_wait, local);

@@ -24,7 +24,8 @@ void tcp_handover_window(struct archive *archive, struct receive_window *window)
 void tcp_handover_pcb(struct archive *archive, struct tcp_pcb *pcb);
 void tcp_handover_socket(struct archive *archive, struct stack_tcp *tcp);
 
-/* Bytes that came in order and the owner has not taken; what the peer has not acknowledged, and what came beyond a gap (tcp_handover_queue.c). */
+/* Bytes that came in order and the owner has not taken; what the peer has not acknowledged, and what came beyond a gap
+ * (tcp_handover_queue.c). */
 void tcp_handover_received(struct archive *archive, struct stack_tcp *tcp);
 void tcp_handover_segments(struct archive *archive, struct stack_tcp *tcp);
 

@@ -1,9 +1,9 @@
 /*
  * tcp_handover_queue.c - what a connection has received and sent, into an archive and out of it (tcp_handover.c).
  *
- * lwIP's lists refer to the send queue. The bytes of the queue are written once, the segments as sequence number, length and flags; the
- * reader fills a new queue and has lwIP make the same segments of it, one tcp_write() for each. Both begin with lwIP's first segment, of which the peer may
- * have acknowledged a part.
+ * lwIP's lists refer to the send queue. The bytes of the queue are written once, the segments as sequence number,
+ * length and flags; the reader fills a new queue and has lwIP make the same segments of it, one tcp_write() for each.
+ * Both begin with lwIP's first segment, of which the peer may have acknowledged a part.
  */
 #include "tcp_handover.h"
 

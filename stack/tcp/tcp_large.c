@@ -1,23 +1,24 @@
 /*
  * tcp_large.c - segments larger than the MTU, which the wire cuts.
  *
- * Theory of operation. To lwIP a segment is three objects, a header, and a way through IP; to us a record on the scoreboard. At
- * an MTU of 1500 that is 45 of each for what leaves as one frame. So bulk data becomes segments of up to 64 KB, of whole pieces: a piece is
- * what a segment else would be, the connection's MSS. gather.c gives such a segment to the wire with the size of a piece, and
- * the wire cuts it, as it does with small ones that were gathered. Linux does the same (tcp_write_xmit(), tcp_fragment()).
+ * Theory of operation. To lwIP a segment is three objects, a header, and a way through IP; to us a record on the
+ * scoreboard. At an MTU of 1500 that is 45 of each for what leaves as one frame. So bulk data becomes segments of up to
+ * 64 KB, of whole pieces: a piece is what a segment else would be, the connection's MSS. gather.c gives such a segment
+ * to the wire with the size of a piece, and the wire cuts it, as it does with small ones that were gathered. Linux does
+ * the same (tcp_write_xmit(), tcp_fragment()).
  *
- * What is lost, SACKed or sent again are pieces. So a large segment is cut, without a copy, before anything is known of its pieces
- * that differs:
+ * What is lost, SACKed or sent again are pieces. So a large segment is cut, without a copy, before anything is known of
+ * its pieces that differs:
  *
  *     an acknowledgement of a part of it                   is cut there          tcp_large_before_input()
  *     SACK blocks, a duplicate acknowledgement             all are in pieces     the same
  *     a time-out, a probe, the end of a reordering time    all are in pieces     tcp_recovery_on_clock()
  *     a smaller MTU, another process takes over            all are in pieces     tcp_path_mtu.c, tcp_handover.c
  *
- * and the recovery (tcp_recovery.c) never sees one. New ones are only made while all is well: nothing is missing, no marks
- * are agreed on (CWR is for one piece only), and the path is so short that nothing is paced (tcp_pace.c), so that frames of 64 KB do
- * no harm. A large segment does not wait: it is made of what the windows let go now and sent at once. If lwIP can't send it
- * (no route, a neighbour's address is not known), it is cut, and its pieces wait.
+ * and the recovery (tcp_recovery.c) never sees one. New ones are only made while all is well: nothing is missing, no
+ * marks are agreed on (CWR is for one piece only), and the path is so short that nothing is paced (tcp_pace.c), so that
+ * frames of 64 KB do no harm. A large segment does not wait: it is made of what the windows let go now and sent at
+ * once. If lwIP can't send it (no route, a neighbour's address is not known), it is cut, and its pieces wait.
  */
 #include "tcp_large.h"
 
@@ -79,7 +80,8 @@ void tcp_large_end(struct stack_tcp *tcp)
 
 /* ---- cutting ---- */
 
-/* Move what a segment has behind its first size bytes of payload to header, the first pbuf of another. Return: false when memory is short. */
+/* Move what a segment has behind its first size bytes of payload to header, the first pbuf of another. Return: false
+ * when memory is short. */
 static bool move_payload(struct tcp_seg *segment, u16_t size, struct pbuf *header)
 {
     const u16_t rest = (u16_t)(segment->len - size);
@@ -111,7 +113,8 @@ static bool move_payload(struct tcp_seg *segment, u16_t size, struct pbuf *heade
     return true;
 }
 
-/* Cut a segment; what it has behind its first size bytes of payload becomes the next of its list. Return: false when memory is short. */
+/* Cut a segment; what it has behind its first size bytes of payload becomes the next of its list. Return: false when
+ * memory is short. */
 static bool cut_segment(struct tcp_pcb *pcb, struct tcp_seg *segment, u16_t size)
 {
     const u8_t options = LWIP_TCP_OPT_LENGTH(segment->flags);

@@ -17,7 +17,8 @@ uint32_t tcp_large_most(const struct stack_tcp *tcp);
 void tcp_large_begin(struct stack_tcp *tcp, uint32_t pieces);
 void tcp_large_end(struct stack_tcp *tcp);
 
-/* Send it, all that lwIP has unsent. Return: false when it could not be sent: then it was cut, and waits; tcp->pcb is NULL when memory was short, too. */
+/* Send it, all that lwIP has unsent. Return: false when it could not be sent: then it was cut, and waits; tcp->pcb is
+ * NULL when memory was short, too. */
 bool tcp_large_send(struct stack_tcp *tcp);
 
 /* A segment came, and lwIP is about to process it. Return: false when memory is short: it must be dropped. */

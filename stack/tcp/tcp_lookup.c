@@ -1,9 +1,9 @@
 /*
  * tcp_lookup.c - which connection a segment is for, in constant time.
  *
- * Theory of operation. lwIP keeps its control blocks in lists, which it walks for each segment, for each pass of its timers and for each new
- * connection. The heads of these lists are plain globals. So the connections are in a hash table of ours, and lwIP's lists are
- * empty, but for the moments when it works on one of them:
+ * Theory of operation. lwIP keeps its control blocks in lists, which it walks for each segment, for each pass of its
+ * timers and for each new connection. The heads of these lists are plain globals. So the connections are in a hash
+ * table of ours, and lwIP's lists are empty, but for the moments when it works on one of them:
  *
  *   - a segment came: just before tcp_input(), when the IP layer has checked and reassembled the packet, tcp_lookup_place() makes the
  *     one control block that it is for all that the lists have: a connection, or one in TIME-WAIT (which is a block of our own;
@@ -11,10 +11,11 @@
  *     tcp_lookup_input() empties the lists, and takes note of a connection that has come to TIME-WAIT.
  *   - a connection's timers are due: tcp_lookup_run().
  *
- * To take a control block off a list that it is not on is nothing to lwIP. So a connection may be closed or aborted at any time, whatever
- * the lists have; that it is gone the ext arg's destroy callback tells (tcp_socket.c), which calls tcp_lookup_remove(). Two
- * things remain to be done that lwIP does by walking: a connection whose listening socket goes away must not point at it any longer
- * (tcp_listen_forget()), and no two connections may have the same ends (tcp_connect.c).
+ * To take a control block off a list that it is not on is nothing to lwIP. So a connection may be closed or aborted at
+ * any time, whatever the lists have; that it is gone the ext arg's destroy callback tells (tcp_socket.c), which calls
+ * tcp_lookup_remove(). Two things remain to be done that lwIP does by walking: a connection whose listening socket goes
+ * away must not point at it any longer (tcp_listen_forget()), and no two connections may have the same ends
+ * (tcp_connect.c).
  *
  * The hash has a secret, so that nobody can choose ports to fill one bucket.
  */

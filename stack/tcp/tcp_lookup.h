@@ -33,11 +33,13 @@ void tcp_lookup_remove(struct stack_tcp *tcp);
 /* Return: the connection, but for one in TIME-WAIT; NULL: there is none. */
 struct stack_tcp *tcp_lookup_find(const struct tcp_ends *ends);
 
-/* lwIP's IP layer has a TCP packet for this host (p at its IP header, TCP's at offset) and is about to give it to tcp_input(). */
+/* lwIP's IP layer has a TCP packet for this host (p at its IP header, TCP's at offset) and is about to give it to
+ * tcp_input(). */
 void tcp_lookup_place(const struct pbuf *p, size_t offset);
 
-/* A connection or a listening socket begins: lwIP is to find nothing that it could compare it with, and keep nothing of it. The list of those in
- * TIME-WAIT stays: a callback may be what begins it, from the processing of a segment that led there. */
+/* A connection or a listening socket begins: lwIP is to find nothing that it could compare it with, and keep nothing of
+ * it. The list of those in TIME-WAIT stays: a callback may be what begins it, from the processing of a segment that led
+ * there. */
 void tcp_lookup_clear(void);
 
 /* Have lwIP process an IP packet, and do what follows from it. Takes p. */

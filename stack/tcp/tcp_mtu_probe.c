@@ -1,17 +1,19 @@
 /*
  * tcp_mtu_probe.c - larger segments again, once the path may take them (RFC 4821; Linux: tcp_mtu_probe()).
  *
- * Theory of operation. What a router said of a path holds for ten minutes, and so does what was found out of a black hole (tcp_path_mtu.c): paths
- * change. Then one segment of the stream is made larger than the others, of the size that peer and link would take. If it is
- * delivered, all that follow are that large. If it is lost alone, that is no sign of congestion: it is cut, sent again, and the search goes on
- * half-way between what is known to pass and what was lost, until the two are SEARCH_END apart, for another ten minutes. A router that speaks
- * ends it at once (tcp_path_mtu_changed()).
+ * Theory of operation. What a router said of a path holds for ten minutes, and so does what was found out of a black
+ * hole (tcp_path_mtu.c): paths change. Then one segment of the stream is made larger than the others, of the size that
+ * peer and link would take. If it is delivered, all that follow are that large. If it is lost alone, that is no sign of
+ * congestion: it is cut, sent again, and the search goes on half-way between what is known to pass and what was lost,
+ * until the two are SEARCH_END apart, for another ten minutes. A router that speaks ends it at once
+ * (tcp_path_mtu_changed()).
  *
  *     small --ten minutes--> due --enough to send, nothing missing--> on its way --delivered--> larger; full size: done
  *                             ^                                          | lost: cut, half-way
  *                             '------------------------------------------'
  *
- * lwIP makes segments of pcb->mss, so that is larger for as long as the one is made; it must have left before the next is made.
+ * lwIP makes segments of pcb->mss, so that is larger for as long as the one is made; it must have left before the next
+ * is made.
  */
 #include "tcp_mtu_probe.h"
 

@@ -1,21 +1,21 @@
 /*
  * tcp_pace.c - how soon what the window allows may leave.
  *
- * Theory of operation. A window says how much may be on its way, not when. As long as acknowledgements come one by one, they
- * set the pace; but after a silence, a recovery, or a time in which this process, the peer or somebody between them had no
- * processor, they come at once, and a whole window would leave at once: into a queue that is shorter than that. So a segment
- * takes a time to leave, its share of a round trip by the window, and what follows waits until that is over (Linux:
- * sch_fq, or tcp_internal_pacing()):
+ * Theory of operation. A window says how much may be on its way, not when. As long as acknowledgements come one by one,
+ * they set the pace; but after a silence, a recovery, or a time in which this process, the peer or somebody between
+ * them had no processor, they come at once, and a whole window would leave at once: into a queue that is shorter than
+ * that. So a segment takes a time to leave, its share of a round trip by the window, and what follows waits until that
+ * is over (Linux: sch_fq, or tcp_internal_pacing()):
  *
  *     rate = 2 window / round trip      in slow start, which doubles the window in a round trip
  *            1.2 window / round trip    later: the window stays what decides
  *
- * Timers cost, so what takes up to QUANTUM_US leaves together, one frame for the device, and who was called late may make
- * up for LATE_US of it. The first window of a connection does not wait (as sch_fq). On a path of less than
+ * Timers cost, so what takes up to QUANTUM_US leaves together, one frame for the device, and who was called late may
+ * make up for LATE_US of it. The first window of a connection does not wait (as sch_fq). On a path of less than
  * ROUND_MIN_US there is nothing to gain: the bursts are as long as the round trip.
  *
- * The round trip is the smoothed one, or the last if that was shorter: after an outage an acknowledgement may come that answers what was sent
- * before it, and the smoothed round trip is seconds for some time.
+ * The round trip is the smoothed one, or the last if that was shorter: after an outage an acknowledgement may come that
+ * answers what was sent before it, and the smoothed round trip is seconds for some time.
  *
  * due_us is when the last segment will have left. tcp_sender.c asks what may be sent now, tells what was, and goes on
  * when the clock strikes.

@@ -1,18 +1,18 @@
 /*
  * tcp_path_mtu.c - connections whose path takes smaller packets than the link (RFC 1191, RFC 8201).
  *
- * Every segment goes out with "don't fragment" (gather.c; IPv6 has nothing else). A router that could not pass one on says how
- * large a packet may be (icmp_error.c). From then on all connections to that host make smaller segments; what they have
- * queued already is split, and what was too large and is on its way counts as lost, which is no sign of congestion (Linux:
- * tcp_simple_retransmit()). A new connection begins with what is known of its path.
+ * Every segment goes out with "don't fragment" (gather.c; IPv6 has nothing else). A router that could not pass one on
+ * says how large a packet may be (icmp_error.c). From then on all connections to that host make smaller segments; what
+ * they have queued already is split, and what was too large and is on its way counts as lost, which is no sign of
+ * congestion (Linux: tcp_simple_retransmit()). A new connection begins with what is known of its path.
  *
- * Black holes. A router, or a firewall behind it, may say nothing, and then every large packet vanishes while small ones pass (RFC 2923).
- * From the sender that looks like an outage: time-out after time-out. So when it has lasted for as long as three of them
- * (tcp_retries1), the first segment is cut, and its first piece goes out alone. Linux (tcp_mtu_probing = 1) makes all segments
- * small at this point, and larger ones again by probes (RFC 4821). Here the small piece is the probe: in an outage it is
- * lost as well, and when that is over, what follows it in full size arrives, and all is as before. In a black hole the
- * piece arrives, and what follows it does not: that makes the next time-out the proof, and the connection's segments are small from then
- * on, for ten minutes (tcp_mtu_probe.c).
+ * Black holes. A router, or a firewall behind it, may say nothing, and then every large packet vanishes while small
+ * ones pass (RFC 2923). From the sender that looks like an outage: time-out after time-out. So when it has lasted for
+ * as long as three of them (tcp_retries1), the first segment is cut, and its first piece goes out alone. Linux
+ * (tcp_mtu_probing = 1) makes all segments small at this point, and larger ones again by probes (RFC 4821). Here the
+ * small piece is the probe: in an outage it is lost as well, and when that is over, what follows it in full size
+ * arrives, and all is as before. In a black hole the piece arrives, and what follows it does not: that makes the next
+ * time-out the proof, and the connection's segments are small from then on, for ten minutes (tcp_mtu_probe.c).
  *
  *     time-outs for 3 s          piece acknowledged           time-out
  *     -----------------> trying --------------------> passed ---------> small segments
@@ -74,7 +74,8 @@ static bool split_segments(struct tcp_pcb *pcb, struct tcp_seg *segment)
     return ok;
 }
 
-/* Have a record for each of the segments that are on their way now. Those that were split are lost. Return: as above. */
+/* Have a record for each of the segments that are on their way now. Those that were split are lost. Return: as
+ * above. */
 static bool renew_scoreboard(struct stack_tcp *tcp)
 {
     struct scoreboard old = tcp->sender.board, *board = &tcp->sender.board;

@@ -1,6 +1,6 @@
 /*
- * tcp_rack.c - what was delivered and what is lost, by the times at which segments were sent: RFC 8985; RFC 6582 for a peer
- * without SACK. tcp_recovery.c has the theory, and does what follows from it.
+ * tcp_rack.c - what was delivered and what is lost, by the times at which segments were sent: RFC 8985; RFC 6582 for a
+ * peer without SACK. tcp_recovery.c has the theory, and does what follows from it.
  */
 #include "tcp_rack.h"
 
@@ -26,7 +26,8 @@ static void rack_update(struct stack_tcp *tcp, const struct sender_event *event,
         if (event->has_echo && (int32_t)(event->echo_ms - (uint32_t)(sent->sent_us / 1000)) < 0)
             return;
     }
-    /* What overtook others says nothing of how long these take: where the network reorders, nothing is late before the least round trip is over. */
+    /* What overtook others says nothing of how long these take: where the network reorders, nothing is late before the
+     * least round trip is over. */
     sender->rack_rtt_us = sender->reordering_seen ? LWIP_MAX(rtt_us, sender->min_rtt_us) : rtt_us;
     if (!sender->rack_valid || sent->sent_us > sender->rack_sent_us ||
         (sent->sent_us == sender->rack_sent_us && TCP_SEQ_GT(sent->end, sender->rack_end))) {

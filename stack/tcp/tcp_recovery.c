@@ -1,8 +1,9 @@
 /*
  * tcp_recovery.c - what is lost, and what follows from it.
  *
- * Theory of operation. Each segment on its way has a record (tcp_scoreboard.c) with the time at which it was sent last. What comes back says which
- * segments were delivered: those below the acknowledgement number, and those in SACK blocks. From this follows
+ * Theory of operation. Each segment on its way has a record (tcp_scoreboard.c) with the time at which it was sent last.
+ * What comes back says which segments were delivered: those below the acknowledgement number, and those in SACK blocks.
+ * From this follows
  *
  *   RACK (RFC 8985)    a segment is lost if one that was sent later was delivered, and the time that this one took, and some more for reordering, is over.
  *                      That finds lost retransmissions as well, and does not count duplicates. The "some more" is 0 in a recovery or with three
@@ -19,16 +20,18 @@
  *   CWR       the window comes down without a loss (the peer echoes a mark: tcp_ecn.c)
  *   Recovery  losses were found             Loss      a time-out
  *
- * The last three end when all is acknowledged that was sent when they began (`high`; CWR with the next byte, which says that
- * the window came down). In CWR and Recovery the window is what PRR (RFC 6937 and what became of it) makes of it: for each byte that is delivered
- * threshold / window before may be sent, so that what is on its way comes down smoothly; if losses took it below the threshold, what is delivered
- * and a segment more, as long as no new loss shows. It ends at the threshold.
+ * The last three end when all is acknowledged that was sent when they began (`high`; CWR with the next byte, which says
+ * that the window came down). In CWR and Recovery the window is what PRR (RFC 6937 and what became of it) makes of it:
+ * for each byte that is delivered threshold / window before may be sent, so that what is on its way comes down
+ * smoothly; if losses took it below the threshold, what is delivered and a segment more, as long as no new loss shows.
+ * It ends at the threshold.
  *
- * Late, not lost. Two things say that what was found lost had only been late: DSACKs for each segment that was sent again (RFC 2883, RFC
- * 3708), and an acknowledgement that echoes a timestamp from before the first of them was (Eifel, RFC 3522). When all was late, window and threshold
- * are what they were before (undo). When only the first gap was, it depends on those that were sent again and not heard of yet: until
- * then new data keeps the acknowledgements coming, and nothing more is sent again (was_late). Where segments overtake others, RACK
- * does not take an overtaker's short round trip for what the others should have needed (tcp_rack.c).
+ * Late, not lost. Two things say that what was found lost had only been late: DSACKs for each segment that was sent
+ * again (RFC 2883, RFC 3708), and an acknowledgement that echoes a timestamp from before the first of them was (Eifel,
+ * RFC 3522). When all was late, window and threshold are what they were before (undo). When only the first gap was, it
+ * depends on those that were sent again and not heard of yet: until then new data keeps the acknowledgements coming,
+ * and nothing more is sent again (was_late). Where segments overtake others, RACK does not take an overtaker's short
+ * round trip for what the others should have needed (tcp_rack.c).
  */
 #include "stack/port.h"
 #include "tcp_large.h"
@@ -105,8 +108,8 @@ static void go_open(struct tcp_sender *sender)
     sender->state = sender->board.sacked_count > 0 || sender->duplicates > 0 ? TCP_CA_Disorder : TCP_CA_Open;
 }
 
-/* Does this acknowledgement answer what was sent before the first segment was sent again? Only one that moves says so: while
- * something is missing, the peer echoes the timestamp of what came before the gap (RFC 7323 4.3). */
+/* Does this acknowledgement answer what was sent before the first segment was sent again? Only one that moves says so:
+ * while something is missing, the peer echoes the timestamp of what came before the gap (RFC 7323 4.3). */
 static bool echo_is_older(const struct stack_tcp *tcp, const struct sender_event *event, const struct rack_news *told)
 {
     const struct tcp_sender *sender = &tcp->sender;
@@ -115,7 +118,8 @@ static bool echo_is_older(const struct stack_tcp *tcp, const struct sender_event
            (int32_t)(event->echo_ms - sender->first_resent_ms) < 0;
 }
 
-/* In a recovery a gap was filled by what was only late: nothing was sent again yet, or that is not what is acknowledged. */
+/* In a recovery a gap was filled by what was only late: nothing was sent again yet, or that is not what is
+ * acknowledged. */
 static bool was_late(const struct stack_tcp *tcp, const struct sender_event *event, const struct rack_news *told)
 {
     const struct tcp_sender *sender = &tcp->sender;
@@ -185,7 +189,8 @@ static void on_ack_in_recovery(struct stack_tcp *tcp, const struct sender_event 
 
     /* CWR goes on until the segment that says so has arrived */
     if (TCP_SEQ_LT(tcp->pcb->lastack, sender->high + (sender->state == TCP_CA_CWR ? 1 : 0))) {
-        /* Not as long as the fate of what was sent again is open; new data goes out meanwhile, and nothing more again. */
+        /* Not as long as the fate of what was sent again is open; new data goes out meanwhile, and nothing more
+         * again. */
         if (sender->state != TCP_CA_Recovery || !was_late(tcp, event, told))
             return;
         if (sender->board.resent_count == 0)
@@ -249,9 +254,9 @@ static void reduce_proportionally(struct stack_tcp *tcp, const struct rack_news 
 }
 
 /*
- * Measure the round trip: by a segment that was sent once (Karn), acknowledged or SACKed, else by the echo of a timestamp (RFC 7323 4).
- * What was sent once says nothing when something that was sent again is acknowledged with it: it may have arrived long ago, and
- * waited for the other (Linux: tcp_clean_rtx_queue()).
+ * Measure the round trip: by a segment that was sent once (Karn), acknowledged or SACKed, else by the echo of a
+ * timestamp (RFC 7323 4). What was sent once says nothing when something that was sent again is acknowledged with it:
+ * it may have arrived long ago, and waited for the other (Linux: tcp_clean_rtx_queue()).
  */
 static void measure(struct stack_tcp *tcp, const struct sender_event *event, const struct rack_news *told)
 {
@@ -267,8 +272,9 @@ static void measure(struct stack_tcp *tcp, const struct sender_event *event, con
     sender->backoff = 0;
 }
 
-/* A segment that tried a larger size and was lost is cut. If nothing else is lost that is no sign of congestion (RFC 4821 7.5): what it was
- * cut to is sent again at once. Return: whether that is so; the connection may not live any more. */
+/* A segment that tried a larger size and was lost is cut. If nothing else is lost that is no sign of congestion (RFC
+ * 4821 7.5): what it was cut to is sent again at once. Return: whether that is so; the connection may not live any
+ * more. */
 static bool only_probe_lost(struct stack_tcp *tcp)
 {
     bool alone = tcp->sender.board.lost_count == 1;

@@ -1,17 +1,17 @@
 /*
  * tcp_sack.c - what our SACK option says beyond lwIP's own blocks: duplicates (RFC 2883), and a FIN out of order.
  *
- * Theory of operation. lwIP answers a segment that came before, or out of order, with an empty acknowledgement, and writes a block for
- * each piece of data that waits. Two things are missing there.
+ * Theory of operation. lwIP answers a segment that came before, or out of order, with an empty acknowledgement, and
+ * writes a block for each piece of data that waits. Two things are missing there.
  *
- * Duplicates. The option is to begin with a block that says which segment it was that came twice, so that the peer can undo what it did
- * for a loss that was none. lwIP asks for the length of options that it does not write (LWIP_HOOK_TCP_OUT_TCPOPT_LENGTH):
- * room for a block and a header of its own. The option that lwIP wrote is replaced by one with the block in front. All
- * this is in force only while that segment is processed (tcp_sack_extra), and given up before anything with data is
- * written, whose header has no such room.
+ * Duplicates. The option is to begin with a block that says which segment it was that came twice, so that the peer can
+ * undo what it did for a loss that was none. lwIP asks for the length of options that it does not write
+ * (LWIP_HOOK_TCP_OUT_TCPOPT_LENGTH): room for a block and a header of its own. The option that lwIP wrote is replaced
+ * by one with the block in front. All this is in force only while that segment is processed (tcp_sack_extra), and given
+ * up before anything with data is written, whose header has no such room.
  *
- * FIN. It has a sequence number, but no byte, and lwIP's blocks are of bytes. Where one ends at a FIN that waits, its edge is moved behind
- * it while the option is written. A FIN that waits alone is told once, as if it were a duplicate.
+ * FIN. It has a sequence number, but no byte, and lwIP's blocks are of bytes. Where one ends at a FIN that waits, its
+ * edge is moved behind it while the option is written. A FIN that waits alone is told once, as if it were a duplicate.
  */
 #include <string.h>
 

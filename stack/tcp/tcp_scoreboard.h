@@ -47,7 +47,8 @@ bool scoreboard_append(struct scoreboard *board, struct tcp_seg *segment, uint32
 /* Have room for one more. Return: false when memory is short. */
 bool scoreboard_reserve(struct scoreboard *board);
 
-/* The segment at index, without flags, was cut behind its first length bytes; behind is the rest of it. There is room. */
+/* The segment at index, without flags, was cut behind its first length bytes; behind is the rest of it. There is
+ * room. */
 void scoreboard_split(struct scoreboard *board, uint32_t index, struct tcp_seg *behind, uint32_t length);
 
 /* Set and clear flags, and keep the sums true. */

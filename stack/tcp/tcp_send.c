@@ -298,7 +298,8 @@ static bool send_may_be_short(const struct stack_tcp *tcp)
     return !(TCP_SEQ_GT(end, tcp->pcb->lastack) && TCP_SEQ_LEQ(end, tcp->pcb->snd_nxt));
 }
 
-/* Have lwIP send what may be sent. It knows Nagle's algorithm only, which makes a short segment wait for all before it. */
+/* Have lwIP send what may be sent. It knows Nagle's algorithm only, which makes a short segment wait for all before
+ * it. */
 static void send_output(struct stack_tcp *tcp)
 {
     struct tcp_pcb *pcb = tcp->pcb;
@@ -354,8 +355,8 @@ static void send_hand_over(struct stack_tcp *tcp, size_t allowed, size_t segment
     }
 }
 
-/* Send what the windows let go as segments of up to so many pieces. What is not a whole number of pieces remains, and what is to take FIN along.
- * Return: whether the connection lives. */
+/* Send what the windows let go as segments of up to so many pieces. What is not a whole number of pieces remains, and
+ * what is to take FIN along. Return: whether the connection lives. */
 static bool send_large(struct stack_tcp *tcp, uint32_t most, size_t piece, bool more)
 {
     struct send_queue *queue = &tcp->send;
@@ -436,7 +437,8 @@ void tcp_send_push(struct stack_tcp *tcp, bool more)
     most = queue->unhanded > segment ? tcp_large_most(tcp) : 1;
     if (most > 1 && !send_large(tcp, most, segment, more))
         return;
-    /* Large segments are made of what the window lets go. What lwIP has beyond it is small, and needed when nothing is on its way that calls for more. */
+    /* Large segments are made of what the window lets go. What lwIP has beyond it is small, and needed when nothing is
+     * on its way that calls for more. */
     send_hand_over(tcp, send_allowance(tcp, segment, most > 1 && pcb->unacked != NULL ? 0 : SEND_AHEAD), segment, more);
     if (queue->unhanded == 0 || !send_is_corked(tcp))
         tcp->cork_us = 0;
@@ -451,8 +453,8 @@ void tcp_send_push(struct stack_tcp *tcp, bool more)
 }
 
 /*
- * lwIP splits a segment when the peer's window is too small for it, and leaves a FIN that it carried on both parts: the peer
- * would take the first for the end of the stream. A FIN belongs to what ends where all that was ever queued ends.
+ * lwIP splits a segment when the peer's window is too small for it, and leaves a FIN that it carried on both parts: the
+ * peer would take the first for the end of the stream. A FIN belongs to what ends where all that was ever queued ends.
  */
 static void clear_early_fin(const struct tcp_pcb *pcb, struct tcp_hdr *header, u16_t size)
 {
@@ -509,7 +511,8 @@ err_t tcp_send_on_sent(void *arg, struct tcp_pcb *pcb, u16_t length)
     return tcp_socket_leave(tcp);
 }
 
-/* lwIP writes a segment of a connection (pcb NULL: of none): count what was sent before, say our own MSS, and what ECN has to say. */
+/* lwIP writes a segment of a connection (pcb NULL: of none): count what was sent before, say our own MSS, and what ECN
+ * has to say. */
 u32_t *tcp_socket_on_segment(struct pbuf *p, struct tcp_hdr *header, const struct tcp_pcb *pcb, u32_t *options)
 {
     struct stack_tcp *tcp;

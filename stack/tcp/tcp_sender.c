@@ -15,8 +15,8 @@
  *    in a long list it stands, and gets the options and acknowledgement of the day.
  *
  * A segment that comes meets tcp_sender_before_input() (from tcp_filter.c), lwIP, and tcp_sender_after_input() (from
- * who called lwIP), which compares what lwIP made of it with what was before. A segment that goes out for the first time
- * is put on the scoreboard by lwIP's hook for options (tcp_sender_on_segment).
+ * who called lwIP), which compares what lwIP made of it with what was before. A segment that goes out for the first
+ * time is put on the scoreboard by lwIP's hook for options (tcp_sender_on_segment).
  */
 #include "tcp_sender.h"
 
@@ -94,8 +94,8 @@ const char *stack_tcp_get_congestion(const struct stack_tcp *tcp)
     return (algorithm != NULL ? algorithm : &congestion_cubic)->name;
 }
 
-/* A timestamp: note what it echoes. Return: false when the segment is a duplicate of long ago (RFC 7323 5.3, PAWS; Linux:
- * TCP_PAWS_WINDOW, TCP_PAWS_WRAP). */
+/* A timestamp: note what it echoes. Return: false when the segment is a duplicate of long ago (RFC 7323 5.3, PAWS;
+ * Linux: TCP_PAWS_WINDOW, TCP_PAWS_WRAP). */
 static bool read_timestamp(const struct stack_tcp *tcp, const u8_t *option)
 {
     event.has_echo = event.has_ack;
@@ -260,7 +260,8 @@ void tcp_sender_wake(struct stack_tcp *tcp)
         begin_use(sender);
 }
 
-/* A window of which only a part is used for longer than a time-out comes down half-way to that (RFC 2861; Linux: tcp_cwnd_validate()). */
+/* A window of which only a part is used for longer than a time-out comes down half-way to that (RFC 2861; Linux:
+ * tcp_cwnd_validate()). */
 static void validate_window(struct stack_tcp *tcp)
 {
     struct tcp_sender *sender = &tcp->sender;

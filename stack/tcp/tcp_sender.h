@@ -120,7 +120,8 @@ uint32_t tcp_sender_mss(const struct tcp_pcb *pcb);
 void tcp_sender_start(struct stack_tcp *tcp);
 /* It ends: forget what was on its way, stop the clock. */
 void tcp_sender_release(struct stack_tcp *tcp);
-/* lwIP is about to process a segment; tcp_sender_after_input() does what follows from it. Return: false when PAWS says that it is old. */
+/* lwIP is about to process a segment; tcp_sender_after_input() does what follows from it. Return: false when PAWS says
+ * that it is old. */
 bool tcp_sender_before_input(struct stack_tcp *tcp, const struct tcp_hdr *header, u16_t option_size, u16_t size);
 void tcp_sender_after_input(void);
 /* It was dropped after all. */

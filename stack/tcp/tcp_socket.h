@@ -153,7 +153,8 @@ void tcp_socket_release(struct stack_tcp *tcp);
 bool tcp_bind_conflicts(const struct stack_tcp *tcp, const ip_addr_t *address, uint16_t port);
 /* Which listening socket is a connection for? NULL: none. */
 struct stack_tcp *tcp_bind_find_listener(const struct tcp_ends *ends);
-/* By which interface does a socket that is bound to one reach the address, or is reached by it? Our own are the wire's, as on Linux. */
+/* By which interface does a socket that is bound to one reach the address, or is reached by it? Our own are the wire's,
+ * as on Linux. */
 unsigned tcp_bind_interface_of(const ip_addr_t *address);
 uint16_t tcp_bind_choose_port(const struct stack_tcp *tcp);
 /* Return: a port for a connection with these ends, whose local_port does not count; 0: there is none. */
@@ -175,11 +176,12 @@ void tcp_listen_note_mss(uint16_t mss);
 void tcp_listen_forget(struct stack_tcp *tcp);
 extern unsigned tcp_listen_half_open; /* handshakes under way that we remember, of all listening sockets */
 
-/* tcp_filter.c: a segment came for a connection in TIME-WAIT that made way for a new one, or with a SYN cookie: input it again. */
+/* tcp_filter.c: a segment came for a connection in TIME-WAIT that made way for a new one, or with a SYN cookie: input
+ * it again. */
 void tcp_filter_replay(void);
 
-/* tcp_handover.c fills a socket that it has made: what the owner committed, what came, whom an incoming one belongs to, and lwIP's callback of one that
- * connects. Return: false when memory is short. */
+/* tcp_handover.c fills a socket that it has made: what the owner committed, what came, whom an incoming one belongs to,
+ * and lwIP's callback of one that connects. Return: false when memory is short. */
 bool tcp_send_append(struct stack_tcp *tcp, const void *bytes, size_t length);
 bool tcp_receive_append(struct stack_tcp *tcp, const void *bytes, size_t length);
 void tcp_listen_restore(struct stack_tcp *tcp, struct stack_tcp *listener);
@@ -217,12 +219,14 @@ void tcp_option_set_defaults(struct stack_tcp *tcp);
 void tcp_option_apply_all(struct stack_tcp *tcp);
 
 /* tcp_path_mtu.c */
-/* Make segments of at most this size from now on; what was larger and is on its way is lost. Return: whether the connection lives. */
+/* Make segments of at most this size from now on; what was larger and is on its way is lost. Return: whether the
+ * connection lives. */
 bool tcp_path_mtu_shrink(struct stack_tcp *tcp, uint16_t size);
 /* Bytes of IP packet that reach the peer whole; and of TCP segment in them. */
 uint16_t tcp_path_mtu_get(const struct stack_tcp *tcp);
 uint16_t tcp_path_mtu_segment(const struct stack_tcp *tcp);
-/* A time-out, before anything is sent again: the path may swallow what is large. Return: whether the connection lives. */
+/* A time-out, before anything is sent again: the path may swallow what is large. Return: whether the connection
+ * lives. */
 bool tcp_path_mtu_on_time_out(struct stack_tcp *tcp);
 /* While a piece of a segment is tried: so many bytes arrived as one segment that was sent. */
 void tcp_path_mtu_on_delivery(struct stack_tcp *tcp, uint32_t length);

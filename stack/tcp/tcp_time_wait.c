@@ -1,19 +1,20 @@
 /*
  * tcp_time_wait.c - connections in TIME-WAIT.
  *
- * Of a connection that has come to TIME-WAIT nothing is left but its ends, its sequence numbers and its last timestamp: a block of our own,
- * a tenth of what a connection takes. lwIP's control block is freed then, and the socket with it if its owner has let go. The blocks are in the hash
- * table of tcp_lookup.c, in the port table (tcp_bind.c), and in a queue in the order in which their time began, from whose front
- * they leave: all in constant time.
+ * Of a connection that has come to TIME-WAIT nothing is left but its ends, its sequence numbers and its last timestamp:
+ * a block of our own, a tenth of what a connection takes. lwIP's control block is freed then, and the socket with it if
+ * its owner has let go. The blocks are in the hash table of tcp_lookup.c, in the port table (tcp_bind.c), and in a
+ * queue in the order in which their time began, from whose front they leave: all in constant time.
  *
- * When a segment comes for one, lwIP finds a control block that is made for that occasion (tcp_time_wait_place()), and what is to be done is decided
- * here, as Linux does (tcp_timewait_state_process()): a reset in order ends it, a SYN from beyond what there was, by number or by
- * timestamp, begins a new connection (RFC 1122 4.2.2.13, RFC 6191), and all else is acknowledged, twice a second at most.
+ * When a segment comes for one, lwIP finds a control block that is made for that occasion (tcp_time_wait_place()), and
+ * what is to be done is decided here, as Linux does (tcp_timewait_state_process()): a reset in order ends it, a SYN
+ * from beyond what there was, by number or by timestamp, begins a new connection (RFC 1122 4.2.2.13, RFC 6191), and all
+ * else is acknowledged, twice a second at most.
  *
- * A new connection of our own takes the place of one whose timestamps tell late segments from the new one's: at once where the program has
- * bound the port (an FTP server's data connections: all from port 20, to ports of the client's that come again), and after a
- * second otherwise (Linux: tcp_twsk_unique()).
- * DIFFERS: Linux does the latter on the loopback only, unless net.ipv4.tcp_tw_reuse is 1; here programs have one address, and run out sooner.
+ * A new connection of our own takes the place of one whose timestamps tell late segments from the new one's: at once
+ * where the program has bound the port (an FTP server's data connections: all from port 20, to ports of the client's
+ * that come again), and after a second otherwise (Linux: tcp_twsk_unique()). DIFFERS: Linux does the latter on the
+ * loopback only, unless net.ipv4.tcp_tw_reuse is 1; here programs have one address, and run out sooner.
  *
  * Measured: 100 000 connections one after another, closed by the stack first: 22 000 a second from the first to the
  * last; with lwIP's list 1 600 after 35 000.
@@ -204,7 +205,8 @@ struct tcp_pcb *tcp_time_wait_place(const struct tcp_ends *ends)
     return pcb;
 }
 
-/* Is the segment's timestamp older than the last one (RFC 7323 5.2)? A reset's may be, after a minute (Linux: tcp_paws_reject()). */
+/* Is the segment's timestamp older than the last one (RFC 7323 5.2)? A reset's may be, after a minute (Linux:
+ * tcp_paws_reject()). */
 static bool is_outdated(const struct time_wait *wait, const u8_t *stamp, bool is_reset)
 {
     if (stamp == NULL || (wait->flags & TIME_WAIT_HAS_STAMPS) == 0)

@@ -51,8 +51,9 @@ struct tcp_pcb *tcp_time_wait_place(const struct tcp_ends *ends);
 /* A segment for it: answer it. Return: true when it begins a new connection in its place, and the old one is gone. */
 bool tcp_time_wait_decide(const struct segment_facts *segment, const struct tcp_hdr *header);
 
-/* May a connection of ours with these ends begin? One in TIME-WAIT makes way when late segments can be told from the new one's.
- * taken: the program has bound the port, and waits for none. Return: true, and the old one, if any, is gone. */
+/* May a connection of ours with these ends begin? One in TIME-WAIT makes way when late segments can be told from the
+ * new one's. taken: the program has bound the port, and waits for none. Return: true, and the old one, if any, is
+ * gone. */
 bool tcp_time_wait_make_way(const struct tcp_ends *ends, bool bound);
 /* The same, without doing it. */
 bool tcp_time_wait_would_make_way(const struct tcp_ends *ends, bool bound);

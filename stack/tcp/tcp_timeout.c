@@ -1,16 +1,17 @@
 /*
  * tcp_timeout.c - how long a round trip takes, and how long a sender waits for an answer.
  *
- * Theory of operation. The smoothed round trip and its deviation are RFC 6298's. The time-out is the round trip and four deviations,
- * but these are at least 200 ms (Linux; RFC 6298 wants the sum to be a second), doubled with each time-out in a row. The least
- * round trip of the last minutes is what RACK and pacing go by. Each connection has one clock, for the first of what is due:
+ * Theory of operation. The smoothed round trip and its deviation are RFC 6298's. The time-out is the round trip and
+ * four deviations, but these are at least 200 ms (Linux; RFC 6298 wants the sum to be a second), doubled with each
+ * time-out in a row. The least round trip of the last minutes is what RACK and pacing go by. Each connection has one
+ * clock, for the first of what is due:
  *
  *   what is late and not yet lost     when the window for reordering is over (tcp_rack.c), and that alone
  *   a probe for a lost tail           two round trips after the last that was sent or heard, as long as nothing is missing (RFC 8985 7.2)
  *   the time-out                      from when something was acknowledged, or the first that is missing was sent again
  *
- * A peer that does not acknowledge what it has SACKed may have dropped it (RFC 2018 8): then the time-out comes after half a round
- * trip (Linux: tcp_check_sack_reneging()).
+ * A peer that does not acknowledge what it has SACKed may have dropped it (RFC 2018 8): then the time-out comes after
+ * half a round trip (Linux: tcp_check_sack_reneging()).
  */
 #include "stack/port.h"
 #include "tcp_large.h"

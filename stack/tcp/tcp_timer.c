@@ -2,12 +2,13 @@
  * tcp_timer.c - TCP's timers: when they run, and when a connection is given up.
  *
  * lwIP has two: a fast one (50 ms: acknowledgements that could not be sent) and a slow one (100 ms: handshakes, probes,
- * keep-alive, the end of what is closed). They walk all connections. Here each connection has a moment of its own at which they look at it
- * alone (tcp_lookup_run()), in the heap of tcp_clock.c with all other timers: what is not due costs nothing.
+ * keep-alive, the end of what is closed). They walk all connections. Here each connection has a moment of its own at
+ * which they look at it alone (tcp_lookup_run()), in the heap of tcp_clock.c with all other timers: what is not due
+ * costs nothing.
  *
- * Whatever happens to a connection asks for a look within 100 ms (tcp_timer_wake()). The look finds out what comes next and when
- * (next_look_us()): nothing, for an idle one. lwIP counts looks where it should count time, so what it counts is first
- * brought up to the time that has passed (catch_up()); its clock, tcp_ticks, is set from the real one.
+ * Whatever happens to a connection asks for a look within 100 ms (tcp_timer_wake()). The look finds out what comes next
+ * and when (next_look_us()): nothing, for an idle one. lwIP counts looks where it should count time, so what it counts
+ * is first brought up to the time that has passed (catch_up()); its clock, tcp_ticks, is set from the real one.
  *
  * How long lwIP tries is decided here, as Linux does: a SYN is sent again after 1, 2, 4, ... seconds, TCP_SYNCNT times;
  * data for about 15 minutes (tcp_retries2) or TCP_USER_TIMEOUT. A connecting socket whose neighbour does not answer
@@ -260,7 +261,8 @@ static uint64_t next_own_look_us(const struct stack_tcp *tcp)
     return due_us;
 }
 
-/* Return: when a look at the connection finds something to do, if nothing happens until then; TCP_CLOCK_NEVER: nothing. */
+/* Return: when a look at the connection finds something to do, if nothing happens until then; TCP_CLOCK_NEVER:
+ * nothing. */
 static uint64_t next_look_us(const struct stack_tcp *tcp)
 {
     if (is_stuck(tcp))

@@ -1,8 +1,9 @@
 /*
- * tcp_validate.c - which segments of a connection are let in (RFC 9293 3.10.7, RFC 5961), as Linux (tcp_validate_incoming()).
+ * tcp_validate.c - which segments of a connection are let in (RFC 9293 3.10.7, RFC 5961), as Linux
+ * (tcp_validate_incoming()).
  *
- * Who can't see a connection must not be able to end it or to put data into it, though he knows its addresses and ports.
- * So a segment counts only when it shows that its sender knows where the connection is:
+ * Who can't see a connection must not be able to end it or to put data into it, though he knows its addresses and
+ * ports. So a segment counts only when it shows that its sender knows where the connection is:
  *
  *   sequence number   outside of the window, or of what ends there and is out of order: answered with an acknowledgement, and dropped
  *   RST               at RCV.NXT, or the end of what was received out of order: resets. Elsewhere in the window: answered with
@@ -218,8 +219,8 @@ u16_t tcp_validate_mss(const struct tcp_hdr *header)
     return mss;
 }
 
-/* Our SYN was crossed by theirs (RFC 9293 3.5), which is also how a socket connects to itself. lwIP in SYN-SENT knows no SYN
- * without ACK: take what it says, and send ours again as a SYN-ACK. */
+/* Our SYN was crossed by theirs (RFC 9293 3.5), which is also how a socket connects to itself. lwIP in SYN-SENT knows
+ * no SYN without ACK: take what it says, and send ours again as a SYN-ACK. */
 static void answer_crossing_syn(struct stack_tcp *tcp, const struct segment_facts *segment, const struct tcp_hdr *header)
 {
     struct tcp_pcb *pcb = tcp->pcb;

@@ -14,14 +14,15 @@ struct segment_facts {
     uint16_t port, peer_port;
 };
 
-/* A segment for a connection from SYN-RECEIVED on, but for TIME-WAIT. Return: ERR_OK, or ERR_VAL: it is dropped, and answered. */
+/* A segment for a connection from SYN-RECEIVED on, but for TIME-WAIT. Return: ERR_OK, or ERR_VAL: it is dropped, and
+ * answered. */
 err_t tcp_validate_segment(struct stack_tcp *tcp, struct segment_facts *segment);
 /* The same in SYN-SENT. */
 err_t tcp_validate_syn_sent(struct stack_tcp *tcp, struct segment_facts *segment, struct tcp_hdr *header);
 /* A segment that PAWS says is old (RFC 7323 5.3): answer it; it is dropped. */
 void tcp_validate_outdated(struct stack_tcp *tcp, const struct segment_facts *segment);
-/* A segment that was let in: is it data for an owner that has closed (RFC 1122 4.2.2.13)? Return: ERR_OK: no; ERR_ABRT: it is reset, and
- * tcp is gone. */
+/* A segment that was let in: is it data for an owner that has closed (RFC 1122 4.2.2.13)? Return: ERR_OK: no; ERR_ABRT:
+ * it is reset, and tcp is gone. */
 err_t tcp_validate_data_after_close(struct stack_tcp *tcp, const struct segment_facts *segment);
 
 /* Acknowledge a segment that needs no answer, unless that was done just before. */

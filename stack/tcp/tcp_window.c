@@ -3,17 +3,17 @@
  *
  * lwIP's receive window is what it has promised and not received, and what was received and not consumed is what is
  * missing of it; so a connection that starts with a smaller window keeps one. STACK_TCP_RECEIVE_WINDOW says how much,
- * but at least two segments, because with less the two ends wait for each other's timers. The peer may use a window once
- * it was announced, so one that is to shrink does so by not opening again (receive_window.debt).
+ * but at least two segments, because with less the two ends wait for each other's timers. The peer may use a window
+ * once it was announced, so one that is to shrink does so by not opening again (receive_window.debt).
  *
- * Without that option (0) the window follows the path, as Linux's does (tcp_rcv_space_adjust): it begins small, and grows
- * to a multiple of what the owner consumes in a round trip, as long as that is more than half of the window. A sender that
- * doubles its own each round trip never meets the edge. The round trip is that of the handshake, and later what the
- * peer's echoes of our timestamps say when the owner has consumed everything.
+ * Without that option (0) the window follows the path, as Linux's does (tcp_rcv_space_adjust): it begins small, and
+ * grows to a multiple of what the owner consumes in a round trip, as long as that is more than half of the window. A
+ * sender that doubles its own each round trip never meets the edge. The round trip is that of the handshake, and later
+ * what the peer's echoes of our timestamps say when the owner has consumed everything.
  *
- * What is under way on a short path stands in queues before us more than on the path, and measured round trips grow with
- * these: such a window would grow for ever and only keep data waiting until it is in no processor's cache any more. So it
- * has a bound by the least round trip: what the fastest sender has under way there.
+ * What is under way on a short path stands in queues before us more than on the path, and measured round trips grow
+ * with these: such a window would grow for ever and only keep data waiting until it is in no processor's cache any
+ * more. So it has a bound by the least round trip: what the fastest sender has under way there.
  */
 #include "stack/memory.h"
 #include "stack/port.h"
@@ -33,9 +33,9 @@
 #define WITHIN_TICK_US 250       /* ... and what an echo in the same one stands for */
 
 /*
- * The send queue follows the path: what may be on its way, as much again that follows, and a third part for a recovery, in
- * which what was lost keeps everything behind it; but at least so much that the owner need not come back at once, and at
- * most what Linux allows (tcp_wmem[2]).
+ * The send queue follows the path: what may be on its way, as much again that follows, and a third part for a recovery,
+ * in which what was lost keeps everything behind it; but at least so much that the owner need not come back at once,
+ * and at most what Linux allows (tcp_wmem[2]).
  */
 #define SEND_WINDOWS 3
 #define SEND_MIN (256 * 1024)
@@ -125,8 +125,8 @@ static size_t tcp_window_grow(struct stack_tcp *tcp, size_t length)
     return length;
 }
 
-/* Memory is short, and the window is larger than what the connection may have: have it open no further than that. The owner has just
- * consumed length bytes. */
+/* Memory is short, and the window is larger than what the connection may have: have it open no further than that. The
+ * owner has just consumed length bytes. */
 static void tcp_window_throttle(struct stack_tcp *tcp, size_t length)
 {
     size_t share = LWIP_MAX(memory_share(tcp->user, tcp->receive.memory), SEGMENTS_MIN * (size_t)tcp->pcb->mss), has;
@@ -157,8 +157,8 @@ void tcp_window_open(struct stack_tcp *tcp, size_t length)
     if (pcb->state < ESTABLISHED || pcb->state > CLOSE_WAIT)
         return;
     tcp_window_give(pcb, length - paid + tcp_window_grow(tcp, length));
-    /* A small window that has at least doubled is worth telling at once (Linux: tcp_cleanup_rbuf). A larger one goes with the next
-     * acknowledgement, of which there will be one before the peer needs it. */
+    /* A small window that has at least doubled is worth telling at once (Linux: tcp_cleanup_rbuf). A larger one goes
+     * with the next acknowledgement, of which there will be one before the peer needs it. */
     if (2 * announced <= tcp_window_wanted(tcp) && pcb->rcv_ann_wnd >= 2 * announced &&
         pcb->rcv_ann_wnd - announced >= LWIP_MIN(pcb->mss, TCP_WND_MAX(pcb) / 2))
         tcp_acknowledge_window(tcp);

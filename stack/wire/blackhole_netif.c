@@ -1,8 +1,8 @@
 /*
  * blackhole_netif.c - an interface that leads nowhere.
  *
- * What is sent there is lost, and nothing comes from there: to a connection bound to it that is a network which drops every packet, so its
- * retransmissions and time-outs are those of a real one.
+ * What is sent there is lost, and nothing comes from there: to a connection bound to it that is a network which drops
+ * every packet, so its retransmissions and time-outs are those of a real one.
  */
 #include "blackhole_netif.h"
 

@@ -4,7 +4,8 @@
 
 #include "stack/lwip_api.h"
 
-/* The interface; made when it is first asked for. No address, no route leads to it: only control blocks that are bound to it use it. */
+/* The interface; made when it is first asked for. No address, no route leads to it: only control blocks that are bound
+ * to it use it. */
 struct netif *blackhole_netif(void);
 
 void blackhole_netif_close(void);

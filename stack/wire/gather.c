@@ -2,19 +2,21 @@
  * gather.c - collects consecutive segments of one flow and writes them as one GSO frame.
  *
  * Theory of operation. tcp_output() emits a burst of segments, each an Ethernet frame of its own: headers in a pbuf,
- * payload by reference to the socket's send queue (PBUF_ROM). If the wire can segment (WIRE_TSO4, WIRE_TSO6), the first such frame
- * of a flow begins a batch: its headers are copied, its payload becomes pieces of an iovec. A frame that carries on
- * exactly where the batch ends adds its payload; pieces that touch in memory become one. The batch is written
+ * payload by reference to the socket's send queue (PBUF_ROM). If the wire can segment (WIRE_TSO4, WIRE_TSO6), the first
+ * such frame of a flow begins a batch: its headers are copied, its payload becomes pieces of an iovec. A frame that
+ * carries on exactly where the batch ends adds its payload; pieces that touch in memory become one. The batch is
+ * written
  *   - by gather_flush(), which the loop calls before it sleeps,
  *   - when the next frame does not fit it (another flow, a gap, other options, no room: 65 535 bytes of IP packet),
  *   - before any memory that it points to is released: whoever frees sent data calls gather_flush() first.
- * A segment larger than the MTU (gather_set_piece(), tcp_large.c) is a batch, or carries one on, in which all pieces have the size that was set.
- * A payload shorter than the first ends the batch: every segment but the last must be gso_size long. FIN ends it too.
- * PSH and the acknowledgement are those of the latest segment: the wire sets PSH and FIN on the last piece only, and a
- * newer acknowledgement is as true for the earlier bytes.
+ * A segment larger than the MTU (gather_set_piece(), tcp_large.c) is a batch, or carries one on, in which all pieces
+ * have the size that was set. A payload shorter than the first ends the batch: every segment but the last must be
+ * gso_size long. FIN ends it too. PSH and the acknowledgement are those of the latest segment: the wire sets PSH and
+ * FIN on the last piece only, and a newer acknowledgement is as true for the earlier bytes.
  *
- * Every other frame (and one that says CWR: it is for one segment only, and wires differ in what they make of that) is written as it is, after the batch, so order is kept. Payload that lwIP may change or free (not
- * PBUF_ROM) is never kept.
+ * Every other frame (and one that says CWR: it is for one segment only, and wires differ in what they make of that) is
+ * written as it is, after the batch, so order is kept. Payload that lwIP may change or free (not PBUF_ROM) is never
+ * kept.
  */
 #include "gather.h"
 

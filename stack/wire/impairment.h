@@ -26,10 +26,11 @@ struct impairments {
 };
 
 /*
- * Read settings, a list with commas: delay=20ms,jitter=5ms,loss=1%,duplicate=0.1%,reorder=2%,corrupt=0.01%,rate=10mbit,queue=100,ecn,seed=7.
- * "in:" or "out:" before a name means that direction alone, as the stack sees it. "none" takes back all that stands before it. What is not
- * named stays as it is.
- * Return: 0, or -EINVAL with *wrong at the place that was not understood; impairments is unchanged then.
+ * Read settings, a list with commas:
+ * delay=20ms,jitter=5ms,loss=1%,duplicate=0.1%,reorder=2%,corrupt=0.01%,rate=10mbit,queue=100,ecn,seed=7. "in:" or
+ * "out:" before a name means that direction alone, as the stack sees it. "none" takes back all that stands before it.
+ * What is not named stays as it is. Return: 0, or -EINVAL with *wrong at the place that was not understood; impairments
+ * is unchanged then.
  */
 int impairment_parse(const char *text, struct impairments *impairments, const char **wrong);
 

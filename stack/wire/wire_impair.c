@@ -5,12 +5,12 @@
  *
  *     frame -> lost? -> repeated? -> corrupted? -> [queue] -> link (rate) -> cable (delay +- jitter, reorder) -> due
  *
- * What is to be lost is marked instead (RFC 3168) where `ecn` is set and its sender said that he can make use of that, as
- * with tc-netem(8). A frame that finds `queue` others waiting for the link is dropped. Behind the link each frame has a delay of its own,
- * so jitter reorders frames that are closer together than that, as tc-netem(8) does without a rate; `reorder` is the
- * share of frames that skip the cable. Frames that are under way are held in a heap by the time at which they are due;
- * of two that are due at once the one that came first goes first. Chances come from one generator for each direction,
- * seeded by the settings, so that the same frames meet the same fate in each run.
+ * What is to be lost is marked instead (RFC 3168) where `ecn` is set and its sender said that he can make use of that,
+ * as with tc-netem(8). A frame that finds `queue` others waiting for the link is dropped. Behind the link each frame
+ * has a delay of its own, so jitter reorders frames that are closer together than that, as tc-netem(8) does without a
+ * rate; `reorder` is the share of frames that skip the cable. Frames that are under way are held in a heap by the time
+ * at which they are due; of two that are due at once the one that came first goes first. Chances come from one
+ * generator for each direction, seeded by the settings, so that the same frames meet the same fate in each run.
  *
  * What is impaired are frames as they go over a cable: super-segments are cut and checksums completed first
  * (wire_split.c), in both directions, so that loss takes single segments, a rate counts each header, and a flipped bit

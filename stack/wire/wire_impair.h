@@ -6,12 +6,13 @@
 #include "wire.h"
 
 /*
- * Put a layer on inner, which does nothing until wire_impair_set(). Taken: inner, closed with the layer, also when this fails.
- * Return: the layer, or NULL when out of memory.
+ * Put a layer on inner, which does nothing until wire_impair_set(). Taken: inner, closed with the layer, also when this
+ * fails. Return: the layer, or NULL when out of memory.
  */
 struct wire *wire_impair_open(struct wire *inner);
 
-/* Change the settings; what is under way arrives as it was to. Return: 0, -EINVAL (*wrong as impairment_parse()), -ENOMEM. */
+/* Change the settings; what is under way arrives as it was to. Return: 0, -EINVAL (*wrong as impairment_parse()),
+ * -ENOMEM. */
 int wire_impair_set(struct wire *wire, const char *text, const char **wrong);
 
 /* Write the settings as text of at most IMPAIRMENT_TEXT_MAX bytes. */

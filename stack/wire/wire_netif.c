@@ -352,7 +352,8 @@ static bool input_ip(const struct virtio_net_hdr *header, struct pbuf *p)
         pbuf_free(p);
         return false;
     }
-    /* lwIP takes what is for nobody, but for the port of DHCP: a server's offer is sent to the address that it offers. */
+    /* lwIP takes what is for nobody, but for the port of DHCP: a server's offer is sent to the address that it
+     * offers. */
     if (own == NULL && !dhcp_client_is_open() && !ip4_addr_ismulticast(&destination) &&
         !wire_netif_is_broadcast(&destination)) {
         pbuf_free(p);

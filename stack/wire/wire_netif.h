@@ -42,8 +42,8 @@ bool wire_netif_takes_trains(const ip_addr_t *destination);
 /* Does the wire cut TCP segments that are larger than the MTU? */
 bool wire_netif_segments(bool is_v6);
 
-/* The TCP segments that lwIP sends now are for the wire to cut into pieces of size bytes; 0: they are not. Those whose next hop's Ethernet address is
- * not known are refused. */
+/* The TCP segments that lwIP sends now are for the wire to cut into pieces of size bytes; 0: they are not. Those whose
+ * next hop's Ethernet address is not known are refused. */
 void wire_netif_set_piece(uint16_t size);
 
 /* A packet of ours, with nothing in it that needs a check, as if it had come in by the wire. Takes p. */
@@ -52,7 +52,8 @@ void wire_netif_input_looped(struct pbuf *p);
 /* Is it a broadcast address, everywhere's or that of one of our networks? */
 bool wire_netif_is_broadcast(const ip4_addr_t *address);
 
-/* Does a packet to this address have to wait for its neighbour's Ethernet address? false also when there is no route. */
+/* Does a packet to this address have to wait for its neighbour's Ethernet address? false also when there is no
+ * route. */
 bool wire_netif_is_unresolved(const ip_addr_t *destination);
 
 /* What comes next has a checksum of TCP or UDP that is known good. */

@@ -1,8 +1,9 @@
 /*
  * wire_netif6.c - the IPv6 side of the wire's interface.
  *
- * Neighbours are lwIP's business (nd6.c), with the same exception as for ARP: a packet that has to wait for a neighbour's
- * address waits as a copy. Whether it has to is looked up in lwIP's caches, where a connection remembers its place.
+ * Neighbours are lwIP's business (nd6.c), with the same exception as for ARP: a packet that has to wait for a
+ * neighbour's address waits as a copy. Whether it has to is looked up in lwIP's caches, where a connection remembers
+ * its place.
  */
 #include "wire_netif6.h"
 
@@ -113,7 +114,8 @@ static void input(struct pbuf *p)
     tcp_filter_replay();
 }
 
-/* What routers said of paths is forgotten after ten minutes (RFC 8201 5.3): lwIP would keep it for as long as its entry. */
+/* What routers said of paths is forgotten after ten minutes (RFC 8201 5.3): lwIP would keep it for as long as its
+ * entry. */
 static void widen_paths(struct tcp_clock *clock)
 {
     uint64_t next_us = TCP_CLOCK_NEVER;

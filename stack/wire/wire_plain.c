@@ -1,8 +1,8 @@
 /*
  * wire_plain.c - a wire of plain frames over anything that carries them.
  *
- * The descriptor that the owner polls is an epoll set of ours, so that what is in it may change: the transport's descriptors, for
- * writing too while frames wait, and nothing when the wire is down.
+ * The descriptor that the owner polls is an epoll set of ours, so that what is in it may change: the transport's
+ * descriptors, for writing too while frames wait, and nothing when the wire is down.
  */
 #include "wire_plain.h"
 

@@ -13,8 +13,9 @@
 typedef void wire_split_take(void *context, uint8_t *frame, size_t size);
 
 /*
- * Make of a frame with its virtio header the frames that go over a cable: TCP super-segments are cut into segments, checksums are complete. A frame whose
- * header makes no sense is passed on as it is. frame is used as memory for the pieces.
+ * Make of a frame with its virtio header the frames that go over a cable: TCP super-segments are cut into segments,
+ * checksums are complete. A frame whose header makes no sense is passed on as it is. frame is used as memory for the
+ * pieces.
  */
 void wire_split(const struct virtio_net_hdr *header, uint8_t *frame, size_t size, wire_split_take *take, void *context);
 

@@ -1,9 +1,10 @@
 /*
  * wire_tap.c - a wire that is a TAP device, with offloads when the kernel gives them.
  *
- * When the device is removed (ip link delete) the descriptor stays, of no device (EBADFD). Every second it is tried to attach it to a device of that
- * name again, which takes no open file and, if the device is there and may be used by us, no privilege; who makes the device anew brings it up and
- * sets its MTU. Until then frames are lost, as on a cable that is out.
+ * When the device is removed (ip link delete) the descriptor stays, of no device (EBADFD). Every second it is tried to
+ * attach it to a device of that name again, which takes no open file and, if the device is there and may be used by us,
+ * no privilege; who makes the device anew brings it up and sets its MTU. Until then frames are lost, as on a cable that
+ * is out.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -4,7 +4,8 @@
 
 #include "wire.h"
 
-/* Make a wire of a descriptor that is set up. fd is taken, also when this fails. Return: 0 and *wire, or -ENOMEM with *message. */
+/* Make a wire of a descriptor that is set up. fd is taken, also when this fails. Return: 0 and *wire, or -ENOMEM with
+ * *message. */
 int wire_tap_wrap(int fd, unsigned features, struct wire **wire, const char **message);
 
 /* The same with a TAP device that has IFF_VNET_HDR. */

@@ -1,9 +1,10 @@
 /*
- * wire_vde.c - a wire that leads to a VDE network: a switch, slirp, vxvde and whatever else libvdeplug has a module for.
+ * wire_vde.c - a wire that leads to a VDE network: a switch, slirp, vxvde and whatever else libvdeplug has a module
+ * for.
  *
- * The library is loaded when it is wanted, so that a machine without it runs the rest. vde_open() speaks with the network
- * before it returns; afterwards there is a descriptor for frames, and one that ends when the network does. Some modules
- * (slirp) run a thread of their own, in which nothing of ours is called.
+ * The library is loaded when it is wanted, so that a machine without it runs the rest. vde_open() speaks with the
+ * network before it returns; afterwards there is a descriptor for frames, and one that ends when the network does. Some
+ * modules (slirp) run a thread of their own, in which nothing of ours is called.
  */
 #include <dlfcn.h>
 #include <errno.h>

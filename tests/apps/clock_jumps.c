@@ -1,4 +1,5 @@
-/* clock_jumps.c - preloaded into the service: its clock of the day is off by the seconds that stand (int64_t) in the file CLOCK_SHIFT. */
+/* clock_jumps.c - preloaded into the service: its clock of the day is off by the seconds that stand (int64_t) in the
+ * file CLOCK_SHIFT. */
 #include <fcntl.h>
 #include <stdint.h>
 #include <stdlib.h>

@@ -132,8 +132,8 @@ int main(int argc, char **argv)
         pthread_join(threads[i], NULL);
     printf("%u children, %u failed\n", forks, bad);
     printf("threads' connections: %s, %u failed\n", connections > 0 ? "some" : "none", failures);
-    /* The library keeps a few connections to the service, one for each thread that was busy at the same time, and a few sockets that
-     * were made beforehand. */
+    /* The library keeps a few connections to the service, one for each thread that was busy at the same time, and a few
+     * sockets that were made beforehand. */
     printf("descriptors: %s\n",
            count_descriptors() <= descriptors + THREADS + 1 + PROTOCOL_SPARES_MAX ? "as before" : "more than before");
     fprintf(stderr, "%u connections of the threads, %d descriptors before, %d after\n", connections, descriptors,

@@ -92,7 +92,8 @@ static bool exchange(int fd, unsigned char first)
     return memcmp(out, in, sizeof in) == 0;
 }
 
-/* Not to be cancelled: close() is a cancellation point, also the kernel's; who is cancelled on the way in leaves it open. */
+/* Not to be cancelled: close() is a cancellation point, also the kernel's; who is cancelled on the way in leaves it
+ * open. */
 static void close_it(void *fd)
 {
     int state;
@@ -189,8 +190,8 @@ static void run_cancel(void)
     }
     failures += !run_connection(0);
     after = count_descriptors();
-    /* The library keeps a few connections to the service, one for each thread that was busy at the same time, and a few sockets that
-     * were made beforehand. */
+    /* The library keeps a few connections to the service, one for each thread that was busy at the same time, and a few
+     * sockets that were made beforehand. */
     printf("cancel: %u failed, %s\n", failures,
            after <= before + CANCEL_THREADS + PROTOCOL_SPARES_MAX ? "no descriptors left" : "descriptors left");
     fprintf(stderr, "%u connections until now, %d descriptors before, %d after\n", exchanges, before, after);

@@ -1,13 +1,15 @@
 /*
- * threads.c - ADDRESS PORT OWN (a server that echoes, and the stack's own address): threads that do everything with sockets at once.
+ * threads.c - ADDRESS PORT OWN (a server that echoes, and the stack's own address): threads that do everything with
+ * sockets at once.
  *
  *   own       each its own connections, with all that a program does with one
  *   shared    one connection, one datagram socket and one listening socket for all
  *   names     names, addresses of interfaces, and requests that work in the background
  *   dropped   the same as "own" when the process can't reach the service any more, and the threads share what it kept
  *
- * while the main thread forks children that make connections. No thread closes what another uses, so that whatever a race detector
- * finds is not this program's (tests/checks/tsan.sh). Each says in one line how many calls failed that must not.
+ * while the main thread forks children that make connections. No thread closes what another uses, so that whatever a
+ * race detector finds is not this program's (tests/checks/tsan.sh). Each says in one line how many calls failed that
+ * must not.
  */
 #include <arpa/inet.h>
 #include <errno.h>

@@ -3,13 +3,16 @@
  *
  *   bound TAP MAC ADDRESS TRAFFIC KIND PEER PORT STREAMS MS [BYTES]
  *
- * It runs the traffic generator's client on STREAMS pairs instead of sockets (TRAFFIC_FDS), and carries each to a TCP connection over the TAP,
- * whose own address is ADDRESS and whose far end has MAC; the peer must know this end's address, OWN_MAC, by itself. What the client prints goes to standard output, with the
- * relay's own processor time ("relay_seconds").
+ * It runs the traffic generator's client on STREAMS pairs instead of sockets (TRAFFIC_FDS), and carries each to a TCP
+ * connection over the TAP, whose own address is ADDRESS and whose far end has MAC; the peer must know this end's
+ * address, OWN_MAC, by itself. What the client prints goes to standard output, with the relay's own processor time
+ * ("relay_seconds").
  *
- * Everything that a stack needs and a relay does not is left out: as few buffers as there can be, the last one used first, nothing is kept to be sent again, no
- * timer, no window but a fixed one and the peer's, no option but the window's scale. What remains is what nobody can leave out who has the program on a pair and the wire on a TAP:
- * a read and a write for each frame, 64 KB at a time, an acknowledgement for each batch, and the peer's own TCP. If a frame is lost, the relay gives up.
+ * Everything that a stack needs and a relay does not is left out: as few buffers as there can be, the last one used
+ * first, nothing is kept to be sent again, no timer, no window but a fixed one and the peer's, no option but the
+ * window's scale. What remains is what nobody can leave out who has the program on a pair and the wire on a TAP: a read
+ * and a write for each frame, 64 KB at a time, an acknowledgement for each batch, and the peer's own TCP. If a frame is
+ * lost, the relay gives up.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -360,7 +363,8 @@ static void relay(void)
     }
 }
 
-/* The kernel drops what goes to a device that was just attached, until it has noted that, which may take it a second. */
+/* The kernel drops what goes to a device that was just attached, until it has noted that, which may take it a
+ * second. */
 static void wait_until_running(struct ifreq request)
 {
     int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);

@@ -3,10 +3,11 @@
  *
  *   impair NAMESPACE:DEVICE NAMESPACE:DEVICE
  *
- * Each line of its standard input is a list of settings (stack/wire/impairment.h), answered with a line that tells what is in
- * force; the line "count" with what became of the frames so far. Frames from the first device to the second meet what is said for "out:", the others what is said for "in:", so
- * that the first device's end is where sidestackd would be. Ends with its input. The code that treats the frames is the daemon's
- * own (stack/wire/wire_impair.c), so that both can be put through the very same network.
+ * Each line of its standard input is a list of settings (stack/wire/impairment.h), answered with a line that tells what
+ * is in force; the line "count" with what became of the frames so far. Frames from the first device to the second meet
+ * what is said for "out:", the others what is said for "in:", so that the first device's end is where sidestackd would
+ * be. Ends with its input. The code that treats the frames is the daemon's own (stack/wire/wire_impair.c), so that both
+ * can be put through the very same network.
  */
 #include <errno.h>
 #include <fcntl.h>

@@ -1,6 +1,7 @@
 /*
- * many.c - what a segment, a handshake and an idle second cost in the stack by how many connections there are, without any system call:
- * the stack on a wire of memory (tests/unit/stack_fixture.h), the test as all peers. So the limit on open files plays no part.
+ * many.c - what a segment, a handshake and an idle second cost in the stack by how many connections there are, without
+ * any system call: the stack on a wire of memory (tests/unit/stack_fixture.h), the test as all peers. So the limit on
+ * open files plays no part.
  *
  *   many COUNT...   a line for each: microseconds of processor for a request and its answer on one of 100 connections among all, and for a
  *                   connection that comes and is reset; bytes of heap for each idle connection, lwIP's control block included; milliseconds

@@ -4,9 +4,9 @@
  *   traffic serve                                    listen on any port, print it, serve until killed
  *   traffic KIND ADDRESS PORT STREAMS MS [BYTES]     be the client; prints one line of JSON
  *
- * What each KIND does is in traffic.h. Times include the last byte's arrival. The client reports its own processor time.
- * TRAFFIC_CONGESTION in the environment names the congestion control of all connections. With TRAFFIC_FDS the client opens none, but
- * uses descriptors that it inherits, from this number on.
+ * What each KIND does is in traffic.h. Times include the last byte's arrival. The client reports its own processor
+ * time. TRAFFIC_CONGESTION in the environment names the congestion control of all connections. With TRAFFIC_FDS the
+ * client opens none, but uses descriptors that it inherits, from this number on.
  */
 #include "traffic.h"
 

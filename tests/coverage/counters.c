@@ -1,13 +1,15 @@
 /*
- * counters.c - keeps the counters of covered lines in a file that every process of the same program shares. Only in a COVERAGE=1 build.
+ * counters.c - keeps the counters of covered lines in a file that every process of the same program shares. Only in a
+ * COVERAGE=1 build.
  *
- * What clang's run-time library does at the end of a process doesn't do here: programs with the preload exec, _exit, crash and are killed, and
- * the service, once sandboxed, may open nothing. So the instrumented code counts (-runtime-counter-relocation) in a shared mapping of a raw
- * profile, made when the program or the library is loaded: what is counted is there at once, whatever becomes of the process, and a child of a
- * fork goes on with it. Two processors that count the same line at once may lose one of both, which changes no "never".
+ * What clang's run-time library does at the end of a process doesn't do here: programs with the preload exec, _exit,
+ * crash and are killed, and the service, once sandboxed, may open nothing. So the instrumented code counts
+ * (-runtime-counter-relocation) in a shared mapping of a raw profile, made when the program or the library is loaded:
+ * what is counted is there at once, whatever becomes of the process, and a child of a fork goes on with it. Two
+ * processors that count the same line at once may lose one of both, which changes no "never".
  *
- * The profile's name is the build id of what it belongs to, so that what another build left is never counted on. A process that can't open it
- * counts in its own memory, unseen.
+ * The profile's name is the build id of what it belongs to, so that what another build left is never counted on. A
+ * process that can't open it counts in its own memory, unseen.
  *
  * Everything here runs before the library's constructor, in a stranger's process: no allocation, no stdio.
  */
@@ -69,7 +71,8 @@ static bool append_build_id(char *path)
     return false;
 }
 
-/* A raw profile is a header, the functions' data, the counters and the functions' names. Return: where in it the counters begin. */
+/* A raw profile is a header, the functions' data, the counters and the functions' names. Return: where in it the
+ * counters begin. */
 static size_t counters_offset(size_t profile_bytes)
 {
     size_t counters_bytes = (size_t)((char *)__llvm_profile_end_counters() - (char *)__llvm_profile_begin_counters());

@@ -1,9 +1,10 @@
 /*
  * fuzz.h - what the fuzz targets share.
  *
- * A target is a file fuzz_PART_NAME.c with LLVMFuzzerTestOneInput() in it, which libFuzzer, AFL++ (`make fuzz`) or replay.c (`make check`) calls.
- * It reads its input as a list of commands, and begins and ends each with nothing left behind, so that an input does the same every time: random
- * numbers and, where fuzz_time_us is used, the time are the harness's own.
+ * A target is a file fuzz_PART_NAME.c with LLVMFuzzerTestOneInput() in it, which libFuzzer, AFL++ (`make fuzz`) or
+ * replay.c (`make check`) calls. It reads its input as a list of commands, and begins and ends each with nothing left
+ * behind, so that an input does the same every time: random numbers and, where fuzz_time_us is used, the time are the
+ * harness's own.
  */
 #ifndef SIDESTACK_TEST_FUZZ_H
 #define SIDESTACK_TEST_FUZZ_H

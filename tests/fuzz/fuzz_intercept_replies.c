@@ -1,5 +1,6 @@
 /*
- * fuzz_intercept_replies.c - a service that says anything to the library: replies, descriptors with them, and bytes in the pairs.
+ * fuzz_intercept_replies.c - a service that says anything to the library: replies, descriptors with them, and bytes in
+ * the pairs.
  *
  * The input has the program's calls and, where one asks the service, what it answers (hostile_service.h).
  */

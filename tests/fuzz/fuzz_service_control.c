@@ -1,8 +1,10 @@
 /*
- * fuzz_service_control.c - programs that say anything to a live service: requests with any descriptors, and any bytes in their sockets.
+ * fuzz_service_control.c - programs that say anything to a live service: requests with any descriptors, and any bytes
+ * in their sockets.
  *
- * Several control connections, sockets of all kinds, and the stack's own loopback between them. The time is the fuzzer's. What a reply brings is
- * used in what follows: descriptors go to slots, addresses are those of sockets that are there.
+ * Several control connections, sockets of all kinds, and the stack's own loopback between them. The time is the
+ * fuzzer's. What a reply brings is used in what follows: descriptors go to slots, addresses are those of sockets that
+ * are there.
  */
 #include "fuzz.h"
 

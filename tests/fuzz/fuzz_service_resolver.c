@@ -1,8 +1,8 @@
 /*
  * fuzz_service_resolver.c - programs that ask for any name, and name servers that answer anything, by UDP and TCP.
  *
- * The question goes as a request to a live service, from there through c-ares and the stack's own loopback to name servers that the fuzzer plays;
- * what they say goes back to the program. The time is the fuzzer's.
+ * The question goes as a request to a live service, from there through c-ares and the stack's own loopback to name
+ * servers that the fuzzer plays; what they say goes back to the program. The time is the fuzzer's.
  */
 #include "fuzz.h"
 
@@ -131,7 +131,8 @@ static void say(unsigned which, const uint8_t *message, size_t length, bool wron
         stack_datagram_close(from);
 }
 
-/* An answer to a question: its header and the question with what the input has for flags and counts, then records. Return: its length. */
+/* An answer to a question: its header and the question with what the input has for flags and counts, then records.
+ * Return: its length. */
 static size_t make_answer(struct fuzz_input *input, const uint8_t *question, size_t question_length, uint8_t *answer)
 {
     static const uint8_t record[] = "\xc0\x0c\0\1\0\1\0\0\0\x3c\0\4\1\2\3\4";

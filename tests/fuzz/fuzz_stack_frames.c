@@ -1,8 +1,9 @@
 /*
  * fuzz_stack_frames.c - any frames to a stack that has connections, listeners and datagram sockets of both families.
  *
- * The fuzzer plays the peer, and the programs. It does not have to guess what is random: sequence numbers are said as distances from the expected
- * ones, checksums are right unless it wants them wrong, and what the stack sent can be quoted and sent back.
+ * The fuzzer plays the peer, and the programs. It does not have to guess what is random: sequence numbers are said as
+ * distances from the expected ones, checksums are right unless it wants them wrong, and what the stack sent can be
+ * quoted and sent back.
  */
 #include <arpa/inet.h>
 #include <netinet/icmp6.h>

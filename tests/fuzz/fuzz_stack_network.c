@@ -1,7 +1,9 @@
 /*
- * fuzz_stack_network.c - what the network says of itself: DHCP, router advertisements, neighbour discovery, DHCPv6, IGMP and MLD, ARP.
+ * fuzz_stack_network.c - what the network says of itself: DHCP, router advertisements, neighbour discovery, DHCPv6,
+ * IGMP and MLD, ARP.
  *
- * The stack has no address of its own at first, and takes what it is given. Transaction numbers, hop limits and checksums are right.
+ * The stack has no address of its own at first, and takes what it is given. Transaction numbers, hop limits and
+ * checksums are right.
  */
 #include <arpa/inet.h>
 #include <string.h>

@@ -1,9 +1,9 @@
 /*
  * hostile_service.c - a service inside the fuzzer's process, which says what the input has.
  *
- * The calls that the library makes to reach the service go through its table of libc's functions: a control connection is a socket pair here, and a
- * request is answered before sendmsg() returns, so there is one thread, and nothing waits. All sockets are pairs of AF_UNIX, the "kernel's" as well:
- * nothing leaves the process.
+ * The calls that the library makes to reach the service go through its table of libc's functions: a control connection
+ * is a socket pair here, and a request is answered before sendmsg() returns, so there is one thread, and nothing waits.
+ * All sockets are pairs of AF_UNIX, the "kernel's" as well: nothing leaves the process.
  */
 #include "hostile_service.h"
 

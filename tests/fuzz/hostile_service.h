@@ -7,8 +7,8 @@
 /* Begin a run: the library's requests are answered from this input from now on. */
 void hostile_begin(struct fuzz_input *input);
 
-/* End it, when the program has closed its sockets: the library has kept none of those that came. All other descriptors that came to be since the first
- * run are closed, and the library knows of none. */
+/* End it, when the program has closed its sockets: the library has kept none of those that came. All other descriptors
+ * that came to be since the first run are closed, and the library knows of none. */
 void hostile_end(void);
 
 /* Write something into the service's end of a pair: a datagram, a new connection, anything. */

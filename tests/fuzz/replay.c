@@ -1,4 +1,5 @@
-/* replay.c - gives a target each file of a directory, or each file, that it is called with: for compilers without libFuzzer. */
+/* replay.c - gives a target each file of a directory, or each file, that it is called with: for compilers without
+ * libFuzzer. */
 #include "fuzz.h"
 
 #include <dirent.h>

@@ -1,7 +1,8 @@
 /*
  * lwipopts.h - for lwIP's own unit tests: our options, but for what those tests need or can't have.
  *
- * The hooks lead into our driver, which is not there: the tests have netifs of their own. What the tests count is counted.
+ * The hooks lead into our driver, which is not there: the tests have netifs of their own. What the tests count is
+ * counted.
  */
 #ifndef SIDESTACK_TEST_LWIPOPTS_H
 #define SIDESTACK_TEST_LWIPOPTS_H

@@ -1,8 +1,8 @@
 /*
  * test_lwip.c - lwIP's own unit tests (test/unit of its tree), with our options.
  *
- * Which of its tests can't hold with them stands in left_out[], with the reason; each run tells. So do the suites that are not compiled: dns, timers,
- * mdns, mqtt, ppp, sockets. They are about parts of lwIP that we don't have.
+ * Which of its tests can't hold with them stands in left_out[], with the reason; each run tells. So do the suites that
+ * are not compiled: dns, timers, mdns, mqtt, ppp, sockets. They are about parts of lwIP that we don't have.
  */
 #include "lwip_check.h"
 

@@ -1,6 +1,6 @@
 /*
- * forms.c - calls in forms that few programs use: by number (syscall()), by libc's checked and internal names, with time limits, with more pieces
- * than fit anywhere, with control messages that say little.
+ * forms.c - calls in forms that few programs use: by number (syscall()), by libc's checked and internal names, with
+ * time limits, with more pieces than fit anywhere, with control messages that say little.
  */
 #include "oracle_datagram.h"
 
@@ -284,7 +284,8 @@ static void run_recvmmsg_after_error(void)
     CALL(recvmmsg(fd, many, 4, MSG_DONTWAIT, NULL));
 }
 
-/* A datagram waits, and an error behind it. DIFFERS: Linux tells the error first; here the call takes all, and passes it over. */
+/* A datagram waits, and an error behind it. DIFFERS: Linux tells the error first; here the call takes all, and passes
+ * it over. */
 static void run_recvmmsg_before_error(void)
 {
     int fd = oracle_udp_bound(), port = oracle_peer_udp(0);
@@ -339,7 +340,8 @@ static void run_many_pieces(void)
     }
 }
 
-/* The same with pieces of other sizes: two small ones in the middle, a large one at the end, more room than a datagram can need. */
+/* The same with pieces of other sizes: two small ones in the middle, a large one at the end, more room than a datagram
+ * can need. */
 static void run_many_pieces_unlike(void)
 {
     static char data[4 * IOV_MAX], room[70000];

@@ -1,7 +1,7 @@
 /*
- * moved.c - what a program sees of its descriptor from socket() to a connection: number, duplicates, flags, options, owner,
- * places in epoll sets. Made for sockets that a rule moves to the kernel's network in between (compare --moved), where all
- * of it must be as if nothing had happened.
+ * moved.c - what a program sees of its descriptor from socket() to a connection: number, duplicates, flags, options,
+ * owner, places in epoll sets. Made for sockets that a rule moves to the kernel's network in between (compare --moved),
+ * where all of it must be as if nothing had happened.
  */
 #include "oracle_datagram.h"
 

@@ -73,8 +73,8 @@ void oracle_print_so_error(int fd);
 void oracle_print_poll(int fd);
 
 /*
- * A socket dies in steps that a call on another processor sees between: Linux sets the state before it ends both ways, a
- * pair hangs up before its queue is emptied. If bits tell of a death (ERR and HUP), wait a moment for the rest.
+ * A socket dies in steps that a call on another processor sees between: Linux sets the state before it ends both ways,
+ * a pair hangs up before its queue is emptied. If bits tell of a death (ERR and HUP), wait a moment for the rest.
  * Return: what poll() says then of the bits that were asked for, else bits.
  */
 unsigned oracle_settled(int fd, unsigned bits, unsigned asked);

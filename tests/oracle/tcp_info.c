@@ -1,4 +1,5 @@
-/* tcp_info.c - TCP_INFO tells the truth: the fields whose values no stack is free to choose, at each stage of a connection. */
+/* tcp_info.c - TCP_INFO tells the truth: the fields whose values no stack is free to choose, at each stage of a
+ * connection. */
 #include "oracle.h"
 
 #include <linux/tcp.h>

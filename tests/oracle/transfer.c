@@ -196,7 +196,8 @@ static void run_small_writes_cork(void)
 
 static struct timespec corked_at;
 
-/* Print what was written and waits to be sent. It waits for 200 ms only: after half of that expected is as good as what there is. */
+/* Print what was written and waits to be sent. It waits for 200 ms only: after half of that expected is as good as what
+ * there is. */
 static void say_unsent(int fd, int expected)
 {
     struct timespec now;

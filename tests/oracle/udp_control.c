@@ -1,4 +1,5 @@
-/* udp_control.c - what goes with a datagram: control messages in and out, TTL, TOS, times; many messages by one call. */
+/* udp_control.c - what goes with a datagram: control messages in and out, TTL, TOS, times; many messages by one
+ * call. */
 #include "oracle_datagram.h"
 
 #include <linux/net_tstamp.h>

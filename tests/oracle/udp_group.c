@@ -5,7 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
-/* Groups of the calling case's own: by default a socket also hears what others, in cases beside this one, have joined. */
+/* Groups of the calling case's own: by default a socket also hears what others, in cases beside this one, have
+ * joined. */
 #define GROUP group_text(__func__, 1)
 #define OTHER_GROUP group_text(__func__, 2)
 

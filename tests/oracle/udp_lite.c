@@ -1,4 +1,5 @@
-/* udp_lite.c - UDP-Lite (udplite(7)): how much of a datagram the checksum is about, and what it has of its own otherwise. */
+/* udp_lite.c - UDP-Lite (udplite(7)): how much of a datagram the checksum is about, and what it has of its own
+ * otherwise. */
 #include "oracle_datagram.h"
 
 #include <limits.h>

@@ -1,9 +1,10 @@
 /*
- * not_writable_until_drained.c - an end is writable while what its peer has not read is at most a quarter of SO_SNDBUF. A message of 64 KiB whose
- * pages are sent by reference counts as such, and there is a SO_SNDBUF that it alone does not exceed, and one byte more does: then reading the
- * first message makes the end writable, with one edge for epoll.
+ * not_writable_until_drained.c - an end is writable while what its peer has not read is at most a quarter of SO_SNDBUF.
+ * A message of 64 KiB whose pages are sent by reference counts as such, and there is a SO_SNDBUF that it alone does not
+ * exceed, and one byte more does: then reading the first message makes the end writable, with one edge for epoll.
  *
- * This is how a socket that is not connected yet looks like one, and how it becomes connected without anybody touching the program's end.
+ * This is how a socket that is not connected yet looks like one, and how it becomes connected without anybody touching
+ * the program's end.
  */
 #include <errno.h>
 #include <linux/sockios.h>

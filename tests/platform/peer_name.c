@@ -1,6 +1,7 @@
 /*
  * peer_name.c - when one end of a pair is bound to an abstract name, getpeername() of the other end gives that name, in
- * any process, and also after the bound end was closed; and so when it inherited the name from the listening socket that accepted it.
+ * any process, and also after the bound end was closed; and so when it inherited the name from the listening socket
+ * that accepted it.
  *
  * This is how any holder of a descriptor learns that it is one of ours.
  */
@@ -27,7 +28,8 @@ static bool has_peer_name(int fd, const char *name)
            memcmp(address.sun_path + 1, name, name_length) == 0;
 }
 
-/* A socket that is connected to a listening one of that name, and the accepted end, which are ends of a pair like others. */
+/* A socket that is connected to a listening one of that name, and the accepted end, which are ends of a pair like
+ * others. */
 static void make_accepted(int pair[2], const char *name)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};

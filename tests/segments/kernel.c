@@ -17,7 +17,8 @@
 
 #define LIMIT_S 100 /* of one case */
 
-/* The kernel's clock does not wait for us: who has to wait for a processor finds its probes and time-outs sent already. Best effort. */
+/* The kernel's clock does not wait for us: who has to wait for a processor finds its probes and time-outs sent already.
+ * Best effort. */
 static void hurry(void)
 {
     if (sched_setscheduler(0, SCHED_FIFO, &(struct sched_param){.sched_priority = 1}) < 0)

@@ -25,10 +25,12 @@ struct packet {
 /* Write the packet. Return: its size. */
 size_t packet_write(const struct packet *packet, uint8_t bytes[PACKET_MAX]);
 
-/* Read a packet of the host's; data points into it. Return: false: it is no TCP. why: what is wrong with it; NULL: nothing. */
+/* Read a packet of the host's; data points into it. Return: false: it is no TCP. why: what is wrong with it; NULL:
+ * nothing. */
 bool packet_read(const uint8_t *bytes, size_t size, struct packet *packet, const char **why);
 
-/* Write an ICMP error to the host, about a segment that it sent. word: of the header's second four bytes. Return: its size. */
+/* Write an ICMP error to the host, about a segment that it sent. word: of the header's second four bytes. Return: its
+ * size. */
 size_t packet_write_icmp(const struct packet *about, uint8_t type, uint8_t code, uint32_t word, uint8_t bytes[PACKET_MAX]);
 
 #endif

@@ -18,11 +18,11 @@
  * from. Attributes stand in brackets before the title: [6] on IPv6, [46] on both, [isn N] the peer's first number,
  * [ours N] the host's, [stack], [kernel] only there, [slow].
  *
- * Sequence numbers count from each side's SYN, which is 0: its first byte is 1. Flags are S F R P . U E C, or - for none;
- * P is not compared, nor is what an expected segment does not say. Left out of a segment that comes, SEQ is what follows
- * the furthest sent, ACK all that was seen, the window 512 (times 128 with the usual options). Options: mss N, wscale N,
- * sackOK, nop, eol, sack A:B C:D ..., TS val N ecr N, ts (the peer's clock and what the host's said last), raw HEX;
- * expected ones may say "nosack", "nots", "nomss"... for those that must not be there. When the handshake had
+ * Sequence numbers count from each side's SYN, which is 0: its first byte is 1. Flags are S F R P . U E C, or - for
+ * none; P is not compared, nor is what an expected segment does not say. Left out of a segment that comes, SEQ is what
+ * follows the furthest sent, ACK all that was seen, the window 512 (times 128 with the usual options). Options: mss N,
+ * wscale N, sackOK, nop, eol, sack A:B C:D ..., TS val N ecr N, ts (the peer's clock and what the host's said last),
+ * raw HEX; expected ones may say "nosack", "nots", "nomss"... for those that must not be there. When the handshake had
  * timestamps, segments which say nothing of options have "ts".
  */
 #include "script.h"

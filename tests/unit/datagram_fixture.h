@@ -53,8 +53,8 @@ uint16_t heard_port(const struct heard *heard);
 /* Set an option, which must succeed. */
 void heard_set(struct heard *heard, enum stack_datagram_option option, int value);
 
-/* The sockets of a test, and what it starts and ends with: a stack of both families, of IPv4 alone, or that on a wire with offloads;
- * each of these sockets closed. */
+/* The sockets of a test, and what it starts and ends with: a stack of both families, of IPv4 alone, or that on a wire
+ * with offloads; each of these sockets closed. */
 extern struct heard one, two, three;
 void heard_setup(void);
 void heard_setup_ip4(void);

@@ -1,6 +1,7 @@
 /*
- * sender_fixture.h - a connection of the stack whose sender is looked at segment by segment: the test is the peer, and says what
- * arrived. The round trip is 100 ms of virtual time, a full segment is MSS bytes, and segments are counted from 0.
+ * sender_fixture.h - a connection of the stack whose sender is looked at segment by segment: the test is the peer, and
+ * says what arrived. The round trip is 100 ms of virtual time, a full segment is MSS bytes, and segments are counted
+ * from 0.
  */
 #ifndef TEST_SENDER_FIXTURE_H
 #define TEST_SENDER_FIXTURE_H
@@ -44,7 +45,8 @@ struct range {
     unsigned first, end;
 };
 
-/* Acknowledge up to a byte, and SACK ranges of bytes, three at most. On a stamped connection the timestamp is echoed. */
+/* Acknowledge up to a byte, and SACK ranges of bytes, three at most. On a stamped connection the timestamp is
+ * echoed. */
 void sender_acknowledge(uint32_t end, const struct range *ranges, int count, uint32_t echo_ms);
 
 /* Acknowledge so many segments from the start, and SACK up to three ranges; NO_RANGE ends them. */
@@ -60,9 +62,9 @@ void sender_expect(unsigned first, unsigned end);
 void sender_expect_nothing(void);
 
 /*
- * A peer that receives as it should over a network that may be bad: takes what was sent (and answers who asks for its Ethernet
- * address), and acknowledges all that arrived with up to three SACK blocks. Of each packet, segment or acknowledgement, a share is lost,
- * and those with more than mtu bytes; 0: none.
+ * A peer that receives as it should over a network that may be bad: takes what was sent (and answers who asks for its
+ * Ethernet address), and acknowledges all that arrived with up to three SACK blocks. Of each packet, segment or
+ * acknowledgement, a share is lost, and those with more than mtu bytes; 0: none.
  */
 struct sender_network {
     int loss; /* of 100 */

@@ -1,6 +1,7 @@
 /*
- * service_fixture.h - the service without its process: the loop, the records and a stack whose wire leads nowhere, so that programs' sockets
- * meet over the stack's own loopback. The test plays the programs: it holds their ends of the pairs.
+ * service_fixture.h - the service without its process: the loop, the records and a stack whose wire leads nowhere, so
+ * that programs' sockets meet over the stack's own loopback. The test plays the programs: it holds their ends of the
+ * pairs.
  */
 #ifndef SIDESTACK_TEST_SERVICE_FIXTURE_H
 #define SIDESTACK_TEST_SERVICE_FIXTURE_H
@@ -28,7 +29,8 @@ extern uid_t service_client_uid;
 
 struct protocol_message;
 
-/* Execute a request about fd (-1: none), as the service does when one comes. Return: the descriptor of the reply or -1. */
+/* Execute a request about fd (-1: none), as the service does when one comes. Return: the descriptor of the reply or
+ * -1. */
 int service_request(struct protocol_message *request, int fd, struct protocol_message *reply, int result);
 
 /* The requests that a program would make; each fails the test unless it gives `result`. */

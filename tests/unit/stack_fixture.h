@@ -1,11 +1,12 @@
 /*
  * stack_fixture.h - the stack on a wire of memory, with the test as the only other host on it.
  *
- * The stack is 10.1.0.2/24 with the gateway 10.1.0.254; the test plays 10.1.0.1. On both families (stack_setup_dual) it is
- * fd00:1::2/64 as well, with the gateway fd00:1::fe, and the test fd00:1::1. Time stands still but for stack_advance().
+ * The stack is 10.1.0.2/24 with the gateway 10.1.0.254; the test plays 10.1.0.1. On both families (stack_setup_dual) it
+ * is fd00:1::2/64 as well, with the gateway fd00:1::fe, and the test fd00:1::1. Time stands still but for
+ * stack_advance().
  *
- * With SIDESTACK_TEST_CUTS in the environment a wire without features is one that takes TCP segments larger than the MTU and cuts them
- * itself: the same comes out, or should.
+ * With SIDESTACK_TEST_CUTS in the environment a wire without features is one that takes TCP segments larger than the
+ * MTU and cuts them itself: the same comes out, or should.
  */
 #ifndef TEST_STACK_FIXTURE_H
 #define TEST_STACK_FIXTURE_H

@@ -1,4 +1,5 @@
-/* test_intercept_connect.c - the hooks against a fake service: connecting, failing, reset; what reads and writes say. */
+/* test_intercept_connect.c - the hooks against a fake service: connecting, failing, reset; what reads and writes
+ * say. */
 #include "fake_service.h"
 #include "intercept_fixture.h"
 

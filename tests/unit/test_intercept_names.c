@@ -185,7 +185,8 @@ static void set_address(struct names_address *address, const char *text)
     ck_assert_int_eq(inet_pton(address->family, text, address->bytes), 1);
 }
 
-/* Sort pairs of destination and source ("": not reachable); the destinations must come out as wanted, by their positions. */
+/* Sort pairs of destination and source ("": not reachable); the destinations must come out as wanted, by their
+ * positions. */
 static void check_order(const char *pairs[][2], const char *wanted)
 {
     struct names_candidate candidates[16];

@@ -348,7 +348,8 @@ static int count_hidden(void)
     return count;
 }
 
-/* Make and close sockets until some came beforehand: how soon that is depends on the machine. Return: the number of the last. */
+/* Make and close sockets until some came beforehand: how soon that is depends on the machine. Return: the number of the
+ * last. */
 static int make_until_spares(void)
 {
     for (int i = 0; i < 500; i++) {

@@ -1,4 +1,5 @@
-/* test_service_query.c - PROTOCOL_QUERY: who sees what, answers in pieces, readers that don't read, requests that make no sense. */
+/* test_service_query.c - PROTOCOL_QUERY: who sees what, answers in pieces, readers that don't read, requests that make
+ * no sense. */
 #include "service/loop.h"
 #include "service/query/json.h"
 #include "service/query/outlet.h"
@@ -346,7 +347,8 @@ START_TEST(a_bad_wish_to_end_is_refused)
 }
 END_TEST
 
-/* Filters that the kernel would not take either: jumps out of the program, unknown instructions, no end, division by 0, memory that is not there. */
+/* Filters that the kernel would not take either: jumps out of the program, unknown instructions, no end, division by 0,
+ * memory that is not there. */
 static const struct bpf_insn bad_filters[][2] = {
     {{BPF_JMP | BPF_JA, 0, 0, 5}, {BPF_RET | BPF_K, 0, 0, 1}},
     {{0xffff, 0, 0, 0}, {BPF_RET | BPF_K, 0, 0, 1}},

@@ -1,4 +1,5 @@
-/* test_stack_black_hole.c - paths that swallow large packets and say nothing (RFC 2923), and outages, which are something else. */
+/* test_stack_black_hole.c - paths that swallow large packets and say nothing (RFC 2923), and outages, which are
+ * something else. */
 #include <stdlib.h>
 
 #include "sender_fixture.h"
@@ -43,7 +44,8 @@ START_TEST(rfc2923_a_black_hole_is_found_out)
     ck_assert_uint_ge(sender_info().tcpi_snd_mss, 1000);
     sender_write(40);
     ck_assert_uint_le(receive(2 * BYTES, mtu), 3000); /* once is enough */
-    /* Ten minutes later larger ones are tried, one at a time: what passes is found, and nothing waits for a time-out. */
+    /* Ten minutes later larger ones are tried, one at a time: what passes is found, and nothing waits for a
+     * time-out. */
     for (unsigned waited_ms = 0; waited_ms < 600000; waited_ms += 1000)
         stack_advance(1000);
     for (unsigned i = 3; i <= 10; i++) {

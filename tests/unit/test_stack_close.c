@@ -20,7 +20,8 @@ static uint8_t state_now(void)
     return info.tcpi_state;
 }
 
-/* Take what the stack sent; acknowledge data and FIN. *size grows by what is new. Return: the flags of all segments, or-ed. */
+/* Take what the stack sent; acknowledge data and FIN. *size grows by what is new. Return: the flags of all segments,
+ * or-ed. */
 static uint8_t take_all(size_t *size)
 {
     uint8_t flags = 0;

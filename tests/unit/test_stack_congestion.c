@@ -1,6 +1,6 @@
 /*
- * test_stack_congestion.c - the sender, segment by segment: how much may be on its way: RFC 5681, 6928, 9438, 9406, 2861. Each test says by its name
- * which rule of which RFC it holds to.
+ * test_stack_congestion.c - the sender, segment by segment: how much may be on its way: RFC 5681, 6928, 9438, 9406,
+ * 2861. Each test says by its name which rule of which RFC it holds to.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -135,8 +135,8 @@ END_TEST
 
 static struct congestion congestion;
 
-/* A sender behind a bottleneck with an endless queue, each segment acknowledged by itself. Runs until slow start is over, the window is
- * limit segments, or turns acknowledgements came. Return: the window, segments. */
+/* A sender behind a bottleneck with an endless queue, each segment acknowledged by itself. Runs until slow start is
+ * over, the window is limit segments, or turns acknowledgements came. Return: the window, segments. */
 static uint32_t run_slow_start(uint32_t limit, unsigned turns)
 {
     static uint64_t arrivals[100000], sent_at[100000];
@@ -208,7 +208,8 @@ START_TEST(rfc5681_reno_grows_by_a_segment_a_window)
 }
 END_TEST
 
-/* RFC 9406 4.2, in rounds of ten segments: the caller says how long each round trip took. Of one that came as a train nothing is tested here. */
+/* RFC 9406 4.2, in rounds of ten segments: the caller says how long each round trip took. Of one that came as a train
+ * nothing is tested here. */
 static void pass_round(uint32_t rtt_us)
 {
     static uint64_t now_us;

@@ -383,7 +383,8 @@ START_TEST(domains_and_mtu)
 }
 END_TEST
 
-/* Options that lie about their length, or say what makes no sense: an address all the same, or none, and nothing bad. */
+/* Options that lie about their length, or say what makes no sense: an address all the same, or none, and nothing
+ * bad. */
 static const struct {
     uint8_t size;
     uint8_t bytes[20];

@@ -1,6 +1,6 @@
 /*
- * test_stack_handover.c - the stack's state goes into an archive, the stack ends without its peer hearing of it, and another one goes on with what is
- * in the archive.
+ * test_stack_handover.c - the stack's state goes into an archive, the stack ends without its peer hearing of it, and
+ * another one goes on with what is in the archive.
  */
 #include <arpa/inet.h>
 #include <check.h>

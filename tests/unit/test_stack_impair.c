@@ -223,7 +223,8 @@ START_TEST(rate_spaces_frames_and_the_queue_is_bounded)
 }
 END_TEST
 
-/* A packet with this ECN field, as TOS or traffic class has it, is sent. Return: the field that arrived; -1: nothing did. */
+/* A packet with this ECN field, as TOS or traffic class has it, is sent. Return: the field that arrived; -1: nothing
+ * did. */
 static int send_ecn(bool is_v6, unsigned ecn)
 {
     uint8_t frame[14 + 60] = {[12] = is_v6 ? 0x86 : 8, [13] = is_v6 ? 0xdd : 0, [14] = is_v6 ? 0x60 : 0x45};

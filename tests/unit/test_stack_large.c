@@ -1,7 +1,9 @@
 /*
- * test_stack_large.c - segments larger than the MTU, which the wire cuts: what is lost, SACKed or sent again are the pieces.
+ * test_stack_large.c - segments larger than the MTU, which the wire cuts: what is lost, SACKed or sent again are the
+ * pieces.
  *
- * That everything else is as with small ones, the other tests of the sender show, run on a wire that cuts (SIDESTACK_TEST_CUTS).
+ * That everything else is as with small ones, the other tests of the sender show, run on a wire that cuts
+ * (SIDESTACK_TEST_CUTS).
  */
 #include "sender_fixture.h"
 
@@ -33,7 +35,8 @@ static uint32_t count_segments(void)
     return sender_told.tcp->sender.board.count;
 }
 
-/* Take a frame, which is these pieces and has so many bytes more; more than one piece: for the wire to cut. Return: it. */
+/* Take a frame, which is these pieces and has so many bytes more; more than one piece: for the wire to cut. Return:
+ * it. */
 static struct segment expect_frame(unsigned first, unsigned end, size_t more)
 {
     struct segment segment = peer_take();

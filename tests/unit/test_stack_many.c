@@ -336,7 +336,8 @@ START_TEST(cookie_without_timestamps_knows_the_mss_alone)
 }
 END_TEST
 
-/* A SYN with these options, and ECN's flags, is answered with a cookie, and that answered. Return: what is known of the connection then. */
+/* A SYN with these options, and ECN's flags, is answered with a cookie, and that answered. Return: what is known of the
+ * connection then. */
 static struct tcp_info accept_by_cookie(uint8_t flags, const uint8_t *options, size_t option_size, uint8_t expected_flags)
 {
     struct segment answer;

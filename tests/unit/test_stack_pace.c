@@ -134,7 +134,8 @@ START_TEST(who_is_late_makes_up_for_little_of_it)
 }
 END_TEST
 
-/* Everything arrives in order, and is acknowledged a round trip later. Return: how many milliseconds until all is there. */
+/* Everything arrives in order, and is acknowledged a round trip later. Return: how many milliseconds until all is
+ * there. */
 static unsigned deliver(uint32_t bytes, uint32_t have)
 {
     struct {

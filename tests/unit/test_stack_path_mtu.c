@@ -150,8 +150,8 @@ START_TEST(segments_become_small_enough)
 }
 END_TEST
 
-/* Send SIZE bytes more and have them received; a packet that is too large for mtu is lost, and a router says so, if it speaks. Return: the
- * largest packet that was sent. */
+/* Send SIZE bytes more and have them received; a packet that is too large for mtu is lost, and a router says so, if it
+ * speaks. Return: the largest packet that was sent. */
 static size_t send_again(int i, struct told *told, struct peer *peer, size_t mtu)
 {
     uint32_t start = peer->expected;

@@ -1,6 +1,6 @@
 /*
- * test_stack_recovery.c - the sender, segment by segment: losses that acknowledgements tell of, with SACK and without. Each test says by its name
- * which rule of which RFC it holds to.
+ * test_stack_recovery.c - the sender, segment by segment: losses that acknowledgements tell of, with SACK and without.
+ * Each test says by its name which rule of which RFC it holds to.
  */
 #include <arpa/inet.h>
 #include <errno.h>

@@ -1,4 +1,5 @@
-/* test_stack_segments.c - crafted segments: the cases of tests/segments, put to the stack. An argument is part of a title. */
+/* test_stack_segments.c - crafted segments: the cases of tests/segments, put to the stack. An argument is part of a
+ * title. */
 #include <check.h>
 #include <stdlib.h>
 

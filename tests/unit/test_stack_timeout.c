@@ -1,6 +1,6 @@
 /*
- * test_stack_timeout.c - the sender, segment by segment: what the sender does when nothing comes back: probes, time-outs, outages. Each test says by its name
- * which rule of which RFC it holds to.
+ * test_stack_timeout.c - the sender, segment by segment: what the sender does when nothing comes back: probes,
+ * time-outs, outages. Each test says by its name which rule of which RFC it holds to.
  */
 #include <arpa/inet.h>
 #include <errno.h>
@@ -264,7 +264,8 @@ static unsigned cut_off(unsigned outage_ms)
     return tries[1] - tries[0];
 }
 
-/* After 1, 10, 60 and 600 s: what is tried next comes as late after the last try as twice the time before that, but at most 120 s. */
+/* After 1, 10, 60 and 600 s: what is tried next comes as late after the last try as twice the time before that, but at
+ * most 120 s. */
 START_TEST(rfc6298_after_an_outage_all_goes_on_at_the_next_time_out)
 {
     static const unsigned outages_ms[] = {1000, 10000, 60000, 600000};

@@ -316,7 +316,8 @@ START_TEST(mangled_fragments_do_no_harm)
 }
 END_TEST
 
-/* Fragments of what is made of fragments, a packet of too many bytes: behind the first fragment header, or behind one more header. */
+/* Fragments of what is made of fragments, a packet of too many bytes: behind the first fragment header, or behind one
+ * more header. */
 START_TEST(fragments_in_fragments_are_refused)
 {
     static const uint8_t kinds[] = {IPPROTO_FRAGMENT, IPPROTO_DSTOPTS, IPPROTO_ROUTING, IPPROTO_HOPOPTS};

@@ -1,4 +1,5 @@
-/* test_stack_udp_frames.c - UDP on IPv4, frame by frame: fragments, trains of datagrams, and what is wrong with some. */
+/* test_stack_udp_frames.c - UDP on IPv4, frame by frame: fragments, trains of datagrams, and what is wrong with
+ * some. */
 #include <arpa/inet.h>
 #include <check.h>
 #include <errno.h>
