@@ -8,7 +8,6 @@
  */
 #include "client.h"
 
-#include "foreign.h"
 #include "service/privilege/access.h"
 #include "service/log/log.h"
 #include "program.h"
@@ -262,6 +261,25 @@ static struct rules_who *find_who(struct client *client, struct ucred sender)
     return client->who;
 }
 
+/* Is it anything but a socket of AF_UNIX, as ours are? What is not is asked nothing else: a file system of a user's own
+ * answers fstat(2) when that user likes, and with the inode number of anybody's socket. */
+static bool is_foreign(int fd)
+{
+    int domain;
+    socklen_t length = sizeof domain;
+
+    return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) < 0 || domain != AF_UNIX;
+}
+
+/* Close such a one. A socket of the kernel's could have us wait for its peer: whoever made it may have set SO_LINGER. */
+static void close_foreign(int fd)
+{
+    const struct linger off = {0};
+
+    (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &off, sizeof off); /* what is no socket has none */
+    close(fd);
+}
+
 /* Receive one request. *fd is the descriptor that rode along, the caller's to close, or -1; *tail_length is how many
  * bytes followed it in the packet.
  * *sender: who sent it, in the kernel's word (SO_PASSCRED, from the control socket).
@@ -303,7 +321,7 @@ static int receive_request(const struct client *client, struct protocol_message 
         *fd = received[0];
     else
         for (size_t i = 0; i < fds; i++)
-            foreign_close(received[i], client->program->uid);
+            close_foreign(received[i]);
     if (good)
         return 1;
     return length == 0 && fds == 0 ? -EPIPE : -EBADMSG;
@@ -371,8 +389,7 @@ static int serve(struct client *client, const struct protocol_message *request, 
     struct protocol_message reply = {
         .magic = PROTOCOL_MAGIC, .version = PROTOCOL_VERSION, .operation = request->operation};
     struct request_context context = {
-        .tail = tail, .fd = fd, .is_foreign = fd >= 0 && foreign_is(fd), .reply_fd = -1};
-    uid_t user = client->program->uid;
+        .tail = tail, .fd = fd, .is_foreign = fd >= 0 && is_foreign(fd), .reply_fd = -1};
     int fds[REQUEST_REPLY_FDS];
     size_t fd_count;
     int error;
@@ -382,7 +399,7 @@ static int serve(struct client *client, const struct protocol_message *request, 
         error = heed_sender(client, sender);
     if (error < 0) {
         if (fd >= 0)
-            foreign_close(fd, user);
+            close_foreign(fd);
         return error;
     }
     context.program = client->program;
@@ -396,8 +413,8 @@ static int serve(struct client *client, const struct protocol_message *request, 
         reply.result = request_execute(request, &reply, &context);
     }
     client_counters.errors[request->operation] += reply.result < 0 && reply.result != -EINPROGRESS;
-    if (context.is_foreign)
-        foreign_close(fd, user);
+    if (context.fd >= 0 && context.is_foreign)
+        close_foreign(context.fd);
     else if (context.fd >= 0)
         close(context.fd);
     if (context.wait_for != NULL) {
@@ -464,11 +481,6 @@ void client_handle(struct client *client, uint32_t epoll_events)
         return;
     }
     if (!(epoll_events & EPOLLIN)) {
-        destroy(client);
-        return;
-    }
-    if (!foreign_may_come(client->program->uid)) {
-        client_counters.refused++;
         destroy(client);
         return;
     }

@@ -58,7 +58,7 @@
 /* Connections of others that wait to be accepted; when there are so many, ours has to wait until they are closed. */
 #define STRANGERS_MAX 64
 /* How often that may happen for one pair. */
-#define TRIES 4
+#define TRIES 16
 
 /* Listening sockets with the name of the pairs' ends, for good. */
 static struct origin {

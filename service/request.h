@@ -14,7 +14,7 @@ struct request_context {
     struct rules_who *who;   /* the client's; NULL: there are no rules */
     const uint8_t *tail;     /* what followed the request in its packet */
     int fd;                  /* the descriptor that rode with the request; who takes it leaves -1 */
-    bool is_foreign;         /* .fd is none of ours: nothing may be asked of it (foreign.h) */
+    bool is_foreign;         /* .fd is no socket of AF_UNIX: nothing is asked of it */
     int reply_fd;            /* the descriptor to send with the reply, closed after; -1: none */
     int spare_fds[PROTOCOL_SPARES_MAX]; /* PROTOCOL_SOCKET: likewise, behind it */
     size_t spare_count;

@@ -88,7 +88,6 @@ static const struct call calls[] = {
     ANY(getrandom), ANY(getpid), ANY(gettid), ANY(geteuid), ANY(getuid), ANY(getegid), ANY(getgid), ANY(getrusage),
     ANY(uname), /* the resolver library asks for our name */
     ANY(getcpu), ANY(sched_getaffinity), ANY(sched_yield), ANY(futex),
-    ONE(clone, IS(0, CLONE_FILES | SIGCHLD)), ANY(wait4), /* what may hang in close() is closed by another process (service/foreign.c) */
     /* The end; abort(). tgkill() is in sandbox_enter(). */
     ANY(exit), ANY(exit_group), ANY(rt_sigreturn), ANY(rt_sigprocmask),
 };
