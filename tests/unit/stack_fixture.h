@@ -136,6 +136,16 @@ extern const struct stack_tcp_events told_events;
 
 union stack_address address_of(const char *ip, uint16_t port);
 
+/* Open a TCP socket of IPv4 for told. Return: it. */
+struct stack_tcp *open_told(struct told *told);
+
+/* Bind it; have it connect, and let its SYN go. Return: as stack_tcp_bind(), stack_tcp_connect(). */
+int bind_to(struct stack_tcp *tcp, const char *ip, uint16_t port);
+int connect_to(struct stack_tcp *tcp, const char *ip, uint16_t port);
+
+/* Return: its local port; 0: it has none. */
+uint16_t port_of(const struct stack_tcp *tcp);
+
 /* How long the peer takes to complete the handshake of these. */
 extern unsigned peer_handshake_ms;
 

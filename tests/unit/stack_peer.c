@@ -244,6 +244,37 @@ union stack_address address_of(const char *ip, uint16_t port)
     return address;
 }
 
+struct stack_tcp *open_told(struct told *told)
+{
+    told->tcp = stack_tcp_open(AF_INET, &told_events, told);
+    ck_assert_ptr_nonnull(told->tcp);
+    return told->tcp;
+}
+
+int bind_to(struct stack_tcp *tcp, const char *ip, uint16_t port)
+{
+    union stack_address address = address_of(ip, port);
+
+    return stack_tcp_bind(tcp, &address);
+}
+
+int connect_to(struct stack_tcp *tcp, const char *ip, uint16_t port)
+{
+    union stack_address address = address_of(ip, port);
+    int error = stack_tcp_connect(tcp, &address);
+
+    stack_turn();
+    return error;
+}
+
+uint16_t port_of(const struct stack_tcp *tcp)
+{
+    union stack_address address;
+
+    ck_assert_int_eq(stack_tcp_local_address(tcp, &address), 0);
+    return ntohs(address.in.sin_port);
+}
+
 static void connect_on(int family, struct told *told, struct peer *peer)
 {
     bool is_v6 = family == AF_INET6;
