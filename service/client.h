@@ -65,6 +65,18 @@ int64_t client_timer_us(uint64_t now_us);
 /* Hear those again that had to wait. */
 void client_run_timers(uint64_t now_us);
 
+/* For client_request.c and client_lookup.c: end one, and its waiting for a socket; hear it later (false: that can't be). */
+void client_destroy(struct client *client);
+void client_stop_waiting(struct client *client);
+bool client_pause(struct client *client, uint64_t wait_us);
+
+/* PROTOCOL_RESOLVE; and once more what it asked. Return: 0 when the client waits now, or -errno for the reply. */
+int client_lookup_start(struct client *client, const struct protocol_message *request, const uint8_t *tail);
+int client_lookup_ask(struct client *client);
+
+/* What it asked goes to another service (stack/archive.h). */
+void client_lookup_walk(struct archive *archive, struct client *client);
+
 /* Close every control connection; no more are taken. */
 void client_close_all(void);
 

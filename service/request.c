@@ -467,7 +467,7 @@ static int execute_stream(struct socket *socket, const struct protocol_message *
     case PROTOCOL_IMPAIR:
     case PROTOCOL_INTERFACES:
     case PROTOCOL_RESOLVER:
-    case PROTOCOL_RESOLVE: /* client.c, because its reply has to wait */
+    case PROTOCOL_RESOLVE: /* client_lookup.c, because its reply has to wait */
     case PROTOCOL_ROUTES:
     case PROTOCOL_QUERY:
     case PROTOCOL_KILL:

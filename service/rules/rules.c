@@ -4,7 +4,7 @@
  * Matching a program's path with a pattern is dear, an address cheap. So for each program and user that asks (struct
  * rules_who) there is a list of the rules that are about them, made when they first ask under a set of rules; what is
  * left to look at then are protocol, role, address and port. A process is one program as long as one of its control
- * connections lives, because these are closed on exec; so who it is is found out once per connection (client.c).
+ * connections lives, because these are closed on exec; so who it is is found out once per connection (client_request.c).
  */
 #include "rules.h"
 

@@ -1,0 +1,14 @@
+/* passed.h - descriptors that came from a program and may be of anything. */
+#ifndef SIDESTACK_PASSED_H
+#define SIDESTACK_PASSED_H
+
+#include <stdbool.h>
+
+/* Is it anything but a socket of AF_UNIX, as ours are? What is not is asked nothing else: a file system of a user's own
+ * answers fstat(2) when that user likes, and with the inode number of anybody's socket. */
+bool passed_is_foreign(int fd);
+
+/* Close what a program passed, whatever it is. */
+void passed_close(int fd);
+
+#endif
