@@ -49,7 +49,7 @@ class Job:
     def use(self, name, side=None):
         """Depend on a server."""
         server = self.world.servers[name, side or self.server_side]
-        self.generations[server] = server.generation
+        self.generations[server] = None if server.is_down else server.generation
 
     def is_excused(self):
         return any(server.generation != generation for server, generation in self.generations.items())

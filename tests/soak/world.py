@@ -48,6 +48,7 @@ class Server:
     def __init__(self, world, name, side, command, ready):
         self.world, self.name, self.side, self.command, self.ready = world, name, side, command, ready
         self.generation = 0
+        self.is_down = False
         self.process = None
 
     def start(self):
@@ -70,12 +71,14 @@ class Server:
 
     def kill(self):
         """All its processes, at once; then a new one."""
+        self.is_down = True
         self.generation += 1
         os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait()
         self.generation += 1
         self.start()
         self.generation += 1
+        self.is_down = False
 
     def stop(self):
         if self.process is not None:
