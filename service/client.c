@@ -71,9 +71,9 @@ void client_destroy(struct client *client)
     client->program = NULL;
     rules_who_release(client->who);
     client->who = NULL;
-    loop_close(client->fd);
+    watch_close(client->fd);
     client->fd = -1;
-    client->source.kind = SOURCE_DEAD;
+    client->watch.kind = WATCH_DEAD;
     TAILQ_REMOVE(&all, client, link);
     TAILQ_INSERT_TAIL(&dead, client, link);
     count--;
@@ -137,7 +137,7 @@ static int accept_one(int control_fd)
         close(fd);
         return -ENOMEM;
     }
-    client->source.kind = SOURCE_CLIENT;
+    client->watch.kind = WATCH_CLIENT;
     client->fd = fd;
     client->id = ++last_id;
     error = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length) < 0 ? -errno : 0;
@@ -148,7 +148,7 @@ static int accept_one(int control_fd)
         program_read_groups(client->program, fd);
     is_counted = error == 0 && quota_take_client(client->program->quota);
     if (error == 0)
-        error = is_counted ? loop_watch(fd, &client->source, EPOLLIN) : -EUSERS;
+        error = is_counted ? watch_add(fd, &client->watch, EPOLLIN) : -EUSERS;
     if (error < 0) {
         if (client->program != NULL && is_counted)
             quota_give_client(client->program->quota);
@@ -188,9 +188,9 @@ void client_accept(int control_fd)
 
 bool client_pause(struct client *client, uint64_t wait_us)
 {
-    if (loop_rewatch(client->fd, &client->source, 0) < 0)
+    if (watch_change(client->fd, &client->watch, 0) < 0)
         return false;
-    client->paused_until_us = loop_now_us() + wait_us;
+    client->paused_until_us = watch_now_us() + wait_us;
     TAILQ_INSERT_TAIL(&paused, client, paused_link);
     return true;
 }
@@ -210,7 +210,7 @@ void client_run_timers(uint64_t now_us)
 
     while ((client = TAILQ_FIRST(&paused)) != NULL && client->paused_until_us <= now_us) {
         resume(client);
-        if (loop_rewatch(client->fd, &client->source, EPOLLIN) < 0)
+        if (watch_change(client->fd, &client->watch, EPOLLIN) < 0)
             client_destroy(client);
     }
 }
@@ -228,10 +228,10 @@ static void walk_client(struct archive *archive, struct client *client, uint64_t
 /* One that was read: watched from now on. */
 static void enter_client(struct archive *archive, struct client *client, struct socket *waiting_for)
 {
-    client->source.kind = SOURCE_CLIENT;
+    client->watch.kind = WATCH_CLIENT;
     if (client->id > last_id)
         last_id = client->id;
-    if (client->fd < 0 || client->program == NULL || loop_watch(client->fd, &client->source, EPOLLIN) < 0) {
+    if (client->fd < 0 || client->program == NULL || watch_add(client->fd, &client->watch, EPOLLIN) < 0) {
         archive_fail(archive, -EPROTO);
         return;
     }

@@ -2,12 +2,12 @@
 #ifndef SIDESTACK_CLIENT_H
 #define SIDESTACK_CLIENT_H
 
-#include "loop.h"
+#include "watch.h"
 #include "protocol.h"
 #include "socket.h"
 
 struct client {
-    struct loop_source source; /* first */
+    struct watch watch; /* first */
     int fd;                    /* owned */
     uint64_t id;
     struct program *program;              /* held; who connected */

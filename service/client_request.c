@@ -188,7 +188,7 @@ static int serve(struct client *client, const struct protocol_message *request, 
 /* Has its user something left to ask for? If not it is heard later. */
 static bool may_ask(struct client *client)
 {
-    int64_t wait_us = quota_take_request(client->program->quota, loop_counters.turns, loop_now_us());
+    int64_t wait_us = quota_take_request(client->program->quota, watch_counters.waits, watch_now_us());
 
     if (wait_us <= 0)
         return wait_us == 0; /* else it is there again in the next turn */

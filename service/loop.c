@@ -3,39 +3,31 @@
  *
  * A turn: sleep until something happens; take the time once; let each event's object note what happened; then move
  * bytes for every socket that has work; run what is due; hand gathered frames to the wire; free what died. Nothing but
- * loop_wait() blocks.
- *
- * Work is separate from events so that many frames for one socket become one write to its program.
+ * watch_wait() blocks.
  */
 #include "loop.h"
 
 #include "client.h"
-#include "connect.h"
-#include "service/datagram/datagram.h"
-#include "service/datagram/datagram_deliver.h"
 #include "listener.h"
+#include "pairs.h"
+#include "service/datagram/datagram_deliver.h"
 #include "service/log/log.h"
-#include "loop_wait.h"
-#include "relay.h"
 #include "service/query/capture_stream.h"
 #include "service/query/outlet.h"
 #include "service/resolver/resolver.h"
 #include "service/takeover/takeover.h"
 #include "socket.h"
 #include "stack/stack.h"
+#include "watch.h"
 
 #include <errno.h>
 #include <signal.h>
 #include <stdbool.h>
 #include <sys/epoll.h>
 #include <sys/signalfd.h>
-#include <time.h>
 #include <unistd.h>
 
 #define EVENTS_PER_TURN 256
-/* loop_catch_up() looks at no more than so many batches, whatever programs do meanwhile. */
-#define CATCH_UP_ROUNDS 64
-
 #define FRAMES_PER_TURN 64 /* then the programs have their turn */
 
 /* While there is much, it is read in pieces that fit a processor's cache, with the programs' turns between; so many are
@@ -64,97 +56,33 @@ enum loop_state {
     LOOP_ENDED,
 };
 
-struct loop_counters loop_counters;
-
-static int epoll_fd = -1;
 static int signal_fd = -1, control_fd = -1; /* the caller's of loop_prepare() */
 static enum loop_state state;
-static uint64_t now_us;
 static uint64_t deadline_us; /* of what the loop waits for; 0: none */
-static struct loop_source wire_source = {SOURCE_WIRE};
+static struct watch wire_watch = {WATCH_WIRE};
 static uint32_t wire_events = EPOLLIN; /* what is waited for while it is not left alone */
 static uint64_t wire_paused_until_us;  /* 0: it is not */
-static uint64_t turn; /* counts them */
 static void (*reload)(void); /* NULL: none */
 static bool (*give)(void);   /* loop_set_takeover() */
-static bool is_shared;       /* another process has, or had, copies of our descriptors */
-
-static void read_clock(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    now_us = (uint64_t)now.tv_sec * 1000000 + (uint64_t)now.tv_nsec / 1000;
-    stack_set_clock(now_us);
-}
 
 int loop_setup(void)
 {
-    epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-    if (epoll_fd < 0)
-        return -errno;
-    read_clock();
-    return 0;
-}
+    int error = watch_setup();
 
-uint64_t loop_now_us(void)
-{
-    return now_us;
-}
-
-int loop_watch(int fd, struct loop_source *source, uint32_t events)
-{
-    struct epoll_event event = {.events = events, .data.ptr = source};
-
-    return epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
-}
-
-void loop_note_shared(void)
-{
-    is_shared = true;
-}
-
-void loop_close(int fd)
-{
-    if (is_shared)
-        (void)epoll_ctl(epoll_fd, EPOLL_CTL_DEL, fd, NULL); /* it may not be watched any more */
-    close(fd);
-}
-
-int loop_rewatch(int fd, struct loop_source *source, uint32_t events)
-{
-    struct epoll_event event = {.events = events, .data.ptr = source};
-
-    return epoll_ctl(epoll_fd, EPOLL_CTL_MOD, fd, &event) < 0 ? -errno : 0;
+    stack_set_clock(watch_now_us());
+    return error;
 }
 
 /* Begin to stop: programs can ask for nothing more, connections end in order. */
 static void begin_stop(void)
 {
-    struct socket *socket, *next;
-
     log_info("stopping: %zu sockets", socket_count());
     state = LOOP_STOPPING;
-    deadline_us = now_us + STOP_GRACE_US;
-    if (control_fd >= 0 && epoll_ctl(epoll_fd, EPOLL_CTL_DEL, control_fd, NULL) < 0)
+    deadline_us = watch_now_us() + STOP_GRACE_US;
+    if (control_fd >= 0 && watch_remove(control_fd) < 0)
         log_warn("loop: the control socket can't be closed yet; programs that connect now wait");
     client_close_all();
-    for (socket = TAILQ_FIRST(&socket_live); socket != NULL; socket = next) {
-        next = TAILQ_NEXT(socket, state_link);
-        if (socket->state == PROTOCOL_STATE_CONNECTED && socket->listener == NULL)
-            relay_end(socket);
-    }
-    /* What is left never carried a byte. */
-    for (socket = TAILQ_FIRST(&socket_live); socket != NULL; socket = next) {
-        socket_leave_children(socket); /* the next one may be among them */
-        next = TAILQ_NEXT(socket, state_link);
-        if (socket->state == PROTOCOL_STATE_CONNECTED && socket->listener == NULL)
-            continue;
-        if (socket->datagram != NULL)
-            datagram_end(socket);
-        else
-            socket_destroy(socket);
-    }
+    pairs_end();
 }
 
 static void handle_signal(void)
@@ -173,38 +101,10 @@ static void handle_signal(void)
     }
 }
 
-static void handle_socket(struct socket *socket, uint32_t events)
-{
-    if (socket->pair_fd < 0)
-        return; /* retired earlier in this turn */
-    if (socket->datagram != NULL) {
-        datagram_handle_pair(socket, events);
-        return;
-    }
-    switch (socket->state) {
-    case PROTOCOL_STATE_CONNECTED:
-        relay_handle_pair(socket, events);
-        break;
-    case PROTOCOL_STATE_LISTENING:
-        listener_handle_pair(socket, events);
-        break;
-    case PROTOCOL_STATE_NEW:
-    case PROTOCOL_STATE_CONNECTING:
-        if (events & EPOLLHUP)
-            socket_destroy(socket);
-        else if (events & EPOLLRDHUP)
-            socket_note(socket, EVENT_PROGRAM_ENDED);
-        break;
-    case PROTOCOL_STATE_FAILED:
-    case PROTOCOL_STATE_RESET:
-        break;
-    }
-}
-
 /* Wait for these events of the wire. */
 static void watch_wire(uint32_t events)
 {
-    int error = loop_rewatch(stack_wire_fd(), &wire_source, events);
+    int error = watch_change(stack_wire_fd(), &wire_watch, events);
 
     if (error < 0 && error != -ENOENT) {
         errno = -error;
@@ -217,13 +117,13 @@ static void pause_wire(int error)
 {
     errno = -error;
     log_warn("wire: reading a frame; tried again");
-    wire_paused_until_us = now_us + WIRE_PAUSE_US;
+    wire_paused_until_us = watch_now_us() + WIRE_PAUSE_US;
     watch_wire(EPOLLET); /* EPOLLERR comes unasked, but once */
 }
 
 static void resume_wire(void)
 {
-    if (wire_paused_until_us == 0 || wire_paused_until_us > now_us)
+    if (wire_paused_until_us == 0 || wire_paused_until_us > watch_now_us())
         return;
     wire_paused_until_us = 0;
     watch_wire(wire_events);
@@ -237,9 +137,9 @@ static void handle_wire(void)
 
     if (wire_paused_until_us != 0)
         return;
-    if (turn > last_turn + 1)
+    if (watch_counters.waits > last_turn + 1)
         budget = 1;
-    last_turn = turn;
+    last_turn = watch_counters.waits;
     frames = stack_receive(budget);
     datagram_deliver_flush();
     budget = frames == (int)budget && budget < FRAMES_PER_TURN ? budget * FRAMES_GROWTH : budget;
@@ -249,52 +149,28 @@ static void handle_wire(void)
 
 static void dispatch(const struct epoll_event *event)
 {
-    struct loop_source *source = event->data.ptr;
+    struct watch *watch = event->data.ptr;
 
-    switch (source->kind) {
-    case SOURCE_WIRE:
+    switch (watch->kind) {
+    case WATCH_WIRE:
         handle_wire();
         break;
-    case SOURCE_SOCKET:
-        handle_socket((struct socket *)source, event->events);
+    case WATCH_CLIENT:
+        client_handle((struct client *)watch, event->events);
         break;
-    case SOURCE_CLIENT:
-        client_handle((struct client *)source, event->events);
-        break;
-    case SOURCE_CONTROL:
+    case WATCH_CONTROL:
         client_accept(control_fd);
         break;
-    case SOURCE_OUTLET:
-        outlet_handle((struct outlet *)source, event->events);
+    case WATCH_OUTLET:
+        outlet_handle((struct outlet *)watch, event->events);
         break;
-    case SOURCE_SIGNAL:
+    case WATCH_SIGNAL:
         handle_signal();
         break;
-    case SOURCE_DEAD:
+    case WATCH_SOCKET: /* had its turn */
+    case WATCH_DEAD:
         break;
     }
-}
-
-/* One share for each socket of a list that has work now; what they leave undone is for the next turn. */
-static void run_list(const struct socket_list *list)
-{
-    struct socket *last = TAILQ_LAST(list, socket_list);
-    struct socket *socket;
-
-    while ((socket = TAILQ_FIRST(list)) != NULL) {
-        if (socket->datagram != NULL)
-            datagram_run(socket);
-        else
-            relay_run(socket);
-        if (socket == last)
-            break;
-    }
-}
-
-static void run_work(void)
-{
-    run_list(&socket_brief);
-    run_list(&socket_busy);
 }
 
 /* Of two waits the shorter one; negative: for ever. */
@@ -306,7 +182,8 @@ static int64_t sooner(int64_t a, int64_t b)
 /* How long to wait at most. Return: microseconds; negative: until something happens. */
 static int64_t choose_wait_us(void)
 {
-    const bool idle = TAILQ_EMPTY(&socket_busy) && TAILQ_EMPTY(&socket_brief) && !stack_acknowledgements_wait();
+    const bool idle = !pairs_have_work() && !stack_acknowledgements_wait();
+    const uint64_t now_us = watch_now_us();
     int64_t wait_us = idle ? stack_timer_us() : 0;
 
     wait_us = sooner(wait_us, resolver_timer_us(now_us));
@@ -326,33 +203,20 @@ static bool stop_is_complete(void)
 
     if (state != LOOP_STOPPING)
         return false;
-    if (now_us >= deadline_us || socket_count() > 0)
-        return now_us >= deadline_us;
+    if (watch_now_us() >= deadline_us || socket_count() > 0)
+        return watch_now_us() >= deadline_us;
     stack_get_counters(&counters); /* which looks at them all */
     return counters.sockets_unfinished == 0;
-}
-
-static enum loop_source_kind kind_of(const struct epoll_event *event)
-{
-    return ((const struct loop_source *)event->data.ptr)->kind;
-}
-
-static void dispatch_pairs(const struct epoll_event *events, int count)
-{
-    for (int i = 0; i < count; i++)
-        if (kind_of(&events[i]) == SOURCE_SOCKET)
-            dispatch(&events[i]);
 }
 
 /* Pairs first: a program closes a socket and then asks for something, and not the other way round. What is brief is on
  * the wire before that is read, which takes long beside bulk. */
 static void dispatch_batch(const struct epoll_event *events, int count)
 {
-    dispatch_pairs(events, count);
-    run_list(&socket_brief);
+    pairs_dispatch(events, count);
+    pairs_run_brief();
     for (int i = 0; i < count; i++)
-        if (kind_of(&events[i]) != SOURCE_SOCKET)
-            dispatch(&events[i]);
+        dispatch(&events[i]);
 }
 
 void loop_wire_is_down(bool is_down)
@@ -360,36 +224,6 @@ void loop_wire_is_down(bool is_down)
     wire_events = EPOLLIN | (is_down ? EPOLLET : 0); /* an error is told once, not in each turn */
     wire_paused_until_us = 0;
     watch_wire(wire_events);
-}
-
-/* Is one among these events that was seen before? *seen: the first one that is no pair; NULL: none yet. */
-static bool comes_again(const struct epoll_event *events, int count, const void **seen)
-{
-    const void *before = *seen;
-
-    for (int i = 0; i < count; i++) {
-        if (kind_of(&events[i]) == SOURCE_SOCKET)
-            continue;
-        if (*seen == NULL)
-            *seen = events[i].data.ptr;
-        if (events[i].data.ptr == before)
-            return true;
-    }
-    return false;
-}
-
-void loop_catch_up(void)
-{
-    struct epoll_event events[EVENTS_PER_TURN];
-    const void *seen = NULL;
-    int count, rounds = 0;
-
-    /* What is level-triggered comes again and again, behind all others: when it does, everything has been here. */
-    do {
-        count = epoll_wait(epoll_fd, events, EVENTS_PER_TURN, 0);
-        dispatch_pairs(events, count);
-        run_work();
-    } while (count == EVENTS_PER_TURN && ++rounds < CATCH_UP_ROUNDS && !comes_again(events, count, &seen));
 }
 
 /*
@@ -413,23 +247,20 @@ static void flush(bool had_events)
 int loop_turn(void)
 {
     struct epoll_event events[EVENTS_PER_TURN];
-    int count = loop_wait(epoll_fd, events, EVENTS_PER_TURN, choose_wait_us());
+    int count = watch_wait(events, EVENTS_PER_TURN, choose_wait_us());
+    const uint64_t now_us = watch_now_us();
 
     if (count < 0 && errno != EINTR)
         return -errno;
-    turn++;
-    loop_counters.turns++;
-    loop_counters.events += count > 0 ? (unsigned)count : 0;
-    loop_counters.timeouts += count == 0;
-    read_clock();
+    stack_set_clock(now_us);
     listener_run_timers(now_us);
     client_run_timers(now_us);
     resume_wire();
     dispatch_batch(events, count);
-    run_work();
+    pairs_run();
     for (unsigned piece = 1; piece < WIRE_PIECES && stack_has_more(); piece++) {
         handle_wire();
-        run_work();
+        pairs_run();
     }
     resolver_run(now_us);
     log_run_timers(now_us);
@@ -448,15 +279,15 @@ int loop_turn(void)
 /* Watch what every turn needs, once. Return: 0 or -errno. */
 static int watch_inputs(int signals)
 {
-    static struct loop_source signal_source = {SOURCE_SIGNAL};
+    static struct watch signal_watch = {WATCH_SIGNAL};
     int error;
 
     if (signal_fd == signals)
         return 0;
-    error = loop_watch(signals, &signal_source, EPOLLIN);
+    error = watch_add(signals, &signal_watch, EPOLLIN);
     signal_fd = signals;
     if (error == 0 && stack_wire_fd() >= 0)
-        error = loop_watch(stack_wire_fd(), &wire_source, EPOLLIN);
+        error = watch_add(stack_wire_fd(), &wire_watch, EPOLLIN);
     return error;
 }
 
@@ -464,8 +295,8 @@ int loop_run_until(int signals, bool (*done)(void), unsigned timeout_ms)
 {
     int error = watch_inputs(signals);
 
-    deadline_us = now_us + timeout_ms * UINT64_C(1000);
-    while (error == 0 && state == LOOP_RUNNING && !done() && now_us < deadline_us)
+    deadline_us = watch_now_us() + timeout_ms * UINT64_C(1000);
+    while (error == 0 && state == LOOP_RUNNING && !done() && watch_now_us() < deadline_us)
         error = loop_turn();
     if (error < 0)
         return error;
@@ -487,19 +318,19 @@ static bool hand_over(void)
     stack_flush(); /* what flush() let wait */
     if (give())
         return true;
-    loop_note_shared();
+    watch_note_shared();
     return false;
 }
 
 int loop_prepare(int signals, int control)
 {
-    static struct loop_source control_source = {SOURCE_CONTROL};
+    static struct watch control_watch = {WATCH_CONTROL};
     int error = watch_inputs(signals);
 
     if (error < 0 || control_fd == control)
         return error;
     control_fd = control;
-    return loop_watch(control_fd, &control_source, EPOLLIN);
+    return watch_add(control_fd, &control_watch, EPOLLIN);
 }
 
 int loop_run(void)
@@ -522,11 +353,4 @@ void loop_set_takeover(bool (*function)(void))
 void loop_set_reload(void (*function)(void))
 {
     reload = function;
-}
-
-void loop_teardown(void)
-{
-    if (epoll_fd >= 0)
-        close(epoll_fd);
-    epoll_fd = -1;
 }

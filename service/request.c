@@ -9,9 +9,9 @@
 #include "interface_list.h"
 #include "listener.h"
 #include "service/log/log.h"
-#include "loop.h"
 #include "service/resolver/names.h"
 #include "pair.h"
+#include "pairs.h"
 #include "program.h"
 #include "service/privilege/quota.h"
 #include "service/query/capture_stream.h"
@@ -270,7 +270,7 @@ static int bind_socket(struct socket *socket, const struct protocol_message *req
         return -EACCES;
     error = stack_tcp_bind(socket->tcp, &address);
     if (error == -EADDRINUSE) { /* by a socket that was closed just now, perhaps */
-        loop_catch_up();
+        pairs_catch_up();
         error = socket->tcp != NULL ? stack_tcp_bind(socket->tcp, &address) : -ENOTSOCK; /* it may have ended itself */
     }
     return error;
@@ -294,7 +294,7 @@ static int listen_socket(struct socket *socket, int backlog, struct request_cont
     }
     error = listener_start(socket, backlog);
     if (error == -EADDRINUSE) {
-        loop_catch_up();
+        pairs_catch_up();
         error = socket->tcp != NULL ? listener_start(socket, backlog) : -ENOTSOCK;
     }
     return error;
@@ -398,7 +398,7 @@ static int wait_for_linger(const struct protocol_message *request, struct reques
 {
     struct socket *socket;
 
-    loop_catch_up(); /* with that close */
+    pairs_catch_up(); /* with that close */
     socket = socket_find_id((uint64_t)(uint32_t)request->args[1] << 32 | (uint32_t)request->args[0]);
     if (socket != NULL && (socket->events & EVENT_PROGRAM_GONE) && access_owns(context->program, socket->program))
         context->wait_for = socket;

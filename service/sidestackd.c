@@ -6,7 +6,7 @@
 #include "control_socket.h"
 #include "service/log/log.h"
 #include "loop.h"
-#include "loop_wait.h"
+#include "watch.h"
 #include "network.h"
 #include "notify.h"
 #include "service/settings/options.h"
@@ -301,7 +301,7 @@ static int serve(struct options *options)
     error = pair_setup();
     if (error == 0)
         error = loop_setup();
-    loop_wait_setup(options->busy_poll_us);
+    watch_set_busy_poll(options->busy_poll_us);
     if (error == 0)
         error = resolver_setup();
     if (error == 0) {
@@ -410,7 +410,7 @@ out_capture:
 out_loop:
     if (signal_fd >= 0)
         close(signal_fd);
-    loop_teardown();
+    watch_teardown();
     return error;
 }
 

@@ -160,7 +160,7 @@ static int take_pair(struct socket *socket, struct pair *pair, uint32_t epoll_ev
     /* The kernel hands out an inode number again only after the old one's last descriptor is gone. */
     if (stranger != NULL)
         socket_destroy(stranger);
-    error = loop_watch(pair->service_fd, &socket->source, epoll_events);
+    error = watch_add(pair->service_fd, &socket->watch, epoll_events);
     if (error < 0)
         return error;
     socket->watches_room = false;
@@ -186,7 +186,7 @@ int socket_make(char kind, struct socket **made)
     socket = calloc(1, sizeof *socket);
     if (socket == NULL)
         return -ENOMEM;
-    socket->source.kind = SOURCE_SOCKET;
+    socket->watch.kind = WATCH_SOCKET;
     socket->id = ++last_id;
     TAILQ_INIT(&socket->waiters);
     TAILQ_INIT(&socket->untaken);
@@ -265,7 +265,7 @@ struct socket *socket_restore_new(void)
 
     if (socket == NULL)
         return NULL;
-    socket->source.kind = SOURCE_SOCKET;
+    socket->watch.kind = WATCH_SOCKET;
     socket->pair_fd = socket->program_fd = -1;
     TAILQ_INIT(&socket->waiters);
     TAILQ_INIT(&socket->untaken);
@@ -277,7 +277,7 @@ int socket_restore(struct socket *socket)
     int error = 0;
 
     if (socket->pair_fd >= 0)
-        error = loop_watch(socket->pair_fd, &socket->source, socket->datagram != NULL ? DATAGRAM_EVENTS : STREAM_EVENTS);
+        error = watch_add(socket->pair_fd, &socket->watch, socket->datagram != NULL ? DATAGRAM_EVENTS : STREAM_EVENTS);
     socket->hash_next = *bucket_of(socket->program_inode);
     *bucket_of(socket->program_inode) = socket;
     number_add(socket);
@@ -393,7 +393,7 @@ void socket_watch_room(struct socket *socket, bool wanted)
 
     if (socket->watches_room == wanted || socket->pair_fd < 0)
         return;
-    error = loop_rewatch(socket->pair_fd, &socket->source, STREAM_EVENTS | (wanted ? EPOLLOUT : 0));
+    error = watch_change(socket->pair_fd, &socket->watch, STREAM_EVENTS | (wanted ? EPOLLOUT : 0));
     if (error < 0) {
         errno = -error;
         log_warn("socket %llu: waiting for room" LOG_FAULT, (unsigned long long)socket->id);
@@ -420,7 +420,7 @@ void socket_leave_listener(struct socket *child)
 static void close_descriptors(struct socket *socket)
 {
     if (socket->pair_fd >= 0)
-        loop_close(socket->pair_fd);
+        watch_close(socket->pair_fd);
     if (socket->program_fd >= 0)
         close(socket->program_fd);
     socket->pair_fd = socket->program_fd = -1;
@@ -483,7 +483,7 @@ void socket_destroy(struct socket *socket)
     hash_remove(socket);
     number_remove(socket);
     close_descriptors(socket);
-    socket->source.kind = SOURCE_DEAD;
+    socket->watch.kind = WATCH_DEAD;
     TAILQ_INSERT_TAIL(&dead, socket, state_link);
 }
 

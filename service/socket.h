@@ -8,7 +8,7 @@
 #ifndef SIDESTACK_SOCKET_H
 #define SIDESTACK_SOCKET_H
 
-#include "loop.h"
+#include "watch.h"
 #include "protocol.h"
 #include "stack/stack.h"
 
@@ -67,7 +67,7 @@ TAILQ_HEAD(socket_list, socket);
 TAILQ_HEAD(client_list, client);
 
 struct socket {
-    struct loop_source source; /* first: what epoll gives back */
+    struct watch watch; /* first: what epoll gives back */
     uint64_t id;               /* in the log, and in the pair's name */
     struct program *program;   /* held; who made it, or its listening socket; NULL: not known */
     int domain, type, protocol; /* as socket(2) was asked; protocol: the true one, not 0 */

@@ -18,7 +18,7 @@
 #include "datagram_option.h"
 #include "datagram_relay.h"
 #include "service/log/log.h"
-#include "service/loop.h"
+#include "service/pairs.h"
 #include "service/pair.h"
 #include "service/rules/rules_apply.h"
 #include "service/sockopt/sockopt.h"
@@ -134,7 +134,7 @@ static int bind_socket(struct socket *socket, const struct protocol_message *req
         return -EACCES;
     error = stack_datagram_bind(datagram->stack, &address);
     if (error == -EADDRINUSE) { /* by a socket that was closed just now, perhaps */
-        loop_catch_up();
+        pairs_catch_up();
         /* Which may be the end of this one: a program can shut its end down without asking. */
         error = socket->datagram != NULL ? stack_datagram_bind(datagram->stack, &address) : -ENOTSOCK;
     }
@@ -174,7 +174,7 @@ static int shutdown_socket(struct socket *socket, int how, int program_fd)
     socket->datagram->is_shutting_down = true;
     if (shutdown(program_fd, how) < 0)
         log_warn("datagram: socket %llu: shutdown" LOG_FAULT, (unsigned long long)socket->id);
-    loop_catch_up();
+    pairs_catch_up();
     if (socket->datagram == NULL) /* it was shut down before, without asking */
         return -ENOTCONN;
     socket->datagram->is_shutting_down = false;

@@ -37,14 +37,14 @@ static time_t now_s(void)
 
 void outlet_close(struct outlet *outlet)
 {
-    if (outlet->source.kind == SOURCE_DEAD)
+    if (outlet->watch.kind == WATCH_DEAD)
         return;
     outlet->kind->close(outlet);
     close(outlet->fd);
     free(outlet->buffer);
     outlet->buffer = NULL;
     outlet->fd = -1;
-    outlet->source.kind = SOURCE_DEAD;
+    outlet->watch.kind = WATCH_DEAD;
     TAILQ_REMOVE(&all, outlet, link);
     TAILQ_INSERT_TAIL(&dead, outlet, link);
     outlet_counters.open--;
@@ -99,7 +99,7 @@ int outlet_open(struct outlet *outlet, const struct outlet_kind *kind, uid_t uid
 {
     int reader, error = -ENOMEM;
 
-    outlet->source.kind = SOURCE_OUTLET;
+    outlet->watch.kind = WATCH_OUTLET;
     outlet->kind = kind;
     outlet->uid = uid;
     outlet->size = buffer_size;
@@ -117,7 +117,7 @@ int outlet_open(struct outlet *outlet, const struct outlet_kind *kind, uid_t uid
         goto out;
     }
     /* What is made on demand is asked for as long as there is room; what happens by itself is written when it does. */
-    error = loop_watch(outlet->fd, &outlet->source, kind->fill != NULL ? EPOLLOUT : EPOLLOUT | EPOLLET);
+    error = watch_add(outlet->fd, &outlet->watch, kind->fill != NULL ? EPOLLOUT : EPOLLOUT | EPOLLET);
     if (error < 0) {
         close(reader);
         close(outlet->fd);
@@ -147,7 +147,7 @@ size_t outlet_room(struct outlet *outlet, char **at)
 
 void outlet_flush(struct outlet *outlet)
 {
-    while (outlet->source.kind != SOURCE_DEAD && outlet->start < outlet->end && !outlet->is_full) {
+    while (outlet->watch.kind != WATCH_DEAD && outlet->start < outlet->end && !outlet->is_full) {
         ssize_t written = write(outlet->fd, outlet->buffer + outlet->start, outlet->end - outlet->start);
 
         if (written > 0) {
@@ -173,7 +173,7 @@ void outlet_handle(struct outlet *outlet, uint32_t epoll_events)
     if (outlet->kind->fill != NULL && !outlet->is_ending && outlet_room(outlet, &at) >= outlet->kind->piece_max)
         outlet->is_ending = !outlet->kind->fill(outlet);
     outlet_flush(outlet);
-    if (outlet->source.kind != SOURCE_DEAD && outlet->is_ending && outlet->start == outlet->end)
+    if (outlet->watch.kind != WATCH_DEAD && outlet->is_ending && outlet->start == outlet->end)
         outlet_close(outlet);
 }
 

@@ -2,7 +2,7 @@
 #ifndef SIDESTACK_OUTLET_H
 #define SIDESTACK_OUTLET_H
 
-#include "service/loop.h"
+#include "service/watch.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -23,7 +23,7 @@ struct outlet_kind {
 
 /* Embedded at the start of what uses it; freed with it. */
 struct outlet {
-    struct loop_source source; /* first */
+    struct watch watch; /* first */
     const struct outlet_kind *kind;
     int fd;           /* owned; the writing end */
     uid_t uid;        /* who asked */

@@ -102,9 +102,9 @@ static void put_loop(struct json *json)
 
     (void)getrusage(RUSAGE_SELF, &usage);
     json_open(json, "loop", '{');
-    json_put_number(json, "LoopTurns", loop_counters.turns);
-    json_put_number(json, "LoopEvents", loop_counters.events);
-    json_put_number(json, "LoopTimeouts", loop_counters.timeouts);
+    json_put_number(json, "LoopTurns", watch_counters.waits);
+    json_put_number(json, "LoopEvents", watch_counters.events);
+    json_put_number(json, "LoopTimeouts", watch_counters.timeouts);
     json_put_number(json, "CpuUserMicroseconds",
                     (uint64_t)usage.ru_utime.tv_sec * 1000000 + (uint64_t)usage.ru_utime.tv_usec);
     json_put_number(json, "CpuSystemMicroseconds",

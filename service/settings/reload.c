@@ -10,7 +10,7 @@
 
 #include "service/client.h"
 #include "service/log/log.h"
-#include "service/loop_wait.h"
+#include "service/watch.h"
 #include "service/network.h"
 #include "service/notify.h"
 #include "service/privilege/privilege.h"
@@ -80,7 +80,7 @@ static int apply_rules(const struct options *options)
 
 static int apply_busy_poll(const struct options *options)
 {
-    loop_wait_setup(options->busy_poll_us);
+    watch_set_busy_poll(options->busy_poll_us);
     return 0;
 }
 

@@ -8,7 +8,7 @@
 
 #include "service/control_path.h"
 #include "service/log/log.h"
-#include "service/loop_wait.h"
+#include "service/watch.h"
 #include "options.h"
 #include "service/privilege/users.h"
 
@@ -252,7 +252,7 @@ static bool set_busy_poll(struct options *options, const char *value)
 {
     long poll_us;
 
-    if (!parse_number(value, 0, LOOP_POLL_MAX_US, &poll_us))
+    if (!parse_number(value, 0, WATCH_POLL_MAX_US, &poll_us))
         return false;
     options->busy_poll_us = (unsigned)poll_us;
     return true;

@@ -9,7 +9,7 @@
 
 #include "service/client.h"
 #include "service/log/log.h"
-#include "service/loop.h"
+#include "service/watch.h"
 #include "service/protocol.h"
 #include "service/socket.h"
 #include "stack/handover.h"
@@ -186,7 +186,7 @@ int takeover_ask(const char *path, struct takeover *takeover)
 
 int takeover_build(void)
 {
-    loop_note_shared();
+    watch_note_shared();
     if (archive_begin(&state, "stack")) {
         stack_handover(&state);
         archive_end(&state);

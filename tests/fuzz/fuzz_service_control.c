@@ -405,12 +405,12 @@ static void install_rules(void)
 
 static void open_all(uint8_t how)
 {
-    static struct loop_source nobody = {SOURCE_DEAD};
+    static struct watch nobody = {WATCH_DEAD};
     union stack_address server = {.in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}};
 
     fuzz_time_us = 1000000000;
     service_setup();
-    ck_assert_int_eq(loop_watch(always_ready_fd, &nobody, EPOLLIN), 0); /* so that no turn waits */
+    ck_assert_int_eq(watch_add(always_ready_fd, &nobody, EPOLLIN), 0); /* so that no turn waits */
     ck_assert_int_eq(resolver_setup(), 0);
     resolver_set_servers(&server, 1);
     if ((how & 1) != 0)

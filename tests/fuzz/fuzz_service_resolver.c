@@ -369,7 +369,7 @@ static void prepare(void)
 
 static void open_all(uint8_t how)
 {
-    static struct loop_source nobody = {SOURCE_DEAD};
+    static struct watch nobody = {WATCH_DEAD};
     const union stack_address servers[] = {
         {.in = {.sin_family = AF_INET, .sin_port = htons(53), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}},
         {.in = {.sin_family = AF_INET, .sin_port = htons(54), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}}, /* nobody there */
@@ -377,7 +377,7 @@ static void open_all(uint8_t how)
 
     fuzz_time_us = 1000000000;
     service_setup();
-    ck_assert_int_eq(loop_watch(always_ready_fd, &nobody, EPOLLIN), 0); /* so that no turn waits */
+    ck_assert_int_eq(watch_add(always_ready_fd, &nobody, EPOLLIN), 0); /* so that no turn waits */
     ck_assert_int_eq(resolver_setup(), 0);
     resolver_set_servers(&servers[how % 3], 1 + how / 4 % (3u - how % 3));
     open_servers();

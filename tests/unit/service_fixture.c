@@ -3,6 +3,7 @@
 
 #include "service/client.h"
 #include "service/loop.h"
+#include "service/watch.h"
 #include "service/pair.h"
 #include "service/program.h"
 #include "service/query/frames.h"
@@ -75,7 +76,7 @@ void service_teardown(void)
     ck_assert_uint_eq(socket_count(), 0);
     frames_setup(NULL);
     stack_close();
-    loop_teardown();
+    watch_teardown();
     ck_assert_int_eq(count_descriptors(), descriptors_before);
 }
 
