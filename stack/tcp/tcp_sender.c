@@ -189,6 +189,8 @@ void tcp_sender_after_input(void)
     if (pcb == NULL || !tcp->sender.started)
         return;
     tcp->sender.bytes_acked += pcb->lastack - event.una;
+    if (event.has_ack && TCP_SEQ_BETWEEN(event.acknowledgement, event.una, pcb->snd_nxt))
+        tcp->soft_error = 0; /* it gets through (Linux: tcp_ack()) */
     if (pcb->state < ESTABLISHED || pcb->state == TIME_WAIT) {
         tcp_sender_release(tcp); /* lwIP has freed the segments */
         return;

@@ -254,7 +254,7 @@ static void tcp_socket_die(struct stack_tcp *tcp, int error)
 static void tcp_socket_on_error(void *arg, err_t reason)
 {
     struct stack_tcp *tcp = arg;
-    int error = ETIMEDOUT; /* ERR_ABRT: lwIP gave up */
+    int error;
 
     if (reason == ERR_CLSD) {
         tcp_socket_detach(tcp); /* the last acknowledgement of an orderly end */
@@ -265,6 +265,8 @@ static void tcp_socket_on_error(void *arg, err_t reason)
         enum tcp_state state = tcp->pcb != NULL ? tcp->pcb->state : ESTABLISHED;
 
         error = state == SYN_SENT ? ECONNREFUSED : state == CLOSE_WAIT ? EPIPE : ECONNRESET;
+    } else { /* ERR_ABRT: lwIP gave up */
+        error = tcp_timer_reason(tcp);
     }
     if (tcp->pcb != NULL)
         tcp_socket_detach(tcp);

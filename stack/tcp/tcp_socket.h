@@ -110,7 +110,7 @@ struct stack_tcp {
     struct receive_window window;
     int options[STACK_TCP_OPTION_COUNT];
 
-    int soft_error;             /* errno of an ICMP message since data was last acknowledged; 0: none */
+    int soft_error;             /* errno of an ICMP message since the peer's last acknowledgement; 0: none */
     uint64_t answered_us;       /* when a segment was answered that needed none, last; 0: never */
     uint64_t connect_us;        /* when the handshake began */
     uint64_t unresolved_us;     /* since when the neighbour's address is unknown; 0: it is known */
@@ -239,6 +239,8 @@ void tcp_path_mtu_changed(const ip_addr_t *peer);
 void tcp_timer_wake(struct stack_tcp *tcp);
 /* The connection's timers begin with what its control block says. */
 void tcp_timer_start(struct stack_tcp *tcp);
+/* Why is a connection given up whose peer is silent? Return: a positive errno. */
+int tcp_timer_reason(const struct stack_tcp *tcp);
 
 /* tcp_socket.c: tcp_abort(), so that a peer with a closed window takes the reset. */
 void tcp_socket_abort(struct tcp_pcb *pcb);

@@ -10,6 +10,9 @@
  *   a probe for a lost tail           two round trips after the last that was sent or heard, as long as nothing is missing (RFC 8985 7.2)
  *   the time-out                      from when something was acknowledged, or the first that is missing was sent again
  *
+ * When a router says that it can't deliver what a time-out sent again, that time-out is not counted: nothing is
+ * congested, and the transfer is to go on as soon as there is a path again (RFC 6069; Linux: tcp_ld_RTO_revert()).
+ *
  * A peer that does not acknowledge what it has SACKed may have dropped it (RFC 2018 8): then the time-out comes after
  * half a round trip (Linux: tcp_check_sack_reneging()).
  */
@@ -96,4 +99,15 @@ void tcp_timeout_set_clock(struct stack_tcp *tcp)
         }
     }
     tcp_clock_set(&sender->clock, rto_due_us);
+}
+
+void tcp_timeout_revert(struct stack_tcp *tcp, uint32_t sequence)
+{
+    struct tcp_sender *sender = &tcp->sender;
+
+    if (!sender->started || sender->board.count == 0 || sequence != tcp->pcb->lastack || tcp->pcb->nrtx == 0 ||
+        sender->backoff == 0)
+        return;
+    sender->backoff--;
+    tcp_timeout_set_clock(tcp);
 }

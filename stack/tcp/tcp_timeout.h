@@ -12,5 +12,8 @@ void tcp_timeout_add_rtt(struct stack_tcp *tcp, uint64_t sample_us);
 uint64_t tcp_timeout_us(const struct stack_tcp *tcp);
 /* Choose the next timer and set the clock. */
 void tcp_timeout_set_clock(struct stack_tcp *tcp);
+/* The network could not deliver the segment with this number, for now: if it was sent again by a time-out, that does
+ * not double the next (RFC 6069). */
+void tcp_timeout_revert(struct stack_tcp *tcp, uint32_t sequence);
 
 #endif

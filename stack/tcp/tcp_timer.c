@@ -72,13 +72,19 @@ void tcp_timer_wake(struct stack_tcp *tcp)
     tcp_clock_set(&tcp->timer, due_us);
 }
 
+/* Is the Ethernet address unknown that its packets go to? */
+static bool is_neighbour_missing(const struct stack_tcp *tcp)
+{
+    return !ip_addr_isloopback(&tcp->local) && wire_netif_is_unresolved(&tcp->peer);
+}
+
 /* A connection that waits for the answer to its SYN. Return: 0, or the error that ends it. */
 static int check_connecting(struct stack_tcp *tcp)
 {
     struct tcp_pcb *pcb = tcp->pcb;
     int retries = tcp->options[STACK_TCP_SYNCNT];
 
-    if (!ip_addr_isloopback(&tcp->local) && wire_netif_is_unresolved(&tcp->peer)) {
+    if (is_neighbour_missing(tcp)) {
         if (tcp->unresolved_us == 0)
             tcp->unresolved_us = tcp->connect_us;
         if (port_now_us - tcp->unresolved_us >= NEIGHBOUR_US)
@@ -92,7 +98,12 @@ static int check_connecting(struct stack_tcp *tcp)
     return 0;
 }
 
-/* Has the peer been silent for too long? Return: 0, or ETIMEDOUT or the reason that ICMP gave. */
+int tcp_timer_reason(const struct stack_tcp *tcp)
+{
+    return tcp->soft_error != 0 ? tcp->soft_error : ETIMEDOUT;
+}
+
+/* Has the peer been silent for too long? Return: 0, or the reason to give up. */
 static int check_silence(struct stack_tcp *tcp)
 {
     struct tcp_pcb *pcb = tcp->pcb;
@@ -104,10 +115,9 @@ static int check_silence(struct stack_tcp *tcp)
     else if (tcp->window_closed_us == 0)
         tcp->window_closed_us = port_now_us;
     else if (user_us > 0 && port_now_us - tcp->window_closed_us >= user_us)
-        return ETIMEDOUT; /* tcp(7): also of data that waits for a window */
+        return tcp_timer_reason(tcp); /* tcp(7): also of data that waits for a window */
     if (pcb->nrtx == 0 && pcb->persist_probe == 0) {
         tcp->retransmitting_us = 0;
-        tcp->soft_error = 0;
         return 0;
     }
     if (tcp->retransmitting_us == 0)
@@ -116,7 +126,9 @@ static int check_silence(struct stack_tcp *tcp)
         pcb->rto = RTO_MAX_TICKS;
     if (port_now_us - tcp->retransmitting_us < limit_us)
         return 0;
-    return tcp->soft_error != 0 ? tcp->soft_error : ETIMEDOUT;
+    if (tcp->soft_error == 0 && pcb->nrtx > 0 && is_neighbour_missing(tcp))
+        return EHOSTUNREACH; /* Linux tells itself so by ICMP, which counts for data, and not for probes of a window */
+    return tcp_timer_reason(tcp);
 }
 
 /* A closed connection waits for the peer's FIN: not for ever, but for as long as Linux does. */

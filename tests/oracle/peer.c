@@ -40,6 +40,9 @@
  *   udp-error D               wait for an error: its errno
  *   udp-close D               close it
  *   ping COUNT                send an ICMP message of COUNT bytes, an echo request: the bytes of the reply
+ *   watch PORT                from now on read what this port of the subject's sends
+ *   icmp TYPE CODE [OFFSET]   an ICMP error about the last segment from there that needs an answer (wait for the first);
+ *                             OFFSET is added to the sequence number that it quotes
  *   when-blocked TID COMMAND  wait until the thread sleeps in a call, then do COMMAND
  *   nothing                   do nothing
  */
@@ -366,6 +369,8 @@ static long run_command(char *command)
         return 0;
     if (strncmp(name, "udp", 3) == 0 || strcmp(name, "ping") == 0)
         return peer_run_datagram_command(command);
+    if (strcmp(name, "watch") == 0 || strcmp(name, "icmp") == 0)
+        return peer_run_icmp_command(command);
     if (strcmp(name, "listen") == 0)
         return do_listen((int)a, (int)b);
     if (strcmp(name, "signal") == 0)

@@ -32,4 +32,7 @@ void peer_set_deadline(int fd);
 /* Do a command on datagram sockets. Return: its result or -errno; -ENOSYS: it is none of these. */
 long peer_run_datagram_command(const char *command);
 
+/* The same for ICMP errors. */
+long peer_run_icmp_command(const char *command);
+
 #endif

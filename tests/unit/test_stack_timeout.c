@@ -293,7 +293,7 @@ START_TEST(linux_tcp_retries2_ends_it_after_a_quarter_of_an_hour)
     ck_assert_uint_eq(sender_info().tcpi_rto, 120000000);
     cut_off(130000);
     ck_assert_uint_eq(sender_told.failed, 1);
-    ck_assert_int_eq(sender_told.error, ETIMEDOUT);
+    ck_assert_int_eq(sender_told.error, EHOSTUNREACH); /* the neighbour did not answer either; else ETIMEDOUT */
 }
 END_TEST
 
