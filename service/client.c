@@ -10,13 +10,15 @@
  */
 #include "client.h"
 
+#include "control_socket.h"
 #include "service/privilege/access.h"
 #include "service/log/log.h"
 #include "program.h"
 #include "service/privilege/quota.h"
 #include "service/rules/rules.h"
 #include "service/resolver/resolver.h"
-#include "service/takeover/takeover.h"
+#include "service/takeover/takeover_program.h"
+#include "stack/archive.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -25,28 +27,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-struct client_counters client_counters;
-
 static struct client_list all = TAILQ_HEAD_INITIALIZER(all);
 static struct client_list paused = TAILQ_HEAD_INITIALIZER(paused); /* by .paused_link */
 static struct client_list dead = TAILQ_HEAD_INITIALIZER(dead);
-static size_t count, count_max;
+static size_t count_max;
 static uint64_t last_id;
 static int spare_fd = -1; /* owned; given up for the moment in which there is no other; -1: not there */
 
 void client_setup(size_t max)
 {
     count_max = max;
-}
-
-void client_stop_waiting(struct client *client)
-{
-    struct socket *socket = client->waiting_for;
-
-    if (socket == NULL)
-        return;
-    client->waiting_for = NULL;
-    TAILQ_REMOVE(&socket->waiters, client, wait_link);
 }
 
 /* Out of the list of those whose user asked for too much. */
@@ -59,7 +49,7 @@ static void resume(struct client *client)
 
 void client_destroy(struct client *client)
 {
-    client_stop_waiting(client);
+    socket_end_wait(&client->waiter);
     if (client->lookup != NULL)
         resolver_cancel(client->lookup);
     client->lookup = NULL;
@@ -76,7 +66,7 @@ void client_destroy(struct client *client)
     client->watch.kind = WATCH_DEAD;
     TAILQ_REMOVE(&all, client, link);
     TAILQ_INSERT_TAIL(&dead, client, link);
-    count--;
+    control_counters.open--;
 }
 
 int client_keep_spare(void)
@@ -103,7 +93,7 @@ static int turn_away(int control_fd)
     error = fd < 0 ? -errno : 0;
     if (fd >= 0) {
         close(fd);
-        client_counters.refused++;
+        control_counters.refused++;
         log_warnx("control: no descriptor is left, a program was turned away; raise the limit on open files");
     }
     if (client_keep_spare() < 0)
@@ -126,9 +116,9 @@ static int accept_one(int control_fd)
         return turn_away(control_fd);
     if (fd < 0)
         return -errno;
-    if (count >= count_max) {
+    if (control_counters.open >= count_max) {
         close(fd);
-        client_counters.refused++;
+        control_counters.refused++;
         log_warnx("control: the limit of %zu connections is reached, a program was turned away; raise the limit on open files", count_max);
         return 0;
     }
@@ -138,6 +128,7 @@ static int accept_one(int control_fd)
         return -ENOMEM;
     }
     client->watch.kind = WATCH_CLIENT;
+    client->waiter.answer = client_answer_wait;
     client->fd = fd;
     client->id = ++last_id;
     error = getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length) < 0 ? -errno : 0;
@@ -158,19 +149,14 @@ static int accept_one(int control_fd)
         return error == -EUSERS ? 0 : error; /* its end of file is all that it is told */
     }
     TAILQ_INSERT_TAIL(&all, client, link);
-    count++;
-    client_counters.connections++;
+    control_counters.open++;
+    control_counters.connections++;
     return 0;
 }
 
 size_t client_max(void)
 {
     return count_max;
-}
-
-size_t client_count(void)
-{
-    return count;
 }
 
 void client_accept(int control_fd)
@@ -229,6 +215,7 @@ static void walk_client(struct archive *archive, struct client *client, uint64_t
 static void enter_client(struct archive *archive, struct client *client, struct socket *waiting_for)
 {
     client->watch.kind = WATCH_CLIENT;
+    client->waiter.answer = client_answer_wait;
     if (client->id > last_id)
         last_id = client->id;
     if (client->fd < 0 || client->program == NULL || watch_add(client->fd, &client->watch, EPOLLIN) < 0) {
@@ -238,10 +225,9 @@ static void enter_client(struct archive *archive, struct client *client, struct 
     program_enter(client->program);
     quota_restore_client(client->program->quota);
     TAILQ_INSERT_TAIL(&all, client, link);
-    count++;
+    control_counters.open++;
     if (waiting_for != NULL) {
-        client->waiting_for = waiting_for;
-        TAILQ_INSERT_TAIL(&waiting_for->waiters, client, wait_link);
+        socket_wait(waiting_for, &client->waiter);
     }
 }
 
@@ -265,7 +251,7 @@ void client_handover(struct archive *archive, struct socket *(*find_socket)(uint
         TAILQ_FOREACH(client, &all, link) {
             if (!archive_begin(archive, "client"))
                 return;
-            waiting_for = client->waiting_for != NULL ? client->waiting_for->id : 0;
+            waiting_for = client->waiter.socket != NULL ? client->waiter.socket->id : 0;
             walk_client(archive, client, &waiting_for);
             archive_end(archive);
         }

@@ -7,7 +7,7 @@
 
 #include "program.h"
 #include "service/resolver/resolver.h"
-#include "service/takeover/takeover.h"
+#include "stack/archive.h"
 
 #include <errno.h>
 #include <stdlib.h>

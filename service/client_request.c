@@ -5,6 +5,7 @@
  */
 #include "client.h"
 
+#include "control_socket.h"
 #include "service/log/log.h"
 #include "passed.h"
 #include "program.h"
@@ -13,6 +14,7 @@
 #include "service/rules/rules.h"
 
 #include <errno.h>
+#include <stddef.h>
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
@@ -155,7 +157,7 @@ static int serve(struct client *client, const struct protocol_message *request, 
     }
     context.program = client->program;
     context.who = find_who(client, *sender);
-    client_counters.requests[request->operation]++;
+    control_counters.requests[request->operation]++;
     if (request->operation == PROTOCOL_RESOLVE) {
         reply.result = client_lookup_start(client, request, tail);
         if (reply.result == 0)
@@ -163,15 +165,14 @@ static int serve(struct client *client, const struct protocol_message *request, 
     } else {
         reply.result = request_execute(request, &reply, &context);
     }
-    client_counters.errors[request->operation] += reply.result < 0 && reply.result != -EINPROGRESS;
+    control_counters.errors[request->operation] += reply.result < 0 && reply.result != -EINPROGRESS;
     if (context.fd >= 0 && context.is_foreign)
         passed_close(context.fd);
     else if (context.fd >= 0)
         close(context.fd);
     if (context.wait_for != NULL) {
-        client->waiting_for = context.wait_for;
         client->waiting_operation = request->operation;
-        TAILQ_INSERT_TAIL(&context.wait_for->waiters, client, wait_link);
+        socket_wait(context.wait_for, &client->waiter);
         return 0;
     }
     if (request->flags & PROTOCOL_FLAG_ONE_WAY)
@@ -203,7 +204,7 @@ void client_handle(struct client *client, uint32_t epoll_events)
     size_t tail_length;
     int fd, error = 1;
 
-    if (client->waiting_for != NULL || client->lookup != NULL) { /* it went away, or says something when it should not */
+    if (client->waiter.socket != NULL || client->lookup != NULL) { /* it went away, or says something when it should not */
         client_destroy(client);
         return;
     }
@@ -219,21 +220,21 @@ void client_handle(struct client *client, uint32_t epoll_events)
             error = serve(client, &request, fd, tail, tail_length, &sender);
     }
     if (error == -EBADMSG || error == -EPROTO) {
-        client_counters.broken++;
+        control_counters.broken++;
         log_warnx("control: client %llu sent something that is no request; closed (is its library of another version?)", (unsigned long long)client->id);
     }
     if (error < 0)
         client_destroy(client);
 }
 
-void client_answer_wait(struct client *client, int result)
+void client_answer_wait(struct waiter *waiter, int result)
 {
+    struct client *client = (struct client *)(void *)((char *)waiter - offsetof(struct client, waiter));
     struct protocol_message reply = {.magic = PROTOCOL_MAGIC,
                                      .version = PROTOCOL_VERSION,
                                      .operation = client->waiting_operation,
                                      .result = result};
 
-    client_stop_waiting(client);
     if (send_reply(client, &reply, NULL, 0) < 0)
         client_destroy(client);
 }

@@ -6,7 +6,6 @@
  */
 #include "connect.h"
 
-#include "client.h"
 #include "service/log/log.h"
 #include "pair.h"
 #include "relay.h"
@@ -21,12 +20,9 @@
 /* Tell everyone who waits; the outcome is reported then. */
 static void answer_waiters(struct socket *socket, int result)
 {
-    struct client *client;
-
-    while ((client = TAILQ_FIRST(&socket->waiters)) != NULL) {
+    if (!TAILQ_EMPTY(&socket->waiters))
         socket->connect_reported = true;
-        client_answer_wait(client, result);
-    }
+    socket_answer_waiters(socket, result);
 }
 
 /* Read the pending error of a descriptor, which clears it. Return: errno or 0. */

@@ -17,6 +17,8 @@
 #define CONTROL_BACKLOG 4096
 #define LISTEN_FD 3 /* the first one that systemd passes */
 
+struct control_counters control_counters;
+
 static bool is_handed_over; /* systemd listens there on */
 
 /* Make the directory that path is in; one level, as under /run. Return: 0 or -errno. */

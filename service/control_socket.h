@@ -2,7 +2,11 @@
 #ifndef SIDESTACK_CONTROL_SOCKET_H
 #define SIDESTACK_CONTROL_SOCKET_H
 
+#include "protocol.h"
+
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 /* Who may connect: who may write it. */
@@ -20,6 +24,15 @@ struct control_access {
  * else, or -errno.
  */
 int control_socket_open(const char *path, const struct control_access *access);
+
+/* What comes by way of it; counted by client.c and client_request.c. */
+struct control_counters {
+    size_t open;                           /* control connections now */
+    uint64_t connections, refused, broken; /* since the start; broken: closed because what they said made no sense */
+    uint64_t requests[PROTOCOL_OPERATION_COUNT];
+    uint64_t errors[PROTOCOL_OPERATION_COUNT]; /* of these, answered with an error */
+};
+extern struct control_counters control_counters;
 
 /* Does systemd listen there on, too? The descriptor may come from another service that knows (takeover). */
 bool control_socket_is_systemds(void);

@@ -15,7 +15,7 @@
 #include "service/query/capture_stream.h"
 #include "service/query/outlet.h"
 #include "service/resolver/resolver.h"
-#include "service/takeover/takeover.h"
+#include "service/takeover/takeover_channel.h"
 #include "socket.h"
 #include "stack/stack.h"
 #include "watch.h"

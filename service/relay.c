@@ -22,7 +22,6 @@
  */
 #include "relay.h"
 
-#include "client.h"
 #include "connect.h"
 #include "listener.h"
 #include "service/log/log.h"
@@ -339,10 +338,7 @@ static bool is_lingering(const struct socket *socket)
 /* TCP's part is over, or can go on without us: keep the record for questions only. */
 static void finish(struct socket *socket, void (*leave_tcp)(struct stack_tcp *))
 {
-    struct client *client;
-
-    while ((client = TAILQ_FIRST(&socket->waiters)) != NULL)
-        client_answer_wait(client, 0);
+    socket_answer_waiters(socket, 0);
     sockopt_keep_info(socket);
     leave_tcp(socket->tcp);
     socket->tcp = NULL;

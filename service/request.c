@@ -20,7 +20,7 @@
 #include "relay.h"
 #include "service/rules/rules_apply.h"
 #include "service/sockopt/sockopt.h"
-#include "service/takeover/takeover.h"
+#include "service/takeover/takeover_channel.h"
 
 #include <errno.h>
 #include <stdbool.h>
@@ -529,7 +529,7 @@ int request_execute(const struct protocol_message *request, struct protocol_mess
     if (request->operation == PROTOCOL_CAPTURE)
         return capture_stream_start(request, context->tail, context->program, &context->reply_fd);
     if (request->operation == PROTOCOL_TAKEOVER)
-        return may_take_over(context->program) ? takeover_begin(&context->reply_fd) : -EPERM;
+        return may_take_over(context->program) ? takeover_channel_open(&context->reply_fd) : -EPERM;
     if (request->operation == PROTOCOL_KILL)
         return kill_sockets(request, reply, context->program);
     if (request->operation == PROTOCOL_RULES)

@@ -8,15 +8,15 @@
  */
 #include "socket.h"
 
-#include "client.h"
 #include "listener.h"
 #include "service/datagram/datagram.h"
+#include "service/log/journal.h"
 #include "service/log/log.h"
 #include "pair.h"
 #include "program.h"
 #include "service/privilege/quota.h"
 #include "stack/inspect.h"
-#include "service/rules/rules_apply.h"
+#include "service/rules/rules.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -454,13 +454,33 @@ void socket_leave_children(struct socket *listener)
     }
 }
 
+void socket_wait(struct socket *socket, struct waiter *waiter)
+{
+    waiter->socket = socket;
+    TAILQ_INSERT_TAIL(&socket->waiters, waiter, link);
+}
+
+void socket_end_wait(struct waiter *waiter)
+{
+    if (waiter->socket != NULL)
+        TAILQ_REMOVE(&waiter->socket->waiters, waiter, link);
+    waiter->socket = NULL;
+}
+
+void socket_answer_waiters(struct socket *socket, int result)
+{
+    struct waiter *waiter;
+
+    while ((waiter = TAILQ_FIRST(&socket->waiters)) != NULL) {
+        socket_end_wait(waiter);
+        waiter->answer(waiter, result);
+    }
+}
+
 void socket_destroy(struct socket *socket)
 {
-    struct client *client;
-
     socket_leave_children(socket);
-    while ((client = TAILQ_FIRST(&socket->waiters)) != NULL)
-        client_answer_wait(client, -ECONNABORTED);
+    socket_answer_waiters(socket, -ECONNABORTED);
     socket_leave_listener(socket);
     (void)socket_take_work(socket);
     if (socket->tcp != NULL && socket->state == PROTOCOL_STATE_CONNECTING)
@@ -479,7 +499,9 @@ void socket_destroy(struct socket *socket)
     discharge(socket);
     program_release(socket->program);
     socket->program = NULL;
-    rules_apply_free(socket);
+    journal_free(&socket->rules.journal);
+    rules_who_release(socket->rules.who);
+    socket->rules = (struct socket_rules){.who = NULL};
     hash_remove(socket);
     number_remove(socket);
     close_descriptors(socket);

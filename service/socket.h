@@ -46,7 +46,6 @@ struct socket_options {
     uint64_t pacing_rate; /* SO_MAX_PACING_RATE, bytes a second */
 };
 
-struct client;
 struct datagram;
 struct program;
 struct journal;
@@ -63,8 +62,15 @@ struct socket_rules {
     bool is_deaf, is_mute;   /* blackhole: nothing comes in; nothing goes out */
 };
 
+/* Who waits for a socket: for the outcome of its handshake, or in close() for its last data to arrive. */
+struct waiter {
+    struct socket *socket; /* NULL: none is waited for */
+    void (*answer)(struct waiter *waiter, int result); /* what became of it, 0 or -errno; the waiter waits no more */
+    TAILQ_ENTRY(waiter) link;
+};
+TAILQ_HEAD(waiter_list, waiter);
+
 TAILQ_HEAD(socket_list, socket);
-TAILQ_HEAD(client_list, client);
 
 struct socket {
     struct watch watch; /* first: what epoll gives back */
@@ -97,7 +103,7 @@ struct socket {
     /* until it is the program's, and while connecting */
     int program_fd;             /* owned; the program's end, until it is passed on: in a reply, or through a listener's queue */
     bool connect_reported;      /* a connect() was told the outcome */
-    struct client_list waiters; /* clients that wait for that, or in close() for the last data to arrive */
+    struct waiter_list waiters; /* for that, or in close() for the last data to arrive */
 
     /* listening */
     int backlog;
@@ -117,6 +123,13 @@ struct socket {
     struct socket *hash_next;       /* by program_inode */
     struct socket *number_next;     /* by id */
 };
+
+/* Wait for it; stop waiting, before the answer (if it waits). */
+void socket_wait(struct socket *socket, struct waiter *waiter);
+void socket_end_wait(struct waiter *waiter);
+
+/* Answer everyone who waits. */
+void socket_answer_waiters(struct socket *socket, int result);
 
 /* Allow at most max records, retired ones not counted. */
 void socket_setup(size_t max);

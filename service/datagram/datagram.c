@@ -84,20 +84,6 @@ int datagram_make(int domain, int type, int protocol, unsigned rights, struct so
     return 0;
 }
 
-void datagram_free(struct socket *socket)
-{
-    struct datagram *datagram = socket->datagram;
-
-    datagram_deliver_forget(socket);
-    if (datagram->stack != NULL)
-        stack_datagram_close(datagram->stack);
-    while (datagram_relay_take_error(socket, NULL))
-        continue;
-    free(datagram->cork);
-    free(datagram);
-    socket->datagram = NULL;
-}
-
 /* ---- requests ---- */
 
 /* Read the address of bind(2). Return: 0 or -errno, in Linux's order. */

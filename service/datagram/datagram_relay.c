@@ -388,6 +388,20 @@ void datagram_handle_pair(struct socket *socket, uint32_t epoll_events)
     socket_queue_work(socket, WORK_TO_WIRE);
 }
 
+void datagram_free(struct socket *socket)
+{
+    struct datagram *datagram = socket->datagram;
+
+    datagram_deliver_forget(socket);
+    if (datagram->stack != NULL)
+        stack_datagram_close(datagram->stack);
+    while (datagram_relay_take_error(socket, NULL))
+        continue;
+    free(datagram->cork);
+    free(datagram);
+    socket->datagram = NULL;
+}
+
 void datagram_end(struct socket *socket)
 {
     datagram_relay_catch_up(socket);

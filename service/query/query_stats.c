@@ -2,7 +2,7 @@
 #include "query.h"
 
 #include "capture_stream.h"
-#include "service/client.h"
+#include "service/control_socket.h"
 #include "service/privilege/quota.h"
 #include "service/relay.h"
 #include "service/socket.h"
@@ -74,23 +74,23 @@ static void put_control(struct json *json)
     char name[64];
 
     json_open(json, "control", '{');
-    json_put_number(json, "ControlConnections", client_counters.connections);
-    json_put_number(json, "ControlRefused", client_counters.refused);
-    json_put_number(json, "ControlBroken", client_counters.broken);
+    json_put_number(json, "ControlConnections", control_counters.connections);
+    json_put_number(json, "ControlRefused", control_counters.refused);
+    json_put_number(json, "ControlBroken", control_counters.broken);
     for (size_t i = 1; i < PROTOCOL_OPERATION_COUNT; i++) {
         if (i >= sizeof operation_names / sizeof *operation_names || operation_names[i] == NULL)
             continue;
         snprintf(name, sizeof name, "Request%s", operation_names[i]);
-        json_put_number(json, name, client_counters.requests[i]);
+        json_put_number(json, name, control_counters.requests[i]);
         snprintf(name, sizeof name, "Error%s", operation_names[i]);
-        json_put_number(json, name, client_counters.errors[i]);
+        json_put_number(json, name, control_counters.errors[i]);
     }
     json_put_number(json, "UserSocketsRefused", quota_counters.sockets_refused);
     json_put_number(json, "UserClientsRefused", quota_counters.clients_refused);
     json_put_number(json, "UserRequestsDelayed", quota_counters.requests_delayed);
     json_put_number(json, "QueriesRefused", outlet_counters.refused);
     json_put_number(json, "QueriesStalled", outlet_counters.stalled);
-    json_put_number(json, "Clients", client_count());
+    json_put_number(json, "Clients", control_counters.open);
     json_put_number(json, "Sockets", socket_count());
     json_put_number(json, "QueriesOpen", outlet_counters.open);
     json_close(json, '}');

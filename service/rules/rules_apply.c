@@ -264,13 +264,6 @@ void rules_apply_settle(struct socket *socket)
     journal_free(&socket->rules.journal);
 }
 
-void rules_apply_free(struct socket *socket)
-{
-    journal_free(&socket->rules.journal);
-    rules_who_release(socket->rules.who);
-    socket->rules = (struct socket_rules){.who = NULL};
-}
-
 /* ---- sidestack rules ---- */
 
 /* The rule at an index: its text, or with args[1] the file that it is from. */

@@ -39,9 +39,6 @@ int rules_apply_read_settings(const struct socket *socket, const struct protocol
 /* The socket can't be moved any more: forget what was noted for that. */
 void rules_apply_settle(struct socket *socket);
 
-/* The socket is destroyed. */
-void rules_apply_free(struct socket *socket);
-
 /* PROTOCOL_RULES (sidestack rules). Return: 0 or -errno. */
 int rules_apply_query(const struct protocol_message *request, struct protocol_message *reply);
 

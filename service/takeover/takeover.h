@@ -43,14 +43,7 @@ void takeover_walk_service(struct archive *archive, struct takeover *takeover);
 
 /* ---- the running service ---- */
 
-/* PROTOCOL_TAKEOVER: *channel is the end for the new service, the caller's. Return: 0, -EBUSY: another one is at it, or
- * -errno. */
-int takeover_begin(int *channel);
-
-/* Was that asked for? To be looked at between two turns. */
-bool takeover_is_wanted(void);
-
-/* Hand everything over. Return: 0: it is the new one's now, touch nothing; -errno: go on. */
+/* Hand everything over to who asked (takeover_channel.h). Return: 0: it is the new one's now, touch nothing; -errno: go on. */
 int takeover_give(const struct takeover *takeover);
 
 /* ---- the new service ---- */
@@ -66,9 +59,8 @@ int takeover_build(void);
  * anything. */
 int takeover_commit(void);
 
-/* ---- takeover_state.c: sockets, control connections and programs, in both directions ---- */
+/* ---- takeover_state.c: sockets and control connections, in both directions ---- */
 
 void takeover_walk(struct archive *archive);
-void takeover_walk_program(struct archive *archive, struct program **program);
 
 #endif

@@ -23,6 +23,34 @@ struct message {
     uint64_t number;
 };
 
+static int wanted = -1; /* owned; our end, until takeover_channel_take() */
+
+int takeover_channel_open(int *new_end)
+{
+    int ends[2];
+
+    if (wanted >= 0)
+        return -EBUSY;
+    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
+        return -errno;
+    wanted = ends[0];
+    *new_end = ends[1];
+    return 0;
+}
+
+bool takeover_is_wanted(void)
+{
+    return wanted >= 0;
+}
+
+int takeover_channel_take(void)
+{
+    const int channel = wanted;
+
+    wanted = -1;
+    return channel;
+}
+
 static int64_t now_ms(void)
 {
     struct timespec now;
@@ -120,7 +148,7 @@ int takeover_receive(int channel, enum takeover_step *step, uint64_t *number, in
     return (in.msg_flags & MSG_CTRUNC) != 0 ? -EMFILE : -EPROTO;
 }
 
-int takeover_await(int channel, enum takeover_step wanted)
+int takeover_await(int channel, enum takeover_step step_wanted)
 {
     int fds[TAKEOVER_BATCH];
     enum takeover_step step;
@@ -133,5 +161,5 @@ int takeover_await(int channel, enum takeover_step wanted)
     if (error < 0)
         return error;
     // NOLINTNEXTLINE(clang-analyzer-core.UndefinedBinaryOperatorResult): an error is negative
-    return step == wanted && count == 0 ? 0 : -EPROTO;
+    return step == step_wanted && count == 0 ? 0 : -EPROTO;
 }

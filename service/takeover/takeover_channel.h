@@ -2,6 +2,7 @@
 #ifndef SIDESTACK_TAKEOVER_CHANNEL_H
 #define SIDESTACK_TAKEOVER_CHANNEL_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,6 +17,20 @@ enum takeover_step {
 };
 
 #define TAKEOVER_BATCH 200 /* descriptors of one message; the kernel takes 253 */
+
+/* ---- the running service's channel ---- */
+
+/* PROTOCOL_TAKEOVER: *channel is the end for the new service, the caller's. Return: 0, -EBUSY: another one is at it, or
+ * -errno. */
+int takeover_channel_open(int *channel);
+
+/* Was that asked for? To be looked at between two turns. */
+bool takeover_is_wanted(void);
+
+/* The end for the running service, from now on the caller's. */
+int takeover_channel_take(void);
+
+/* ---- both ---- */
 
 /* Send a step, with descriptors (which stay the caller's). Return: 0 or -errno; -ETIMEDOUT. */
 int takeover_send(int channel, enum takeover_step step, uint64_t number, const int *fds, size_t fd_count);

@@ -17,26 +17,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-static int channel = -1; /* owned; to the new service, between takeover_begin() and takeover_give() */
-
-int takeover_begin(int *new_end)
-{
-    int ends[2];
-
-    if (channel >= 0)
-        return -EBUSY;
-    if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends) < 0)
-        return -errno;
-    channel = ends[0];
-    *new_end = ends[1];
-    return 0;
-}
-
-bool takeover_is_wanted(void)
-{
-    return channel >= 0;
-}
-
 /* The state as a file in memory. Return: the descriptor or -errno. */
 static int write_state(const struct archive *archive)
 {
@@ -74,7 +54,7 @@ static void walk_all(struct archive *archive, const struct takeover *takeover)
 }
 
 /* Return: 0 or -errno. */
-static int send_all(const struct archive *archive)
+static int send_all(int channel, const struct archive *archive)
 {
     int error = 0, state_fd;
 
@@ -92,7 +72,7 @@ static int send_all(const struct archive *archive)
 }
 
 /* The last steps. Return: 0 or -errno. */
-static int conclude(void)
+static int conclude(int channel)
 {
     int error = takeover_await(channel, TAKEOVER_READY);
 
@@ -109,6 +89,7 @@ static int conclude(void)
 
 int takeover_give(const struct takeover *takeover)
 {
+    const int channel = takeover_channel_take();
     struct archive archive;
     int error;
 
@@ -116,14 +97,13 @@ int takeover_give(const struct takeover *takeover)
     walk_all(&archive, takeover);
     error = archive.error;
     if (error == 0)
-        error = send_all(&archive);
+        error = send_all(channel, &archive);
     if (error == 0)
-        error = conclude();
+        error = conclude(channel);
     if (error == 0)
         log_info("handed over: %zu sockets, %zu descriptors, %zu bytes of state", socket_count(), archive.fd_count, archive.length);
     archive_release(&archive);
     close(channel);
-    channel = -1;
     if (error < 0) {
         errno = -error;
         log_warn("takeover: the new service did not take over, this one goes on");

@@ -15,6 +15,7 @@
 #include "service/resolver/resolver_config.h"
 #include "service/rules/rules.h"
 #include "service/takeover/takeover.h"
+#include "service/takeover/takeover_channel.h"
 #include "tests/unit/service_fixture.h"
 
 #include <check.h>

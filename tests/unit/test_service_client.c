@@ -1,6 +1,7 @@
 /* test_service_client.c - control connections: what is answered, and what ends them. */
 #include "service/client.h"
 #include "service/control_socket.h"
+#include "service/control_socket.h"
 #include "service/loop.h"
 #include "service/program.h"
 #include "service/request.h"
@@ -116,7 +117,7 @@ static void expect_closed(int descriptors)
 static bool has_no_clients(void *context)
 {
     (void)context;
-    return client_count() == 0;
+    return control_counters.open == 0;
 }
 
 static bool has_no_sockets(void *context)
