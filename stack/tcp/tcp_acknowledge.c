@@ -10,6 +10,8 @@
  *   answer     but when the owner answers what comes, the answer takes the acknowledgement along ("answers", Linux: pingpong), and
  *              nothing of the above but "two" and "gap" counts, until an answer fails to come in time
  *   delayed    all else waits for delay_us: 40 ms to 200 ms, by how fast segments follow each other, and within a round trip
+ *   FIN        the peer's first FIN is delayed, too: the owner often closes at once, and then our FIN takes it along
+ *   SYN-ACK    is acknowledged at once; what lwIP writes for that by itself is left out (tcp_acknowledge_leaves_out())
  * lwIP's own flags for it are taken away each time, so its timer of 50 ms finds nothing.
  *
  * "At once" is the end of the loop's turn, or of one soon after when there is other work (stack_flush_data()): one
@@ -28,9 +30,11 @@
 #define DELAY_MIN_US 40000u     /* Linux: TCP_ATO_MIN, TCP_DELACK_MIN */
 #define DELAY_MAX_US 200000u    /* Linux: TCP_DELACK_MAX */
 #define DELAY_STREAM_MAX_US 500000u /* and when only full segments come; DELAY_MAX_US bounds that, too */
+#define DELAY_FIN_US 4000u      /* of a FIN before any data; Linux: its next tick */
 #define SEGMENT_DEFAULT 536     /* Linux: tcp_initialize_rcv_mss() */
 
 static struct stack_tcp *wanting; /* list of connections with wanted set */
+static const struct tcp_pcb *established; /* whose SYN-ACK is being processed; NULL: none's */
 
 /* ---- When ---- */
 
@@ -82,18 +86,25 @@ void tcp_acknowledge_start(struct stack_tcp *tcp)
     acknowledger->acknowledged = tcp->pcb->rcv_nxt;
 }
 
-void tcp_acknowledge_release(struct stack_tcp *tcp)
+/* Not at the end of this turn after all. */
+static void unwant(struct stack_tcp *tcp)
 {
     struct stack_tcp **link = &wanting;
 
-    tcp_sack_forget();
-    tcp_clock_remove(&tcp->acknowledger.clock);
     if (!tcp->acknowledger.wanted)
         return;
     while (*link != tcp)
         link = &(*link)->acknowledger.next;
     *link = tcp->acknowledger.next;
     tcp->acknowledger.wanted = false;
+}
+
+void tcp_acknowledge_release(struct stack_tcp *tcp)
+{
+    tcp_sack_forget();
+    tcp_acknowledge_forget();
+    tcp_clock_remove(&tcp->acknowledger.clock);
+    unwant(tcp);
 }
 
 /* Acknowledge at the end of this turn. */
@@ -209,6 +220,49 @@ void tcp_acknowledge_data(struct stack_tcp *tcp, size_t size)
         want(tcp);
     else
         delay(tcp);
+}
+
+void tcp_acknowledge_fin(struct stack_tcp *tcp)
+{
+    struct acknowledger *acknowledger = &tcp->acknowledger;
+    struct tcp_pcb *pcb = tcp->pcb;
+
+    if (pcb->state != CLOSE_WAIT || acknowledger->gap || tcp_sack_extra == pcb)
+        return; /* lwIP tells the peer at once */
+    tcp_clear_flags(pcb, TF_ACK_DELAY | TF_ACK_NOW);
+    acknowledger->scheduled = true;
+    acknowledger->answers = true; /* Linux: tcp_fin() */
+    acknowledger->delay_us = LWIP_MAX(acknowledger->delay_us, DELAY_FIN_US);
+    if (is_much(tcp)) {
+        want(tcp);
+    } else {
+        unwant(tcp);
+        delay(tcp);
+    }
+}
+
+void tcp_acknowledge_established(struct stack_tcp *tcp)
+{
+    established = tcp->pcb;
+}
+
+void tcp_acknowledge_forget(void)
+{
+    established = NULL;
+}
+
+bool tcp_acknowledge_leaves_out(struct stack_tcp *tcp, uint32_t size, u16_t flags)
+{
+    const bool is_it = tcp->pcb != NULL && tcp->pcb == established;
+
+    if (!is_it)
+        return false;
+    established = NULL;
+    if (size > 0 || (flags & (TCP_SYN | TCP_FIN | TCP_RST)) != 0)
+        return false;
+    tcp->acknowledger.scheduled = true;
+    want(tcp);
+    return true;
 }
 
 void tcp_acknowledge_consumed(struct stack_tcp *tcp)

@@ -27,6 +27,15 @@ void tcp_acknowledge_start(struct stack_tcp *tcp);
 void tcp_acknowledge_release(struct stack_tcp *tcp);
 /* Data came in order, so many bytes: choose when to acknowledge it. */
 void tcp_acknowledge_data(struct stack_tcp *tcp, size_t size);
+/* The peer's FIN came in order. */
+void tcp_acknowledge_fin(struct stack_tcp *tcp);
+/* The SYN-ACK came: what lwIP sends next, while it processes that, acknowledges it. */
+void tcp_acknowledge_established(struct stack_tcp *tcp);
+/* That has been processed. */
+void tcp_acknowledge_forget(void);
+/* A segment goes out, of so many bytes. Return: it is that acknowledgement, without anything else: don't, it goes at the
+ * end of the turn, or with data before. */
+bool tcp_acknowledge_leaves_out(struct stack_tcp *tcp, uint32_t size, u16_t flags);
 /* The owner has taken data. */
 void tcp_acknowledge_consumed(struct stack_tcp *tcp);
 /* TCP_QUICKACK, as on Linux: 0: wait for answers to ride on; 1: until one is sent, don't; 2: only this once. */

@@ -24,6 +24,7 @@ static err_t tcp_connect_on_connected(void *arg, struct tcp_pcb *pcb, err_t erro
     if (tcp->retransmitted == 0)
         tcp_timeout_add_rtt(tcp, port_now_us - tcp->connect_us);
     tcp_send_start(tcp);
+    tcp_acknowledge_established(tcp);
     tcp->sender.bytes_acked = tcp->sender.delivered = 1; /* the SYN, as Linux counts */
     if (tcp->events != NULL && tcp->events->connected != NULL)
         tcp->events->connected(tcp->owner);

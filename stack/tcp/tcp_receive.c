@@ -119,10 +119,12 @@ err_t tcp_receive_on_data(void *arg, struct tcp_pcb *pcb, struct pbuf *p, err_t 
         return ERR_OK;
     }
     tcp_socket_enter(tcp);
-    if (p == NULL)
+    if (p == NULL) {
         tcp->received_fin = true;
-    else
+        tcp_acknowledge_fin(tcp);
+    } else {
         tcp_acknowledge_data(tcp, p->tot_len);
+    }
     tcp->received_us = port_now_us;
     while (p != NULL) {
         struct pbuf *next = p->next;

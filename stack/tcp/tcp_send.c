@@ -520,6 +520,11 @@ u32_t *tcp_socket_on_segment(struct pbuf *p, struct tcp_hdr *header, const struc
     u16_t flags;
     bool again;
 
+    if (pcb != NULL && pcb->state == ESTABLISHED && (tcp = tcp_ext_arg_get(pcb, 0)) != NULL &&
+        tcp_acknowledge_leaves_out(tcp, p->tot_len - TCPH_HDRLEN_BYTES(header), TCPH_FLAGS(header))) {
+        p->flags |= GATHER_LEAVE_OUT;
+        return options;
+    }
     tcp_statistics.segments_out++;
     tcp_statistics.resets_out += (TCPH_FLAGS(header) & TCP_RST) != 0;
     if (pcb != NULL && pcb->state != LISTEN && (tcp = tcp_ext_arg_get(pcb, 0)) != NULL && tcp->fin_waits)

@@ -182,6 +182,7 @@ void tcp_sender_after_input(void)
     struct tcp_pcb *pcb;
 
     tcp_sack_forget();
+    tcp_acknowledge_forget();
     if (tcp == NULL)
         return;
     event.tcp = NULL;

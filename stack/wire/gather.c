@@ -305,6 +305,8 @@ void gather_frame(struct pbuf *p)
     const uint8_t *tcp;
     uint8_t flags;
 
+    if ((p->flags & GATHER_LEAVE_OUT) != 0)
+        return;
     if (header_size == 0) {
         gather_flush();
         write_single(p);

@@ -10,6 +10,8 @@
 
 /* A flag of a pbuf that lwIP leaves alone: a UDP packet, not a fragment, whose checksum the wire completes. */
 #define GATHER_COMPLETE_CHECKSUM 0x40u
+/* Another: a packet that is not to be sent. */
+#define GATHER_LEAVE_OUT 0x80u
 
 /* The next frames with that flag are trains of datagrams of size bytes each, for the wire to cut (WIRE_USO); 0: they
  * are not. */

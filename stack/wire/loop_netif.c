@@ -15,6 +15,7 @@
 #include "stack/ip/interface.h"
 #include "stack/ip/route6.h"
 #include "stack/tcp/tcp_socket.h"
+#include "gather.h"
 #include "wire_netif.h"
 
 #define LOOP_BYTES_MAX (8 * 1024 * 1024)
@@ -132,7 +133,8 @@ err_t loop_output(struct netif *netif, struct pbuf *p, const ip4_addr_t *destina
 {
     (void)netif;
     (void)destination;
-    loop_queue(p, false);
+    if ((p->flags & GATHER_LEAVE_OUT) == 0)
+        loop_queue(p, false);
     return ERR_OK;
 }
 

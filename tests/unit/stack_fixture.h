@@ -101,6 +101,9 @@ struct segment {
  * */
 void peer_send(const struct segment *segment);
 
+/* The next ones only put their segment on the wire: stack_receive() is for the test to call. */
+extern bool peer_keeps_turn;
+
 /* Take the next frame, which must be a TCP segment to the peer. Return: it; data is valid until the next call. */
 struct segment peer_take(void);
 

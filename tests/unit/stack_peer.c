@@ -83,6 +83,8 @@ static void write_tos(uint8_t *ip, uint8_t tos)
     checksum_put(ip, IP_SIZE, 10);
 }
 
+bool peer_keeps_turn;
+
 void peer_send(const struct segment *segment)
 {
     static uint8_t frame[66000];
@@ -107,7 +109,8 @@ void peer_send(const struct segment *segment)
     if ((segment->header.flags & (VIRTIO_NET_HDR_F_NEEDS_CSUM | VIRTIO_NET_HDR_F_DATA_VALID)) == 0)
         write_16(tcp + 16, ~ip_sum(frame + ETHERNET_SIZE, 6, tcp, tcp_size, true) & 0xffff);
     wire_put(&segment->header, frame, at + tcp_size);
-    stack_turn();
+    if (!peer_keeps_turn)
+        stack_turn();
 }
 
 /* Check the headers below TCP of a frame to the peer. Return: where TCP begins. */

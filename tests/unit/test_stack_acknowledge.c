@@ -59,6 +59,68 @@ START_TEST(acknowledgements_ride_on_answers)
 }
 END_TEST
 
+/* A handshake of ours up to the SYN-ACK, which the stack has read in a turn that is not over. */
+static void connect_in_a_turn(void)
+{
+    const union stack_address address = address_of(PEER_IP, 80);
+    struct segment syn;
+
+    stack_setup_plain();
+    told = (struct told){0};
+    peer_resolve();
+    wire_drop_all();
+    told.tcp = stack_tcp_open(AF_INET, &told_events, &told);
+    ck_assert_int_eq(stack_tcp_connect(told.tcp, &address), 0);
+    stack_turn();
+    syn = peer_take();
+    peer = (struct peer){.family = AF_INET, .port = 80, .stack_port = syn.source_port, .sequence = 1000,
+                         .expected = syn.sequence + 1, .window = 0xffff};
+    peer_keeps_turn = true;
+    peer_say(&peer, TH_SYN | TH_ACK, NULL, 0);
+    first = peer.sequence;
+    stack_receive(64);
+    ck_assert_uint_eq(told.connected, 1);
+    ck_assert_uint_eq(wire_count(), 0);
+}
+
+START_TEST(data_takes_the_acknowledgement_of_the_handshake_along)
+{
+    struct segment segment;
+
+    send_bytes(told.tcp, "data", 4);
+    stack_turn();
+    ck_assert_uint_eq(wire_count(), 1);
+    segment = peer_take();
+    ck_assert_uint_eq(segment.size, 4);
+    ck_assert_uint_eq(segment.acknowledgement, first);
+}
+END_TEST
+
+START_TEST(the_handshake_is_acknowledged_at_the_end_of_the_turn)
+{
+    struct segment segment;
+
+    ck_assert(stack_acknowledgements_wait());
+    stack_turn();
+    ck_assert_uint_eq(wire_count(), 1);
+    segment = peer_take();
+    ck_assert_uint_eq(segment.size, 0);
+    ck_assert_uint_eq(segment.flags, TH_ACK);
+    ck_assert_uint_eq(segment.acknowledgement, first);
+    stack_advance(1000);
+    ck_assert_uint_eq(wire_count(), 0);
+}
+END_TEST
+
+START_TEST(a_socket_that_ends_in_the_turn_of_its_handshake_leaves_nothing)
+{
+    stack_tcp_abort(told.tcp);
+    stack_turn();
+    ck_assert_uint_eq(wire_count(), 1);
+    ck_assert((peer_take().flags & TH_RST) != 0);
+}
+END_TEST
+
 /* ---- Duplicates ---- */
 
 /* Take an empty acknowledgement. Return: how many SACK blocks it has, relative to the peer's first byte. */
@@ -379,7 +441,7 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("stack acknowledge");
-    TCase *plain = tcase_create("plain"), *stamped = tcase_create("stamped");
+    TCase *plain = tcase_create("plain"), *handshake = tcase_create("handshake"), *stamped = tcase_create("stamped");
     SRunner *runner;
     int failed;
 
@@ -391,6 +453,11 @@ int main(void)
     tcase_add_test(plain, rfc2018_the_block_of_the_latest_segment_is_first);
     tcase_add_test(plain, duplicates_with_data_of_ours_do_no_harm);
     suite_add_tcase(suite, plain);
+    tcase_add_checked_fixture(handshake, connect_in_a_turn, stack_teardown);
+    tcase_add_test(handshake, data_takes_the_acknowledgement_of_the_handshake_along);
+    tcase_add_test(handshake, the_handshake_is_acknowledged_at_the_end_of_the_turn);
+    tcase_add_test(handshake, a_socket_that_ends_in_the_turn_of_its_handshake_leaves_nothing);
+    suite_add_tcase(suite, handshake);
     tcase_add_checked_fixture(stamped, setup_stamped, stack_teardown);
     tcase_add_test(stamped, rfc7323_segments_carry_timestamps_and_are_shorter);
     tcase_add_test(stamped, tcp_info_counts_what_was_sent_and_came);
