@@ -153,7 +153,7 @@ int socket_wait_connected(int fd, int flags)
     struct protocol_address address;
     int saved_errno = errno, new_fd, error = 0;
 
-    if (poll(&pair, 1, 0) == 1) { /* it is, or it failed: the pair says which */
+    if (libc_poll(&pair, 1, 0) == 1) { /* it is, or it failed: the pair says which */
         errno = saved_errno;
         descriptor_set(fd, DESCRIPTOR_DATA);
         return 0;

@@ -239,7 +239,7 @@ bool control_wait_for_kept(struct claim *claim)
         if (waited_ms < 0)
             sched_yield(); /* most requests are over in no time */
         else
-            poll(NULL, 0, 1);
+            (void)libc_poll(NULL, 0, 1);
     }
     return false;
 }

@@ -17,7 +17,6 @@
  */
 #include "descriptor.h"
 
-#include "cork.h"
 #include "libc.h"
 #include "linger.h"
 #include "service/protocol.h"
@@ -178,7 +177,6 @@ void descriptor_copy(int fd, int new_fd)
 {
     uint8_t *entry = entry_of(fd);
 
-    cork_tell(fd); /* what one number does the other can't see */
     if (fd != new_fd)
         descriptor_set(new_fd,
                        entry ? (enum descriptor_kind)__atomic_load_n(entry, __ATOMIC_RELAXED) : DESCRIPTOR_UNKNOWN);

@@ -10,6 +10,7 @@
  */
 #undef _FORTIFY_SOURCE
 
+#include "cork.h"
 #include "descriptor.h"
 #include "export.h"
 #include "linger.h"
@@ -45,12 +46,18 @@ EXPORT void closefrom(int first)
     libc_closefrom(first);
 }
 
+static void note_copy(int fd, int new_fd)
+{
+    cork_tell(fd); /* what one number does the other can't see */
+    descriptor_copy(fd, new_fd);
+}
+
 EXPORT int dup(int fd)
 {
     int new_fd = libc_dup(fd);
 
     if (new_fd >= 0)
-        descriptor_copy(fd, new_fd);
+        note_copy(fd, new_fd);
     return new_fd;
 }
 
@@ -59,7 +66,7 @@ EXPORT int dup2(int fd, int new_fd)
     int result = libc_dup2(fd, new_fd);
 
     if (result >= 0)
-        descriptor_copy(fd, new_fd);
+        note_copy(fd, new_fd);
     return result;
 }
 
@@ -74,7 +81,7 @@ EXPORT int dup3(int fd, int new_fd, int flags)
     int result = libc_dup3(fd, new_fd, flags);
 
     if (result >= 0)
-        descriptor_copy(fd, new_fd);
+        note_copy(fd, new_fd);
     return result;
 }
 
@@ -89,7 +96,7 @@ EXPORT int fcntl(int fd, int command, ...)
     va_end(arguments);
     result = libc_fcntl(fd, command, argument);
     if (result >= 0 && (command == F_DUPFD || command == F_DUPFD_CLOEXEC))
-        descriptor_copy(fd, result);
+        note_copy(fd, result);
     return result;
 }
 

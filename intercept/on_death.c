@@ -11,6 +11,8 @@
  */
 #include "on_death.h"
 
+#include "libc.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <stdatomic.h>
@@ -53,7 +55,7 @@ enum protocol_on_death on_death_decide(unsigned attempt)
         return PROTOCOL_ON_DEATH_HOST;
     if (policy != PROTOCOL_ON_DEATH_WAIT)
         return PROTOCOL_ON_DEATH_FAIL;
-    (void)poll(NULL, 0, wait_ms < WAIT_MAX_MS ? wait_ms : WAIT_MAX_MS); /* a cancellation point: nothing is held here */
+    (void)libc_poll(NULL, 0, wait_ms < WAIT_MAX_MS ? wait_ms : WAIT_MAX_MS); /* a cancellation point: nothing is held here */
     errno = saved_errno;
     return PROTOCOL_ON_DEATH_WAIT;
 }

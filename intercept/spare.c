@@ -122,7 +122,7 @@ static bool is_alive(const struct spare *spare)
 {
     struct pollfd pair = {.fd = spare->fd, .events = 0};
 
-    return poll(&pair, 1, 0) == 0;
+    return libc_poll(&pair, 1, 0) == 0;
 }
 
 /* Take what is in a slot that is BUSY. Return: as spare_take(); -ENOENT: it is of no use any more. */

@@ -4,6 +4,7 @@
 #include "state.h"
 
 #include "control.h"
+#include "libc.h"
 
 #include <errno.h>
 #include <poll.h>
@@ -13,7 +14,7 @@ static bool holds_error(int fd)
 {
     struct pollfd pair = {.fd = fd, .events = POLLIN};
     int saved_errno = errno;
-    bool holds = poll(&pair, 1, 0) == 1 && (pair.revents & POLLERR);
+    bool holds = libc_poll(&pair, 1, 0) == 1 && (pair.revents & POLLERR);
 
     errno = saved_errno;
     return holds;
