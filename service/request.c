@@ -2,24 +2,20 @@
 #include "request.h"
 
 #include "service/privilege/access.h"
-#include "address.h"
-#include "connect.h"
 #include "service/datagram/datagram.h"
 #include "service/datagram/datagram_option.h"
 #include "interface_list.h"
-#include "listener.h"
 #include "service/log/log.h"
 #include "service/resolver/names.h"
 #include "pair.h"
-#include "pairs.h"
 #include "program.h"
 #include "service/privilege/quota.h"
 #include "service/query/capture_stream.h"
 #include "service/query/kill.h"
 #include "service/query/query.h"
-#include "relay.h"
 #include "service/rules/rules_apply.h"
 #include "service/sockopt/sockopt.h"
+#include "stream.h"
 #include "service/takeover/takeover_channel.h"
 
 #include <errno.h>
@@ -31,55 +27,27 @@
 
 enum protocol_on_death request_on_death;
 
-/* Is the request about the socket whose descriptor rides with it? */
-static bool wants_descriptor(const struct protocol_message *request)
-{
-    if (request->flags & PROTOCOL_FLAG_BY_NUMBER)
-        return false;
-    switch (request->operation) {
-    case PROTOCOL_SOCKET:
-    case PROTOCOL_IMPAIR:
-    case PROTOCOL_INTERFACES:
-    case PROTOCOL_RESOLVER:
-    case PROTOCOL_RESOLVE:
-    case PROTOCOL_ROUTES:
-    case PROTOCOL_QUERY:
-    case PROTOCOL_KILL:
-    case PROTOCOL_RULES:
-    case PROTOCOL_CAPTURE:
-    case PROTOCOL_TAKEOVER:
-        return false;
-    case PROTOCOL_LINGER:
-        return request->flags == 0;
-    default:
-        return true;
-    }
-}
-
-/* Return: the flags that such a request may have. */
-static uint32_t flags_of(uint16_t operation)
-{
-    switch (operation) {
-    case PROTOCOL_CONNECT:
-        return PROTOCOL_FLAG_WAIT | PROTOCOL_FLAG_BY_NUMBER;
-    case PROTOCOL_LINGER:
-        return PROTOCOL_FLAG_WAIT;
-    case PROTOCOL_SETSOCKOPT:
-        return PROTOCOL_FLAG_ONE_WAY | PROTOCOL_FLAG_BY_NUMBER;
-    case PROTOCOL_BIND:
-    case PROTOCOL_LISTEN:
-    case PROTOCOL_SHUTDOWN:
-    case PROTOCOL_GETSOCKNAME:
-    case PROTOCOL_GETPEERNAME:
-    case PROTOCOL_GETSOCKOPT:
-    case PROTOCOL_STATUS:
-        return PROTOCOL_FLAG_BY_NUMBER;
-    case PROTOCOL_RULES:
-        return PROTOCOL_FLAG_TEST;
-    default:
-        return 0;
-    }
-}
+/* What requests look like; those that are not here are not about a socket, and have no flags. */
+static const struct operation {
+    bool is_of_socket; /* a socket's descriptor rides along, unless one of the flags .instead is there */
+    uint32_t flags;    /* the others that there may be */
+    uint32_t instead;
+} operations[PROTOCOL_OPERATION_COUNT] = {
+    [PROTOCOL_BIND] = {true, 0, PROTOCOL_FLAG_BY_NUMBER},
+    [PROTOCOL_LISTEN] = {true, 0, PROTOCOL_FLAG_BY_NUMBER},
+    [PROTOCOL_CONNECT] = {true, PROTOCOL_FLAG_WAIT, PROTOCOL_FLAG_BY_NUMBER},
+    [PROTOCOL_SHUTDOWN] = {true, 0, PROTOCOL_FLAG_BY_NUMBER},
+    [PROTOCOL_GETSOCKNAME] = {true, 0, PROTOCOL_FLAG_BY_NUMBER},
+    [PROTOCOL_GETPEERNAME] = {true, 0, PROTOCOL_FLAG_BY_NUMBER},
+    [PROTOCOL_GETSOCKOPT] = {true, 0, PROTOCOL_FLAG_BY_NUMBER},
+    [PROTOCOL_SETSOCKOPT] = {true, PROTOCOL_FLAG_ONE_WAY, PROTOCOL_FLAG_BY_NUMBER},
+    [PROTOCOL_STATUS] = {true, 0, PROTOCOL_FLAG_BY_NUMBER},
+    [PROTOCOL_LINGER] = {true, 0, PROTOCOL_FLAG_WAIT}, /* then it is closed already */
+    [PROTOCOL_SEND_RESULT] = {true, 0, 0},
+    [PROTOCOL_ERROR_QUEUE] = {true, 0, 0},
+    [PROTOCOL_SETTINGS] = {true, 0, 0},
+    [PROTOCOL_RULES] = {false, PROTOCOL_FLAG_TEST, 0},
+};
 
 /* Is what follows the request as long as it says? */
 static bool tail_is_good(const struct protocol_message *request, size_t tail_length)
@@ -95,41 +63,22 @@ static bool tail_is_good(const struct protocol_message *request, size_t tail_len
            tail_length == (size_t)lengths[0] + (size_t)lengths[1];
 }
 
+/* Is there a descriptor, if it needs one, and only then, and no other flag than it may have? */
+static bool shape_is_good(const struct protocol_message *request, bool has_descriptor)
+{
+    const struct operation *operation = &operations[request->operation];
+
+    return (request->flags & ~(operation->flags | operation->instead)) == 0 &&
+           has_descriptor == (operation->is_of_socket && (request->flags & operation->instead) == 0);
+}
+
 int request_check(const struct protocol_message *request, int fd, size_t tail_length)
 {
     if (request->magic != PROTOCOL_MAGIC || request->version != PROTOCOL_VERSION || request->operation < 1 ||
         request->operation >= PROTOCOL_OPERATION_COUNT || request->result != 0 ||
-        (request->flags & ~flags_of(request->operation)) != 0 ||
         request->address.length > sizeof request->address.bytes || request->option_length > PROTOCOL_OPTION_MAX ||
-        wants_descriptor(request) != (fd >= 0) || !tail_is_good(request, tail_length))
+        !shape_is_good(request, fd >= 0) || !tail_is_good(request, tail_length))
         return -EPROTO;
-    return 0;
-}
-
-static int make_stream(int domain, int protocol, struct socket **made)
-{
-    struct socket *socket;
-    struct pair ends;
-    int error;
-
-    if (domain != AF_INET && domain != AF_INET6)
-        return -EAFNOSUPPORT;
-    if (protocol != 0 && protocol != IPPROTO_TCP)
-        return -EPROTONOSUPPORT;
-    error = socket_make(PROTOCOL_NAME_KIND_SOCKET, &socket);
-    if (error < 0)
-        return error;
-    socket->domain = domain;
-    socket->type = SOCK_STREAM;
-    socket->protocol = IPPROTO_TCP;
-    ends = (struct pair){socket->pair_fd, socket->program_fd, socket->program_inode};
-    error = pair_hold(&ends);
-    socket->tcp = error < 0 ? NULL : stack_tcp_open(domain, &relay_tcp_events, socket);
-    if (socket->tcp == NULL) {
-        socket_destroy(socket);
-        return error < 0 ? error : -ENOMEM;
-    }
-    *made = socket;
     return 0;
 }
 
@@ -185,7 +134,7 @@ static void make_spares(const struct protocol_message *request, struct protocol_
 
     if (context->who != NULL)
         return;
-    while (fd >= 0 && (int)context->spare_count < wanted && make_stream(request->args[0], request->args[2], &socket) == 0) {
+    while (fd >= 0 && (int)context->spare_count < wanted && stream_make(request->args[0], request->args[2], &socket) == 0) {
         fd = finish_socket(socket, context, NULL);
         if (fd >= 0)
             context->spare_fds[context->spare_count++] = fd;
@@ -212,7 +161,7 @@ static int make_socket(const struct protocol_message *request, struct protocol_m
         return -EMFILE;
     switch (type) {
     case SOCK_STREAM:
-        error = make_stream(domain, protocol, &socket);
+        error = stream_make(domain, protocol, &socket);
         break;
     case SOCK_DGRAM:
     case SOCK_RAW:
@@ -237,183 +186,6 @@ static int make_socket(const struct protocol_message *request, struct protocol_m
     return 0;
 }
 
-/* Read the address of a request. Return: 0, -EINVAL (too short for the socket's family) or -EAFNOSUPPORT (of
- * another). */
-static int read_address(const struct socket *socket, const struct protocol_address *from, union stack_address *address)
-{
-    int error = address_read(from, address);
-
-    if (error < 0)
-        return error;
-    if (from->length < (socket->domain == AF_INET6 ? ADDRESS_LENGTH6_MIN : sizeof address->in))
-        return -EINVAL;
-    return address->sa.sa_family == socket->domain ? 0 : -EAFNOSUPPORT;
-}
-
-static int bind_socket(struct socket *socket, const struct protocol_message *request, const struct program *program)
-{
-    union stack_address address;
-    int error = read_address(socket, &request->address, &address);
-
-    if (error == -EAFNOSUPPORT && socket->domain == AF_INET && address.sa.sa_family == AF_UNSPEC &&
-        address.in.sin_addr.s_addr == INADDR_ANY) {
-        address.sa.sa_family = AF_INET; /* ip(7): what old programs give */
-        error = 0;
-    }
-    if (error < 0)
-        return error;
-    if (socket->state != PROTOCOL_STATE_NEW && socket->state != PROTOCOL_STATE_FAILED)
-        return -EINVAL;
-    if (socket->tcp == NULL)
-        return -EINVAL;
-    if (!access_may_bind(program, ntohs(address.in.sin_port)))
-        return -EACCES;
-    error = stack_tcp_bind(socket->tcp, &address);
-    if (error == -EADDRINUSE) { /* by a socket that was closed just now, perhaps */
-        pairs_catch_up();
-        error = socket->tcp != NULL ? stack_tcp_bind(socket->tcp, &address) : -ENOTSOCK; /* it may have ended itself */
-    }
-    return error;
-}
-
-/* Pass on the new pair that a socket got. Return: -ESTALE. */
-static int reply_with_new_pair(struct socket *socket, struct request_context *context)
-{
-    context->reply_fd = socket->program_fd;
-    socket->program_fd = -1;
-    return -ESTALE;
-}
-
-static int listen_socket(struct socket *socket, int backlog, struct request_context *context)
-{
-    int error;
-
-    if (socket->state == PROTOCOL_STATE_FAILED) { /* also one that listened and was shut down */
-        error = connect_renew(socket);
-        return error == -ESTALE ? reply_with_new_pair(socket, context) : error;
-    }
-    error = listener_start(socket, backlog);
-    if (error == -EADDRINUSE) {
-        pairs_catch_up();
-        error = socket->tcp != NULL ? listener_start(socket, backlog) : -ENOTSOCK;
-    }
-    return error;
-}
-
-static int connect_socket(struct socket *socket, const struct protocol_message *request,
-                          struct request_context *context)
-{
-    union stack_address peer;
-    int error = read_address(socket, &request->address, &peer);
-
-    if (request->address.length >= sizeof peer.sa.sa_family && peer.sa.sa_family == AF_UNSPEC)
-        error = connect_dissolve(socket);
-    else if (error == 0 || (socket->state != PROTOCOL_STATE_NEW && socket->state != PROTOCOL_STATE_FAILED))
-        error = connect_begin(socket, &peer, context->fd); /* what is under way comes before the address */
-    if (error == -ESTALE)
-        return reply_with_new_pair(socket, context);
-    if ((error == -EINPROGRESS || error == -EALREADY) && (request->flags & PROTOCOL_FLAG_WAIT))
-        context->wait_for = socket;
-    return error;
-}
-
-static int shutdown_socket(struct socket *socket, int how)
-{
-    if (how < SHUT_RD || how > SHUT_RDWR)
-        return -EINVAL;
-    switch (socket->state) {
-    case PROTOCOL_STATE_LISTENING:
-        if (how != SHUT_WR)
-            listener_stop(socket);
-        return 0;
-    case PROTOCOL_STATE_CONNECTING:
-        stack_tcp_disconnect(socket->tcp);
-        connect_failed(socket, ECONNRESET);
-        return 0;
-    default:
-        return -ENOTCONN;
-    }
-}
-
-static int get_local_name(const struct socket *socket, struct protocol_message *reply)
-{
-    union stack_address address = socket->local;
-
-    if (address.sa.sa_family == AF_UNSPEC) { /* not established yet */
-        memset(&address, 0, sizeof address);
-        address.sa.sa_family = (sa_family_t)socket->domain;
-        if (socket->tcp != NULL)
-            (void)stack_tcp_local_address(socket->tcp, &address);
-    }
-    address_write(&reply->address, &address);
-    return 0;
-}
-
-static int get_peer_name(const struct socket *socket, struct protocol_message *reply)
-{
-    const uint32_t both_ended = EVENT_FIN_SENT | EVENT_EOF_GIVEN;
-    struct tcp_info info = {.tcpi_state = TCP_CLOSE};
-
-    if (socket->state != PROTOCOL_STATE_CONNECTED)
-        return -ENOTCONN;
-    if ((socket->events & both_ended) == both_ended) { /* Linux forgets the peer when the last FIN is acknowledged */
-        if (socket->tcp != NULL)
-            stack_tcp_get_info(socket->tcp, &info);
-        if (info.tcpi_state == TCP_CLOSE || info.tcpi_state == TCP_TIME_WAIT)
-            return -ENOTCONN;
-    }
-    address_write(&reply->address, &socket->peer);
-    return 0;
-}
-
-static int get_status(const struct socket *socket, struct protocol_message *reply)
-{
-    ssize_t unread = socket->pair_fd >= 0 && socket->state == PROTOCOL_STATE_CONNECTED
-                         ? pair_fresh_bytes(socket->pair_fd)
-                         : 0;
-
-    reply->args[0] = socket->state;
-    reply->args[1] = socket->error;
-    if (socket->tcp != NULL && socket->state == PROTOCOL_STATE_CONNECTED) {
-        unread -= !(socket->events & EVENT_TAKEN); /* the byte that accept() writes */
-        unread = unread > 0 ? unread : 0;
-        reply->args[2] = (int32_t)stack_tcp_send_queued(socket->tcp) + (int32_t)unread;
-        reply->args[3] = (int32_t)stack_tcp_send_unsent(socket->tcp) + (int32_t)unread;
-    }
-    return 0;
-}
-
-/* Before close(2): is there something to wait for, and how to ask for it then? Return: 0. */
-static int begin_linger(struct socket *socket, struct protocol_message *reply)
-{
-    socket->lingers = socket->state == PROTOCOL_STATE_CONNECTED && socket->options.linger_on && socket->options.linger_s > 0;
-    reply->args[0] = (int32_t)(uint32_t)socket->id;
-    reply->args[1] = (int32_t)(uint32_t)(socket->id >> 32);
-    reply->args[2] = socket->lingers ? socket->options.linger_s : 0;
-    return 0;
-}
-
-/* After close(2). Return: 0 when there is nothing to wait for. */
-static int wait_for_linger(const struct protocol_message *request, struct request_context *context)
-{
-    struct socket *socket;
-
-    pairs_catch_up(); /* with that close */
-    socket = socket_find_id((uint64_t)(uint32_t)request->args[1] << 32 | (uint32_t)request->args[0]);
-    if (socket != NULL && (socket->events & EVENT_PROGRAM_GONE) && access_owns(context->program, socket->program))
-        context->wait_for = socket;
-    return 0;
-}
-
-/* What the program wrote before it asks belongs before what it asks for (TCP_NODELAY, TCP_CORK). */
-static void bring_up_to_date(struct socket *socket)
-{
-    if (socket->state != PROTOCOL_STATE_CONNECTED || socket->pair_fd < 0)
-        return;
-    socket_queue_work(socket, WORK_TO_WIRE);
-    relay_run(socket);
-}
-
 /* sidestack impair. */
 static int impair_wire(const struct protocol_message *request, struct protocol_message *reply, const struct program *program)
 {
@@ -432,53 +204,6 @@ static int impair_wire(const struct protocol_message *request, struct protocol_m
     if (error == 0 && request->option_length > 0)
         log_info("wire: impaired by user %u: %s", (unsigned)program->uid, text);
     return error;
-}
-
-/* A request about a stream socket. Return: as request_execute(). */
-static int execute_stream(struct socket *socket, const struct protocol_message *request, struct protocol_message *reply,
-                          struct request_context *context)
-{
-    switch ((enum protocol_operation)request->operation) {
-    case PROTOCOL_BIND:
-        return bind_socket(socket, request, context->program);
-    case PROTOCOL_LISTEN:
-        return listen_socket(socket, request->args[0], context);
-    case PROTOCOL_CONNECT:
-        return connect_socket(socket, request, context);
-    case PROTOCOL_SHUTDOWN:
-        return shutdown_socket(socket, request->args[0]);
-    case PROTOCOL_GETSOCKNAME:
-        return get_local_name(socket, reply);
-    case PROTOCOL_GETPEERNAME:
-        return get_peer_name(socket, reply);
-    case PROTOCOL_GETSOCKOPT:
-        return sockopt_get(socket, request, reply);
-    case PROTOCOL_SETSOCKOPT:
-        bring_up_to_date(socket);
-        return sockopt_set(socket, request, access_may(context->program, ACCESS_RAW));
-    case PROTOCOL_STATUS:
-        return get_status(socket, reply);
-    case PROTOCOL_LINGER:
-        return begin_linger(socket, reply);
-    case PROTOCOL_SEND_RESULT:
-    case PROTOCOL_ERROR_QUEUE:
-        return -EOPNOTSUPP;
-    case PROTOCOL_SOCKET:
-    case PROTOCOL_IMPAIR:
-    case PROTOCOL_INTERFACES:
-    case PROTOCOL_RESOLVER:
-    case PROTOCOL_RESOLVE: /* client_lookup.c, because its reply has to wait */
-    case PROTOCOL_ROUTES:
-    case PROTOCOL_QUERY:
-    case PROTOCOL_KILL:
-    case PROTOCOL_SETTINGS:
-    case PROTOCOL_RULES:
-    case PROTOCOL_CAPTURE:
-    case PROTOCOL_TAKEOVER:
-    case PROTOCOL_OPERATION_COUNT:
-        break;
-    }
-    return -EPROTO; /* request_check() let it pass, this function does not know it */
 }
 
 /* Whose descriptor came with the request, or whose number it has. Return: 0 or -errno. */
@@ -506,37 +231,41 @@ static int find_socket(const struct protocol_message *request, const struct requ
     return 0;
 }
 
-int request_execute(const struct protocol_message *request, struct protocol_message *reply,
-                    struct request_context *context)
+/* What is asked of the service, not of a socket. Return: as request_execute(). */
+static int execute_service(const struct protocol_message *request, struct protocol_message *reply, struct request_context *context)
 {
-    struct socket *socket = NULL;
+    switch ((enum protocol_operation)request->operation) {
+    case PROTOCOL_SOCKET:
+        return make_socket(request, reply, context);
+    case PROTOCOL_IMPAIR:
+        return impair_wire(request, reply, context->program);
+    case PROTOCOL_INTERFACES:
+        return interface_list_get(request, reply);
+    case PROTOCOL_RESOLVER:
+        return names_describe(reply);
+    case PROTOCOL_ROUTES:
+        return names_find_routes(request, reply);
+    case PROTOCOL_QUERY:
+        return query_start(request, context->program, &context->reply_fd);
+    case PROTOCOL_KILL:
+        return kill_sockets(request, reply, context->program);
+    case PROTOCOL_RULES:
+        return rules_apply_query(request, reply);
+    case PROTOCOL_CAPTURE:
+        return capture_stream_start(request, context->tail, context->program, &context->reply_fd);
+    case PROTOCOL_TAKEOVER:
+        return may_take_over(context->program) ? takeover_channel_open(&context->reply_fd) : -EPERM;
+    default:
+        return -EPROTO; /* PROTOCOL_RESOLVE is client_lookup.c's, because its reply has to wait */
+    }
+}
+
+/* What is asked of a socket. Return: as request_execute(). */
+static int execute_socket(struct socket *socket, const struct protocol_message *request, struct protocol_message *reply,
+                          struct request_context *context)
+{
     int error;
 
-    if (request->operation == PROTOCOL_SOCKET)
-        return make_socket(request, reply, context);
-    if (request->operation == PROTOCOL_IMPAIR)
-        return impair_wire(request, reply, context->program);
-    if (request->operation == PROTOCOL_LINGER && context->fd < 0)
-        return wait_for_linger(request, context);
-    if (request->operation == PROTOCOL_INTERFACES)
-        return interface_list_get(request, reply);
-    if (request->operation == PROTOCOL_RESOLVER)
-        return names_describe(reply);
-    if (request->operation == PROTOCOL_ROUTES)
-        return names_find_routes(request, reply);
-    if (request->operation == PROTOCOL_QUERY)
-        return query_start(request, context->program, &context->reply_fd);
-    if (request->operation == PROTOCOL_CAPTURE)
-        return capture_stream_start(request, context->tail, context->program, &context->reply_fd);
-    if (request->operation == PROTOCOL_TAKEOVER)
-        return may_take_over(context->program) ? takeover_channel_open(&context->reply_fd) : -EPERM;
-    if (request->operation == PROTOCOL_KILL)
-        return kill_sockets(request, reply, context->program);
-    if (request->operation == PROTOCOL_RULES)
-        return rules_apply_query(request, reply);
-    error = find_socket(request, context, &socket);
-    if (error < 0)
-        return error;
     if (request->operation == PROTOCOL_SETTINGS)
         return rules_apply_read_settings(socket, request, reply);
     error = rules_apply(socket, request, reply, context->who);
@@ -545,8 +274,22 @@ int request_execute(const struct protocol_message *request, struct protocol_mess
     if (socket->datagram != NULL)
         error = datagram_execute(socket, request, reply, context);
     else
-        error = execute_stream(socket, request, reply, context);
+        error = stream_execute(socket, request, reply, context);
     if (error == 0 && context->who != NULL)
         rules_apply_done(socket, request);
     return error;
+}
+
+int request_execute(const struct protocol_message *request, struct protocol_message *reply,
+                    struct request_context *context)
+{
+    struct socket *socket;
+    int error;
+
+    if (!operations[request->operation].is_of_socket)
+        return execute_service(request, reply, context);
+    if (request->operation == PROTOCOL_LINGER && context->fd < 0)
+        return stream_wait_for_linger(request, context);
+    error = find_socket(request, context, &socket);
+    return error < 0 ? error : execute_socket(socket, request, reply, context);
 }

@@ -257,20 +257,7 @@ int datagram_execute(struct socket *socket, const struct protocol_message *reque
         return 0;
     case PROTOCOL_LISTEN:
         return -EOPNOTSUPP;
-    case PROTOCOL_SOCKET:
-    case PROTOCOL_IMPAIR:
-    case PROTOCOL_INTERFACES:
-    case PROTOCOL_RESOLVER:
-    case PROTOCOL_RESOLVE:
-    case PROTOCOL_ROUTES:
-    case PROTOCOL_QUERY:
-    case PROTOCOL_KILL:
-    case PROTOCOL_SETTINGS:
-    case PROTOCOL_RULES:
-    case PROTOCOL_CAPTURE:
-    case PROTOCOL_TAKEOVER:
-    case PROTOCOL_OPERATION_COUNT:
-        break;
+    default:
+        return -EPROTO; /* of no socket, or not known here */
     }
-    return -EPROTO;
 }
