@@ -11,8 +11,9 @@
  * is first brought up to the time that has passed (catch_up()); its clock, tcp_ticks, is set from the real one.
  *
  * How long lwIP tries is decided here, as Linux does: a SYN is sent again after 1, 2, 4, ... seconds, TCP_SYNCNT times;
- * data for about 15 minutes (tcp_retries2) or TCP_USER_TIMEOUT. A connecting socket whose neighbour does not answer
- * fails with EHOSTUNREACH after 3 seconds.
+ * a SYN-ACK likewise, 5 times, and 32 seconds later the handshake is forgotten (a peer whose acknowledgements were lost
+ * believes in its connection, which lwIP would forget after 20 seconds); data for about 15 minutes (tcp_retries2) or
+ * TCP_USER_TIMEOUT. A connecting socket whose neighbour does not answer fails with EHOSTUNREACH after 3 seconds.
  */
 #include "tcp_timer.h"
 
@@ -29,7 +30,7 @@
 #define RTO_NEVER 0x7fff             /* lwIP counts ticks up to this */
 #define GIVE_UP_US 924600000u        /* Linux: tcp_retries2 = 15 doublings from 200 ms on, at most 120 s each */
 #define NEIGHBOUR_US 3000000u        /* Linux: 3 ARP requests, one a second */
-#define SYN_RCVD_TICKS (TCP_SYN_RCVD_TIMEOUT / TCP_SLOW_INTERVAL)
+#define SYN_ACK_RETRIES 5            /* Linux: tcp_synack_retries */
 #define LAST_ACK_TICKS (2 * TCP_MSL / TCP_SLOW_INTERVAL)
 
 static const u8_t persist_ticks[] = {3, 6, 12, 24, 48, 96, 120}; /* lwIP: tcp_persist_backoff */
@@ -101,6 +102,15 @@ static int check_connecting(struct stack_tcp *tcp)
 int tcp_timer_reason(const struct stack_tcp *tcp)
 {
     return tcp->soft_error != 0 ? tcp->soft_error : ETIMEDOUT;
+}
+
+/* Has an incoming handshake waited long enough for its last segment? If not, lwIP is not to think so. */
+static bool is_handshake_over(struct tcp_pcb *pcb)
+{
+    if (pcb->state != SYN_RCVD)
+        return false;
+    pcb->tmr = tcp_ticks;
+    return pcb->nrtx >= SYN_ACK_RETRIES && pcb->rtime + 1 >= pcb->rto;
 }
 
 /* Has the peer been silent for too long? Return: 0, or the reason to give up. */
@@ -176,6 +186,9 @@ static bool check_connection(struct stack_tcp *tcp)
     if (pcb->state == SYN_SENT) {
         set_syn_timeout(pcb);
         error = check_connecting(tcp);
+    } else if (is_handshake_over(pcb)) {
+        tcp_abandon(pcb, 0); /* frees the socket, too */
+        return false;
     } else {
         error = tcp->sender.blind ? ENOMEM : check_silence(tcp);
     }
@@ -230,9 +243,6 @@ static uint64_t next_lwip_look_us(const struct stack_tcp *tcp)
         due_us = time_of(tcp_ticks + (pcb->rtime >= 0 && pcb->rto > pcb->rtime ? (u32_t)(pcb->rto - pcb->rtime) : 1));
     }
     switch (pcb->state) {
-    case SYN_RCVD:
-        due_us = LWIP_MIN(due_us, time_of(pcb->tmr + SYN_RCVD_TICKS + 1));
-        break;
     case LAST_ACK:
         due_us = LWIP_MIN(due_us, time_of(pcb->tmr + LAST_ACK_TICKS + 1));
         break;

@@ -115,6 +115,57 @@ START_TEST(listener_may_go_before_a_handshake_is_complete)
 }
 END_TEST
 
+/* Listen, have a SYN come, and wait until its SYN-ACK is sent again, five times in all. Return: the first. */
+static struct segment wait_for_last_syn_ack(void)
+{
+    struct segment answer;
+
+    peer_resolve();
+    open_told(&told);
+    ck_assert_int_eq(bind_to(told.tcp, "0.0.0.0", 7), 0);
+    ck_assert_int_eq(stack_tcp_listen(told.tcp, NULL), 0);
+    peer_send(&(struct segment){.source_port = 1234, .port = 7, .sequence = 500, .flags = TH_SYN, .window = 1000});
+    answer = peer_take();
+    stack_advance(200);
+    for (unsigned ms = 1000; ms <= 16000; ms *= 2) {
+        stack_advance(ms - 400);
+        ck_assert_uint_eq(wire_count(), 0);
+        stack_advance(400);
+        ck_assert_uint_eq(peer_take().flags, TH_SYN | TH_ACK);
+    }
+    return answer;
+}
+
+/* Linux: tcp_synack_retries. A peer whose acknowledgement was lost each time still gets through. */
+START_TEST(syn_ack_is_sent_again_five_times)
+{
+    struct segment answer = wait_for_last_syn_ack();
+    struct told child = {0};
+
+    told.child_told = &child;
+    stack_advance(30000);
+    ck_assert_uint_eq(wire_count(), 0);
+    peer_send(&(struct segment){.source_port = 1234, .port = 7, .sequence = 501, .acknowledgement = answer.sequence + 1,
+                                .flags = TH_ACK, .window = 1000});
+    ck_assert_uint_eq(told.accepted, 1);
+    stack_tcp_abort(told.child);
+    stack_tcp_close(told.tcp);
+}
+END_TEST
+
+/* 63 seconds after its SYN, without a word. */
+START_TEST(handshake_that_nobody_completes_is_forgotten)
+{
+    (void)wait_for_last_syn_ack();
+    stack_advance(30000);
+    ck_assert_uint_eq(counters_now().sockets, 2);
+    stack_advance(3000);
+    ck_assert_uint_eq(counters_now().sockets, 1);
+    ck_assert_uint_eq(wire_count(), 0);
+    stack_tcp_close(told.tcp);
+}
+END_TEST
+
 START_TEST(nobody_listens)
 {
     peer_resolve();
@@ -212,6 +263,8 @@ int main(void)
     tcase_add_test(tcase, full_listener_drops_syns);
     tcase_add_test(tcase, listener_that_became_full_lets_the_peer_wait);
     tcase_add_test(tcase, listener_may_go_before_a_handshake_is_complete);
+    tcase_add_test(tcase, syn_ack_is_sent_again_five_times);
+    tcase_add_test(tcase, handshake_that_nobody_completes_is_forgotten);
     tcase_add_test(tcase, nobody_listens);
     tcase_add_test(tcase, reuseport_shares_a_listening_port);
     tcase_add_test(tcase, reuseport_spreads_connections_over_who_listens_now);
