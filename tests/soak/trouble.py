@@ -11,12 +11,14 @@ AFTER_S = 5  # how long datagrams may still be lost after that: neighbours are a
 class Trouble(threading.Thread):
     """Makes it, until it is told to stop."""
 
-    def __init__(self, world, rng, seconds, with_takeovers):
+    def __init__(self, world, rng, seconds, with_takeovers, log_path):
         super().__init__()
+        self.log_path = log_path  # what happened when: a failure names its time
         self.world, self.rng, self.with_takeovers = world, rng, with_takeovers
         self.end = time.monotonic() + seconds
         self.counts = {}
         self.error = None
+        self.what = ""            # the particulars of the last one
 
     def run(self):
         kinds = [self.impair] * 4 + [self.kill_server] * 3 + [self.reload] * 3 + [self.link_down] + ([self.take_over] * 3 if self.with_takeovers else [])
@@ -24,7 +26,11 @@ class Trouble(threading.Thread):
             while time.monotonic() < self.end and self.world.is_alive():
                 time.sleep(self.rng.uniform(0.5, 6))
                 kind = self.rng.choice(kinds)
+                begin = time.gmtime()
+                self.what = ""
                 kind()
+                with open(self.log_path, "a", encoding="ascii") as file:
+                    file.write(f"{time.strftime('%H:%M:%S', begin)} to {time.strftime('%H:%M:%S', time.gmtime())} {kind.__name__} {self.what}\n")
                 self.counts[kind.__name__] = self.counts.get(kind.__name__, 0) + 1
         except Exception as error:  # pylint: disable=broad-except
             self.error = error
@@ -39,13 +45,16 @@ class Trouble(threading.Thread):
             f"corrupt={rng.choice((0.1, 1))}%", f"rate={rng.choice((20, 200))}mbit") if rng.random() < 0.4)]
         seconds = rng.uniform(1, 12)
         self.bad_for(seconds)
+        self.what = ",".join(parts)
         self.world.tool("impair", ",".join(parts + [f"seed={rng.randrange(1 << 30)}"]))
         time.sleep(seconds)
         self.bad_for(0)
         self.world.tool("impair", "none")
 
     def kill_server(self):
-        self.rng.choice(list(self.world.servers.values())).kill()
+        server = self.rng.choice(list(self.world.servers.values()))
+        self.what = f"{server.name} on the {server.side}"
+        server.kill()
 
     def reload(self):
         n = self.rng.randrange(1, 200)

@@ -54,13 +54,17 @@ class Job:
     def is_excused(self):
         return any(server.generation != generation for server, generation in self.generations.items())
 
+    def was_cut_off(self, begin):
+        """Was the link down since then? Then our kernel has no route to the stack, which a connect() says at once."""
+        return self.world.link_down_at > begin - 5  # it may have been down already
+
     def client(self, *command):
         """The command line of a program on the other side than the server."""
         return self.world.in_world(*command) if self.direction == "in" else self.world.on_stack(*command)
 
     def run(self, *command, output=True):
         """A client to its end. Return: what it wrote. Raises Killed, Excused or Failure."""
-        begin = time.monotonic() - 5  # it may have been down already
+        begin = time.monotonic()
         process = self.world.popen(self.client(*command), stdout=subprocess.PIPE if output else subprocess.DEVNULL, stderr=subprocess.PIPE)
         try:
             out, errors = process.communicate(timeout=self.kill_after if self.kill_after is not None else PATIENCE_S)
@@ -74,7 +78,7 @@ class Job:
         if b"WRONG" in errors:
             raise Failure(text(errors))
         if process.returncode != 0:
-            if self.is_excused() or (self.world.link_down_at > begin and any(words in errors for words in NO_WAY)):
+            if self.is_excused() or (self.was_cut_off(begin) and any(words in errors for words in NO_WAY)):
                 raise Excused()
             raise Failure(f"{' '.join(command)[:200]}: status {process.returncode}: {text(errors)}")
         return out
@@ -176,11 +180,12 @@ def curl_put(job):
 
 def wrk(job):
     job.use("nginx")
+    begin = time.monotonic()
     close = ["-H", "Connection: close"] if job.rng.random() < 0.5 else []
     out = job.run("wrk", "-t1", f"-c{job.rng.choice((1, 10, 50))}", f"-d{job.rng.choice((1, 3))}s", "--timeout", "120s", *close,
                   f"http://{job.address}:8000/{job.rng.choice(('small', 'middle'))}").decode()
     if "Socket errors" in out or "Non-2xx" in out:
-        if job.is_excused():
+        if job.is_excused() or ("Socket errors: connect" in out and job.was_cut_off(begin)):
             raise Excused()
         raise Failure("wrk: " + " ".join(out.split())[-300:])
 
