@@ -135,7 +135,8 @@ void icmp_error_input(const uint8_t *packet, size_t size)
     ip_addr_set_ip4_u32_val(destination, address);
     if (!too_big) {
         tell(&source, &destination, quoted + quoted_header_size, &verdict);
-    } else if ((tcp = find_quoted(&source, &destination, quoted + quoted_header_size)) != NULL) {
+    } else if ((tcp = find_quoted(&source, &destination, quoted + quoted_header_size)) != NULL &&
+               tcp_path_mtu_may_change()) {
         path_mtu_learn(ip_2_ip4(&destination), read_16(icmp + 6), read_16(quoted + 2));
         if (tcp_path_mtu_is_less(tcp)) /* else it is no news: all connections are looked at */
             tcp_path_mtu_changed(&destination);
@@ -196,7 +197,7 @@ static bool is_good_too_big6(const uint8_t *icmp, size_t length)
     ip_addr_t source, destination;
 
     if (icmp[4] != 0 || icmp[5] != 0 || read_16(icmp + 6) < IP6_MIN_MTU_LENGTH ||
-        read_16(icmp + 6) >= netif_mtu6(wire_netif_get()) || length < ICMP_SIZE + IP6_HLEN)
+        read_16(icmp + 6) >= netif_mtu6(wire_netif_get()) || length < ICMP_SIZE + IP6_HLEN || !tcp_path_mtu_may_change())
         return false;
     if (quoted[6] != IP6_NEXTH_TCP)
         return true;

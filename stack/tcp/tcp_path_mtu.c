@@ -4,7 +4,8 @@
  * Every segment goes out with "don't fragment" (gather.c; IPv6 has nothing else). A router that could not pass one on
  * says how large a packet may be (icmp_error.c). From then on all connections to that host make smaller segments; what
  * they have queued already is split, and what was too large and is on its way counts as lost, which is no sign of
- * congestion (Linux: tcp_simple_retransmit()). A new connection begins with what is known of its path.
+ * congestion (Linux: tcp_simple_retransmit()). A new connection begins with what is known of its path. There is a limit to
+ * how often all connections are looked at; a message beyond it counts as lost, and the router says it again.
  *
  * Black holes. A router, or a firewall behind it, may say nothing, and then every large packet vanishes while small
  * ones pass (RFC 2923). From the sender that looks like an outage: time-out after time-out. So when it has lasted for
@@ -35,7 +36,13 @@
 /* What a black hole lets pass: the size of a segment with its options. */
 #define PIECE_V4 1024u /* Linux: tcp_base_mss */
 #define PIECE_V6 1220u /* every path takes packets of 1280 bytes (RFC 8200 5) */
+/* Who sees a connection may tell us of a narrower path a thousand times, and each time all connections are looked at. */
+#define LOOKS_MAX 1000000u /* at one connection each, ... */
+#define LOOKS_US 1000000u  /* ... a second */
 #define PIECE_MIN 512u /* every host takes packets of 576 (RFC 1122 3.3.2) */
+
+static uint32_t looks; /* at connections, because of routers, since: */
+static uint64_t looks_since_us;
 
 static uint16_t header_size(const struct stack_tcp *tcp)
 {
@@ -182,12 +189,22 @@ bool tcp_path_mtu_is_less(const struct stack_tcp *tcp)
     return tcp_path_mtu_segment(tcp) < LWIP_MAX(tcp->pcb->mss, tcp->sender.mtu_probe.size);
 }
 
+bool tcp_path_mtu_may_change(void)
+{
+    if (port_now_us - looks_since_us >= LOOKS_US) {
+        looks_since_us = port_now_us;
+        looks = 0;
+    }
+    return looks < LOOKS_MAX;
+}
+
 void tcp_path_mtu_changed(const ip_addr_t *peer)
 {
     struct stack_tcp *next;
 
     for (struct stack_tcp *tcp = tcp_sockets; tcp != NULL; tcp = next) {
         next = tcp->all_next;
+        looks++;
         if (tcp->pcb == NULL || tcp->role != TCP_ROLE_CONNECTED || !tcp->sender.started ||
             (peer != NULL && !ip_addr_eq(&tcp->peer, peer)))
             continue;

@@ -232,6 +232,8 @@ bool tcp_path_mtu_on_time_out(struct stack_tcp *tcp);
 void tcp_path_mtu_on_delivery(struct stack_tcp *tcp, uint32_t length);
 /* Are the connection's segments larger than what passes? */
 bool tcp_path_mtu_is_less(const struct stack_tcp *tcp);
+/* May a router's word be taken now, or came too many? */
+bool tcp_path_mtu_may_change(void);
 /* Smaller ones than before may reach this host (NULL: any). */
 void tcp_path_mtu_changed(const ip_addr_t *peer);
 
