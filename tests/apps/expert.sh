@@ -1,6 +1,6 @@
 #!/bin/bash
 # What the benchmark's loads look like on the wire: tshark's expert analysis, and more rules, find no error of the stack's.
-# time: 240
+# time: 180
 # shellcheck source=../lib.sh
 . "$(dirname "$0")/../lib.sh"
 lib_begin
@@ -64,13 +64,13 @@ traffic "eight streams receiving" clean download 8 200
 traffic "eight streams both ways" clean both 8 200
 traffic "round trips" clean echo 1 200
 traffic "round trips of 1 KiB" clean echo 1 200 1024
-traffic "round trips beside a stream" clean echo-busy 1 300
-traffic "connections" clean connect 4 300
+traffic "round trips beside a stream" clean echo-busy 1 150
+traffic "connections" clean connect 4 150
 
 capture_begin
 for kind in upload download echo; do
-    on_stack "$TOP/build/bench/traffic" $kind $WORLD6 "$port" 1 200 >"$WORK/out"
-    "$TOP/build/bench/traffic" $kind $STACK6 "$stack_port" 1 200 >"$WORK/out"
+    on_stack "$TOP/build/bench/traffic" $kind $WORLD6 "$port" 1 100 >"$WORK/out"
+    "$TOP/build/bench/traffic" $kind $STACK6 "$stack_port" 1 100 >"$WORK/out"
 done
 capture_end "IPv6" clean
 
@@ -94,10 +94,10 @@ capture_end redis clean
 
 "$BUILD/sidestack" impair --socket "$WORK/control" \
     delay=2ms,loss=1%,in:reorder=2%,in:duplicate=0.5%,in:corrupt=0.1%,seed=3 >"$WORK/out"
-traffic "a bad path, sending" lossy upload 2 500
-traffic "a bad path, receiving" lossy download 2 500
+traffic "a bad path, sending" lossy upload 2 300
+traffic "a bad path, receiving" lossy download 2 300
 traffic "a bad path, round trips" lossy echo 1 500
 "$BUILD/sidestack" impair --socket "$WORK/control" rate=20mbit,queue=20,delay=5ms >"$WORK/out"
-traffic "a narrow path, sending" lossy upload 2 500
-traffic "a narrow path, receiving" lossy download 2 500
+traffic "a narrow path, sending" lossy upload 2 300
+traffic "a narrow path, receiving" lossy download 2 300
 analyses_end
