@@ -2,9 +2,12 @@
  * block.c - blocks of memory in three sizes.
  *
  * free() gives a large block at the top of the heap back to the kernel, and the next malloc() faults its pages in
- * again: 16 faults for 64 KB, as dear as sending them. So some blocks of each size are kept.
+ * again: 16 faults for 64 KB, as dear as sending them. So some blocks of each size are kept, as long as the stack is busy
+ * (memory_tick()) and within the bound on memory.
  */
 #include "block.h"
+
+#include "memory.h"
 
 #include <stdlib.h>
 
@@ -24,14 +27,24 @@ struct free_block {
 static struct free_block *free_lists[BLOCK_CLASS_COUNT];
 static unsigned free_counts[BLOCK_CLASS_COUNT];
 
+size_t block_bytes_used, block_bytes_kept;
+
 void *block_get(enum block_class which)
 {
     struct free_block *block = free_lists[which];
 
-    if (block == NULL)
-        return malloc(block_sizes[which]);
-    free_lists[which] = block->next;
-    free_counts[which]--;
+    if (block == NULL) {
+        if (!memory_may_keep(block_sizes[which]))
+            memory_release_kept();
+        block = malloc(block_sizes[which]);
+        if (block == NULL)
+            return NULL;
+    } else {
+        free_lists[which] = block->next;
+        free_counts[which]--;
+        block_bytes_kept -= block_sizes[which];
+    }
+    block_bytes_used += block_sizes[which];
     return block;
 }
 
@@ -39,16 +52,18 @@ void block_put(enum block_class which, void *block)
 {
     struct free_block *freed = block;
 
-    if (free_counts[which] >= keep_limits[which]) {
+    block_bytes_used -= block_sizes[which];
+    if (free_counts[which] >= keep_limits[which] || !memory_may_keep(block_sizes[which])) {
         free(block);
         return;
     }
+    block_bytes_kept += block_sizes[which];
     freed->next = free_lists[which];
     free_lists[which] = freed;
     free_counts[which]++;
 }
 
-void block_close(void)
+void block_release_kept(void)
 {
     for (int which = 0; which < BLOCK_CLASS_COUNT; which++) {
         while (free_lists[which] != NULL) {
@@ -59,4 +74,5 @@ void block_close(void)
         }
         free_counts[which] = 0;
     }
+    block_bytes_kept = 0;
 }

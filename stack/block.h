@@ -14,12 +14,15 @@ enum block_class {
 
 extern const size_t block_sizes[BLOCK_CLASS_COUNT];
 
+/* Bytes of blocks that are in use, and of those that are not. */
+extern size_t block_bytes_used, block_bytes_kept;
+
 /* Return: memory of block_sizes[which] bytes, uninitialised, or NULL. */
 void *block_get(enum block_class which);
 
 void block_put(enum block_class which, void *block);
 
 /* Return the kept blocks to the C library. */
-void block_close(void);
+void block_release_kept(void);
 
 #endif

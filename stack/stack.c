@@ -104,8 +104,7 @@ void stack_close(void)
     wire_netif_close();
     wire->operations->close(wire);
     wire = NULL;
-    block_close();
-    small_close();
+    memory_release_kept();
 }
 
 void stack_wire_is_back(void)

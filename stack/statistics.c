@@ -83,6 +83,7 @@ static void add_tcp(struct list *list)
     add(list, "TimeWaits", time_wait_count);
     add(list, "HalfOpen", tcp_listen_half_open);
     add(list, "MemoryUsed", memory_used());
+    add(list, "MemoryKept", memory_kept());
     add(list, "MemoryLimit", memory_limit());
     add(list, "MemoryThrottled", memory_counters.throttled);
     add(list, "MemoryDropped", memory_counters.dropped);

@@ -3,7 +3,8 @@
  *
  * lwIP wants one tick a second for most of them and ten for groups. An idle stack needs neither: entries of the tables
  * only grow old, and that is made up for when the next frame comes (tick_catch_up). So ticks run in time only
- * while frames are sent, or something waits for them, and each pass finds out whether that is so.
+ * while frames are sent, or something waits for them, and each pass finds out whether that is so. Memory that was kept
+ * for a busy stack waits for one without frames.
  */
 #include "tick.h"
 
@@ -11,6 +12,7 @@
 
 #include "stack/wire/gather.h"
 #include "lwip_api.h"
+#include "memory.h"
 #include "port.h"
 #include "stack/wire/wire_netif.h"
 
@@ -24,6 +26,7 @@ static uint64_t busy_until_us; /* until then the ticks must run in time */
 static u32_t neighbours_ticks; /* so they must for neighbours, in so many ticks from the last; 0: never ... */
 static bool groups_need;       /* ... and the fast ones for groups */
 static uint64_t frames_seen;   /* how many had been sent when the ticks ran last */
+static bool memory_waits;      /* memory can be returned when a second has passed without frames */
 
 void tick_open(void)
 {
@@ -32,6 +35,7 @@ void tick_open(void)
     neighbours_ticks = 0;
     groups_need = false;
     frames_seen = 0;
+    memory_waits = false;
 }
 
 /* Call a function for each time, in seconds, that nd6.c counts down: of routers, prefixes and addresses. */
@@ -111,6 +115,7 @@ static void run_ticks(void)
 {
     uint64_t missed = (port_now_us - tick_us) / TICK_US;
 
+    memory_waits = memory_tick(frames_seen != gather_counters.frames);
     frames_seen = gather_counters.frames;
     if (missed > CATCH_UP_MAX) {
         for_each_life(shorten_life, (u32_t)LWIP_MIN(missed - CATCH_UP_MAX, UINT32_MAX));
@@ -162,7 +167,7 @@ int tick_ms(void)
 {
     if (groups_need)
         return milliseconds_until(LWIP_MIN(fast_tick_us + FAST_TICK_US, tick_us + TICK_US));
-    if (port_now_us < busy_until_us || frames_seen != gather_counters.frames)
+    if (port_now_us < busy_until_us || frames_seen != gather_counters.frames || memory_waits)
         return milliseconds_until(tick_us + TICK_US);
     return neighbours_ticks > 0 ? milliseconds_until(tick_us + neighbours_ticks * (uint64_t)TICK_US) : -1;
 }

@@ -30,7 +30,7 @@ void receive_block_put(struct receive_block *block)
     block_put(block->class, block);
 }
 
-struct pbuf *receive_block_copy(const struct pbuf *p, size_t headroom)
+struct pbuf *receive_block_copy(const struct pbuf *p, size_t headroom, enum block_class largest)
 {
     struct pbuf *first = NULL;
     struct pbuf *last = NULL;
@@ -39,7 +39,7 @@ struct pbuf *receive_block_copy(const struct pbuf *p, size_t headroom)
 
     do {
         struct receive_block *block =
-            receive_block_get(first == NULL || left <= block_sizes[BLOCK_SMALL] / 2 ? BLOCK_SMALL : BLOCK_MEDIUM);
+            receive_block_get(first == NULL || left <= block_sizes[BLOCK_SMALL] / 2 ? BLOCK_SMALL : largest);
         struct pbuf *q;
 
         if (block == NULL) {

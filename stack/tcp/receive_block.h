@@ -36,7 +36,8 @@ static inline size_t receive_block_memory(const struct receive_block *block)
     return block_sizes[block->class];
 }
 
-/* Make a copy of a packet in fresh blocks, headroom bytes before its data. Return: its first pbuf or NULL. */
-struct pbuf *receive_block_copy(const struct pbuf *p, size_t headroom);
+/* Make a copy of a packet in fresh blocks, the first of them small and none larger than `largest`, headroom bytes before
+ * its data. Return: its first pbuf or NULL. */
+struct pbuf *receive_block_copy(const struct pbuf *p, size_t headroom, enum block_class largest);
 
 #endif

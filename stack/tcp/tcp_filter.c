@@ -266,7 +266,7 @@ err_t tcp_filter_segment(struct tcp_pcb *pcb, struct tcp_hdr *header, u16_t opti
         error = tcp_validate_syn_sent(tcp, &segment, header);
         if (error == ERR_OK && (segment.flags & (TCP_SYN | TCP_ACK)) == (TCP_SYN | TCP_ACK))
             tcp_ecn_look_at_answer(&tcp->ecn, header);
-    } else if (p->tot_len > 0 && memory_is_short(tcp->user, tcp->receive.memory)) {
+    } else if (p->tot_len > 0 && tcp_window_must_drop(tcp, segment.sequence, p->tot_len)) {
         memory_counters.dropped++;
         return ERR_MEM;
     } else {

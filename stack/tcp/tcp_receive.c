@@ -2,9 +2,9 @@
  * tcp_receive.c - the receive queue of a connection.
  *
  * lwIP hands over what arrived in order as pbufs, which are our own receive blocks; they are queued as they are. The
- * window closes by what is queued and opens when the owner consumes (tcp_recved). When the owner does not keep up,
- * blocks that hold little would pin much memory: data that fits into the free room of the queue's last block is copied
- * there, as Linux collapses its queue.
+ * window closes by what is queued and opens when the owner consumes (tcp_recved). When the owner does not keep up, or
+ * memory is short, blocks that hold little would pin much: data that fits into the free room of the queue's last block
+ * is copied there, as Linux collapses its queue, and a little data in a large block into small ones.
  */
 #include <errno.h>
 #include <string.h>
@@ -14,6 +14,7 @@
 #include "tcp_socket.h"
 
 #define COPY_ALWAYS_MAX 2048        /* bytes that are cheaper to copy than to keep a block for */
+#define COPY_SMALL_MAX 4096          /* for this much small blocks take less memory than a larger one */
 #define COPY_QUEUED_MIN (128 * 1024) /* with more than this queued the owner is slow, and memory comes first */
 
 /* Drop what is queued. */
@@ -46,8 +47,9 @@ static bool receive_queue_append(struct receive_queue *queue, struct pbuf *p)
     struct receive_block *block = receive_block_of(p);
     struct receive_block *tail = queue->tail;
     size_t length = p->len;
+    bool is_tight = queue->queued > COPY_QUEUED_MIN || memory_is_short(queue->user);
 
-    if (tail != NULL && length <= block_room(tail) && (length <= COPY_ALWAYS_MAX || queue->queued > COPY_QUEUED_MIN)) {
+    if (tail != NULL && length <= block_room(tail) && (length <= COPY_ALWAYS_MAX || is_tight)) {
         struct pbuf *into = receive_block_pbuf(tail);
 
         poison_remove((uint8_t *)into->payload + into->len, length); /* the tests' wire puts it behind each frame */
@@ -56,8 +58,10 @@ static bool receive_queue_append(struct receive_queue *queue, struct pbuf *p)
         into->tot_len = into->len;
         pbuf_free(p);
     } else {
-        if (block == NULL || p->ref > 1) { /* not ours, or not ours alone */
-            struct pbuf *copy = receive_block_copy(p, 0);
+        bool is_large = block != NULL && block->class != BLOCK_SMALL && is_tight && length <= COPY_SMALL_MAX;
+
+        if (block == NULL || p->ref > 1 || is_large) { /* not ours, or not ours alone */
+            struct pbuf *copy = receive_block_copy(p, 0, is_large ? BLOCK_SMALL : BLOCK_MEDIUM);
 
             pbuf_free(p);
             if (copy == NULL)

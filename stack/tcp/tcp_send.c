@@ -59,15 +59,22 @@ void tcp_send_release(struct stack_tcp *tcp)
     queue->segment_fill = 0;
 }
 
-/* Append an empty chunk for about want bytes. Return: false when out of memory. */
-static bool send_queue_grow(struct send_queue *queue, size_t want)
+/* Append an empty chunk for about want bytes, if the queue may take `most` bytes of memory; the first it may have in any
+ * case. Return: false when there is no memory, or too little for another one. */
+static bool send_queue_grow(struct send_queue *queue, size_t want, size_t most)
 {
     const size_t header = offsetof(struct send_chunk, data);
+    size_t room = most > queue->memory ? most - queue->memory : 0;
     enum block_class which = want + header <= block_sizes[BLOCK_SMALL]    ? BLOCK_SMALL
                              : want + header <= block_sizes[BLOCK_MEDIUM] ? BLOCK_MEDIUM
                                                                           : BLOCK_LARGE;
-    struct send_chunk *chunk = block_get(which);
+    struct send_chunk *chunk;
 
+    while (which > BLOCK_SMALL && block_sizes[which] > room)
+        which--;
+    if (block_sizes[which] > room && queue->head != NULL)
+        return false;
+    chunk = block_get(which);
     if (chunk == NULL)
         return false;
     *chunk = (struct send_chunk){.capacity = (uint32_t)(block_sizes[which] - header), .class = (uint8_t)which};
@@ -82,6 +89,19 @@ static bool send_queue_grow(struct send_queue *queue, size_t want)
     tcp_counters.transmit_bytes += block_sizes[which];
     memory_add(queue->user, block_sizes[which]);
     return true;
+}
+
+size_t tcp_send_memory_room(const struct stack_tcp *tcp, size_t most)
+{
+    const struct send_queue *queue = &tcp->send;
+    const size_t size = block_sizes[BLOCK_SMALL];
+    size_t blocks = most > queue->memory ? (most - queue->memory) / size : 0, room = 0;
+
+    if (blocks == 0 && queue->head == NULL)
+        blocks = 1;
+    for (const struct send_chunk *chunk = queue->filling; chunk != NULL; chunk = chunk->next)
+        room += chunk->capacity - chunk->filled;
+    return room + blocks * (size - offsetof(struct send_chunk, data));
 }
 
 /* Nothing is queued: free what was reserved and not used, too. */
@@ -123,6 +143,7 @@ int stack_tcp_send_reserve(struct stack_tcp *tcp, size_t want, struct iovec iov[
 {
     struct send_queue *queue = &tcp->send;
     struct send_chunk *chunk = queue->filling;
+    size_t most = memory_share(tcp->user, queue->memory);
     int count = 0;
 
     want = LWIP_MIN(want, stack_tcp_send_room(tcp));
@@ -130,7 +151,7 @@ int stack_tcp_send_reserve(struct stack_tcp *tcp, size_t want, struct iovec iov[
         size_t room;
 
         if (chunk == NULL) {
-            if (!send_queue_grow(queue, want))
+            if (!send_queue_grow(queue, want, most))
                 break;
             chunk = queue->tail;
         }
@@ -153,7 +174,7 @@ bool tcp_send_append(struct stack_tcp *tcp, const void *bytes, size_t length)
         uint32_t n;
 
         if (chunk == NULL) {
-            if (!send_queue_grow(queue, length))
+            if (!send_queue_grow(queue, length, SIZE_MAX))
                 return false;
             chunk = queue->tail;
         }

@@ -183,6 +183,8 @@ void tcp_filter_replay(void);
 /* tcp_handover.c fills a socket that it has made: what the owner committed, what came, whom an incoming one belongs to,
  * and lwIP's callback of one that connects. Return: false when memory is short. */
 bool tcp_send_append(struct stack_tcp *tcp, const void *bytes, size_t length);
+/* Return: for how many bytes the queue has room, if it may take `most` bytes of memory. */
+size_t tcp_send_memory_room(const struct stack_tcp *tcp, size_t most);
 bool tcp_receive_append(struct stack_tcp *tcp, const void *bytes, size_t length);
 void tcp_listen_restore(struct stack_tcp *tcp, struct stack_tcp *listener);
 void tcp_connect_set_callback(struct stack_tcp *tcp);
@@ -211,6 +213,9 @@ void tcp_window_on_echo(struct stack_tcp *tcp, uint32_t age_ms);
 void tcp_window_open(struct stack_tcp *tcp, size_t length);
 /* STACK_TCP_RECEIVE_WINDOW was set. */
 void tcp_window_change(struct stack_tcp *tcp);
+/* Is memory so short that so many bytes from there on have to be dropped? What the least window promises never has to
+ * be. */
+bool tcp_window_must_drop(const struct stack_tcp *tcp, uint32_t sequence, size_t size);
 /* What the send queue takes now. */
 size_t tcp_window_send_room(const struct stack_tcp *tcp);
 

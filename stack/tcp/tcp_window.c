@@ -164,6 +164,20 @@ void tcp_window_open(struct stack_tcp *tcp, size_t length)
         tcp_acknowledge_window(tcp);
 }
 
+bool tcp_window_must_drop(const struct stack_tcp *tcp, uint32_t sequence, size_t size)
+{
+    const struct tcp_pcb *pcb = tcp->pcb;
+    size_t least = LWIP_MIN(SEGMENTS_MIN * (size_t)pcb->mss, MEMORY_FLOOR_MAX);
+
+    if (!memory_is_short(tcp->user))
+        return false;
+    if (TCP_SEQ_GT(sequence, pcb->rcv_nxt)) /* it could not be consumed */
+        return true;
+    if (tcp->receive.queued == 0 && (size <= pcb->mss || !memory_is_full(tcp->user))) /* it is being read */
+        return false;
+    return tcp->receive.queued + size > LWIP_MAX(memory_floor(), least);
+}
+
 void tcp_window_change(struct stack_tcp *tcp)
 {
     struct tcp_pcb *pcb = tcp->pcb;
@@ -197,11 +211,13 @@ size_t tcp_window_send_room(const struct stack_tcp *tcp)
     if (tcp->options[STACK_TCP_SEND_BUFFER] > 0)
         limit = LWIP_MAX((size_t)tcp->options[STACK_TCP_SEND_BUFFER], segments);
     limit = LWIP_MIN(limit, SEND_MAX);
-    if (limit > share) {
-        memory_counters.throttled++;
-        limit = share;
-    }
     room = limit > tcp->send.queued ? limit - tcp->send.queued : 0;
+    if (share < tcp->send.memory + room) {
+        size_t left = tcp_send_memory_room(tcp, share);
+
+        memory_counters.throttled += left < room;
+        room = LWIP_MIN(room, left);
+    }
     if (tcp->options[STACK_TCP_NOTSENT_LOWAT] > 0) {
         size_t low_water = LWIP_MAX((size_t)tcp->options[STACK_TCP_NOTSENT_LOWAT], segments);
         size_t unsent = stack_tcp_send_unsent(tcp);

@@ -118,7 +118,7 @@ static void loop_queue(const struct pbuf *p, bool from_wire)
         return;
     packet->next = NULL;
     packet->from_wire = from_wire;
-    packet->p = receive_block_copy(p, LOOP_HEADROOM);
+    packet->p = receive_block_copy(p, LOOP_HEADROOM, BLOCK_MEDIUM);
     if (packet->p == NULL) {
         free(packet);
         return;

@@ -1,11 +1,11 @@
 """memory_limit.py - more is written than a peer reads, over many connections.
 
-Usage: memory_limit.py serve ADDRESS PORT COUNT  |  memory_limit.py fill ADDRESS PORT COUNT
+Usage: memory_limit.py serve ADDRESS PORT COUNT  |  memory_limit.py fill ADDRESS PORT COUNT BYTES
 
-The server reads nothing until a line comes to its standard input; then it says how many bytes there were. The client writes until no connection takes more for a
-second, says so, and ends them.
+The server reads nothing until a line comes to its standard input; then it says how many bytes there were. The client writes at least so many bytes, and until no
+connection takes more for a second, says so, and ends them.
 """
-import selectors, socket, sys
+import selectors, socket, sys, time
 
 ADDRESS, COUNT = (sys.argv[2], int(sys.argv[3])), int(sys.argv[4])
 
@@ -15,10 +15,15 @@ def serve():
         print("listening", flush=True)
         connections = [listener.accept()[0] for _ in range(COUNT)]
     sys.stdin.readline()
-    total = 0
+    selector, total = selectors.DefaultSelector(), 0
     for connection in connections:
-        while part := connection.recv(1 << 20):
+        selector.register(connection, selectors.EVENT_READ)
+    while selector.get_map():
+        for key, _ in selector.select():
+            part = key.fileobj.recv(1 << 20)
             total += len(part)
+            if not part:
+                selector.unregister(key.fileobj)
     print("read", total, flush=True)
 
 
@@ -28,7 +33,8 @@ def fill():
         connection = socket.create_connection(ADDRESS)
         connection.setblocking(False)
         selector.register(connection, selectors.EVENT_WRITE)
-    while ready := selector.select(1):
+    least, deadline = int(sys.argv[5]), time.monotonic() + 60
+    while (ready := selector.select(1)) or (total < least and time.monotonic() < deadline):
         for key, _ in ready:
             try:
                 total += key.fileobj.send(bytes(65536))

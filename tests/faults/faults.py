@@ -6,7 +6,8 @@ Runs in W of tests/lib.sh (faults.sh starts it); the service, the programs (prog
   serve KIND...          each call site of a running service: whatever failed, the next try goes well, and nothing is left behind
   library KIND...        each call site of the library in a program
   every PERIOD KIND      of a running service each call of number PERIOD, 2 * PERIOD ... fails, in one pass of all steps
-  sweep PART KIND I/N    the call of number I, I + N, I + 2 * N ..., each in a run of its own, until a run in which nothing failed
+  sweep PART KIND I/N[/LAST]
+                         the call of number I, I + N, I + 2 * N ..., each in a run of its own, until three in which nothing failed, or LAST
 
 KIND: 0 something is short (memory, descriptors, buffers), 1 interrupted, 2 broken. --list FILE: the sites that failed go there, readable.
 """
@@ -565,39 +566,81 @@ def every(period, kind):
     end_service(service, before)
 
 
-def sweep(part, kind, first, step):
-    number = first
-    runs = 0
-    missed = 0
-    while missed < 3 and len(problems) < 20:
-        count = len(problems)
-        if part == "start":
-            state.set("at", kind, number)
-            if start_once():
-                missed += 1
-        elif part == "serve":
-            state.set("off")
-            service = Service()
-            if not service.wait_ready():
-                wrong("the service does not start")
-                break
-            run_program(1, ["short"])
-            time.sleep(0.05)
+def sweep_start(kind, numbers):
+    """Return: how often something failed."""
+    failed = missed = 0
+    for number in numbers:
+        state.set("at", kind, number)
+        before = len(problems)
+        missed = missed + 1 if start_once() else 0
+        failed += missed == 0
+        if len(problems) > before:
+            say(f"    call {number}")
+        if missed == 3 or len(problems) > 20:
+            return failed, number
+    return failed, number
+
+
+def sweep_serve(kind, numbers):
+    """One service, as long as nothing goes wrong with it; what it counts begins anew each time. Return: how often something failed."""
+    service, before, failed, missed = None, 0, 0, 0
+    for number in numbers:
+        if service is None:
+            service = begin_service()
+            time.sleep(0.2)
             before = service.descriptors()
-            state.set("at", kind, number)
-            run_program(TRIES)
+        state.set("at", kind, number)
+        count = len(problems)
+        run_program(TRIES)
+        if service.process.poll() is None:
             run_tools(service)
-            missed += state.failed == 0
-            report(count, service)
+        missed = missed + 1 if state.failed == 0 else 0
+        failed += missed == 0
+        report(count, service)
+        if len(problems) > count or missed == 3 or number % 64 == 0:
             end_service(service, before)
-        else:
-            wrong(f"no part {part}")
-            break
+            service = None
         if len(problems) > count:
             say(f"    call {number}")
-        runs += 1
-        number += step
-    say(f"sweep {part}: calls {first} to {number - step}, each {step}th: {runs} runs")
+        if missed == 3 or len(problems) > 20:
+            return failed, number
+    end_service(service, before)
+    return failed, number
+
+
+def sweep_library(kind, numbers):
+    state.set("off")
+    service = Service(faulty=False)
+    if not service.wait_ready():
+        wrong("the service does not start")
+        return 0, 0
+    run_program(1)
+    time.sleep(0.2)
+    before = service.descriptors()
+    failed = missed = 0
+    for number in numbers:
+        count = len(problems)
+        state.set("at", kind, number, target="libintercept")
+        run_program(TRIES, faulty=True)
+        missed = missed + 1 if state.failed == 0 else 0
+        failed += missed == 0
+        report(count)
+        check_sanitizers("a program")
+        if len(problems) > count:
+            say(f"    call {number}")
+        if missed == 3 or len(problems) > 20:
+            break
+    state.set("off")
+    settle(service, before)
+    service.stop()
+    check_sanitizers("the service")
+    return failed, number
+
+
+def sweep(part, kind, first, step, last):
+    sweeps = {"start": sweep_start, "serve": sweep_serve, "library": sweep_library}
+    failed, number = sweeps[part](kind, range(first, last + 1, step))
+    say(f"sweep {part} {kind}: calls {first} to {number}, each {step}th: {failed} failed")
 
 
 def main():
@@ -625,8 +668,8 @@ def main():
         elif options.part == "every":
             every(int(options.rest[0]), int(options.rest[1]))
         else:
-            first, step = options.rest[2].split("/")
-            sweep(options.rest[0], int(options.rest[1]), int(first), int(step))
+            first, step, last = (options.rest[2] + "/100000").split("/")[:3]
+            sweep(options.rest[0], int(options.rest[1]), int(first), int(step), int(last))
         say(f"{time.monotonic() - begun:.1f} s")
         if options.list:
             with open(options.list, "w", encoding="utf-8") as file:

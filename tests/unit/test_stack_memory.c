@@ -73,7 +73,7 @@ START_TEST(many_connections_of_one_user_are_throttled_as_one)
     ck_assert_uint_lt(all, LARGE_LIMIT * 92 / 100);
     other = fill_queue(many[MANY - 1].tcp);
     ck_assert_uint_gt(other, LARGE_LIMIT / 32);
-    ck_assert_uint_eq(stack_tcp_send_room(many[MANY - 2].tcp), 0);
+    ck_assert_uint_lt(stack_tcp_send_room(many[MANY - 2].tcp), 4096); /* in the blocks that it has */
     memory_set_limit(0);
     for (int i = 0; i < MANY; i++)
         stack_tcp_abort(many[i].tcp);
