@@ -25,10 +25,19 @@
 #include "lwip/priv/tcp_priv.h"
 #include "lwip/sys.h"
 
+#include "stack/memory.h"
+
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+/* Of our sources only the small objects' are here: there is no bound on what they keep. */
+bool memory_may_keep(size_t bytes)
+{
+    (void)bytes;
+    return true;
+}
 
 static const struct {
     const char *test;
