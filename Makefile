@@ -51,7 +51,7 @@ HARDEN     = -fstack-protector-strong
 SANITIZE   = -fsanitize=address,undefined -fno-sanitize-recover=undefined
 endif
 
-# TSAN=1: with the thread sanitizer: for the library (tests/checks/tsan.sh).
+# TSAN=1: with the thread sanitizer (tests/checks/tsan.sh, tsan_service.sh).
 ifeq ($(TSAN),1)
 override B := $(B)/tsan
 OPT        = -O1 -g -fno-omit-frame-pointer
@@ -268,7 +268,7 @@ check: ## everything, from the packages on; JOBS=N tests at a time (processors +
 	scripts/install-packages build demo deb test analyse
 	$(MAKE) -j$(CORES) all tests
 	$(MAKE) -j$(CORES) SAN=1 all unit fuzzers
-	$(MAKE) -j$(CORES) TSAN=1 build/tsan/libintercept.so
+	$(MAKE) -j$(CORES) TSAN=1 build/tsan/libintercept.so build/tsan/sidestackd
 	$(MAKE) -j$(CORES) CC=clang B=$(B)/clang all tests
 	tests/run
 

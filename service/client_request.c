@@ -129,7 +129,7 @@ static int receive_request(const struct client *client, struct protocol_message 
         *fd = received[0];
     else
         for (size_t i = 0; i < fds; i++)
-            passed_close(received[i]);
+            passed_close(received[i], client->program->quota);
     if (good)
         return 1;
     return length == 0 && fds == 0 ? -EPIPE : -EBADMSG;
@@ -152,7 +152,7 @@ static int serve(struct client *client, const struct protocol_message *request, 
         error = heed_sender(client, sender);
     if (error < 0) {
         if (fd >= 0)
-            passed_close(fd);
+            passed_close(fd, client->program->quota);
         return error;
     }
     context.program = client->program;
@@ -167,7 +167,7 @@ static int serve(struct client *client, const struct protocol_message *request, 
     }
     control_counters.errors[request->operation] += reply.result < 0 && reply.result != -EINPROGRESS;
     if (context.fd >= 0 && context.is_foreign)
-        passed_close(context.fd);
+        passed_close(context.fd, client->program->quota);
     else if (context.fd >= 0)
         close(context.fd);
     if (context.wait_for != NULL) {
@@ -213,6 +213,11 @@ void client_handle(struct client *client, uint32_t epoll_events)
         return;
     }
     for (int i = 0; i < ONE_WAY_MAX && error > 0; i++) { /* what wants no reply is seldom alone */
+        if (!passed_may_come(client->program->quota)) {
+            control_counters.refused++;
+            client_destroy(client);
+            return;
+        }
         if (!may_ask(client))
             return;
         error = receive_request(client, &request, &fd, tail, &tail_length, &sender);

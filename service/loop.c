@@ -3,7 +3,7 @@
  *
  * A turn: sleep until something happens; take the time once; let each event's object note what happened; then move
  * bytes for every socket that has work; run what is due; hand gathered frames to the wire; free what died. Nothing but
- * watch_wait() blocks.
+ * watch_wait() blocks, or loop_guard.c interrupts it.
  */
 #include "loop.h"
 
@@ -12,6 +12,7 @@
 #include "pairs.h"
 #include "service/datagram/datagram_deliver.h"
 #include "service/log/log.h"
+#include "loop_guard.h"
 #include "service/query/capture_stream.h"
 #include "service/query/outlet.h"
 #include "service/resolver/resolver.h"
@@ -252,6 +253,7 @@ int loop_turn(void)
 
     if (count < 0 && errno != EINTR)
         return -errno;
+    loop_guard_begin();
     stack_set_clock(now_us);
     listener_run_timers(now_us);
     client_run_timers(now_us);
@@ -273,6 +275,7 @@ int loop_turn(void)
     socket_sweep();
     client_sweep();
     outlet_sweep();
+    loop_guard_end();
     return 0;
 }
 

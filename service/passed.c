@@ -1,8 +1,71 @@
-/* passed.c - descriptors that came from a program and may be of anything. */
+/*
+ * passed.c - descriptors that came from a program and may be of anything.
+ *
+ * A program passes what it likes. Of a file in a file system of the user's own (FUSE) fstat() and close() return when
+ * the user likes, and no signal ends that; close() of a socket of the kernel's may wait for its peer. So only sockets
+ * of AF_UNIX, which our pairs are, are looked at and closed where they are found. A thread closes the others, one after
+ * the other. Nothing that the library sends needs it.
+ *
+ * While it hangs they stay open. So each user may have a few of them; who has more is not heard: with the requests more
+ * would come, and what is never received the kernel drops without asking a file system. The loop guard sees to what it
+ * waits for then. Of others, who pass such ones as well, more is kept until the thread goes on; a program that passes
+ * nothing but sockets never notices.
+ */
 #include "passed.h"
 
+#include "service/log/log.h"
+#include "service/privilege/quota.h"
+#include "thread.h"
+
+#include <pthread.h>
+#include <stddef.h>
+#include <stdlib.h>
+#include <sys/queue.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+#define USER_MAX 8
+
+struct passed {
+    STAILQ_ENTRY(passed) link;
+    int fd;              /* owned */
+    struct quota *quota; /* held; whose it was; the loop's to touch */
+};
+
+STAILQ_HEAD(passed_list, passed);
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* held for moments: nothing that waits is done under it */
+static pthread_cond_t more = PTHREAD_COND_INITIALIZER;
+static struct passed_list waiting = STAILQ_HEAD_INITIALIZER(waiting); /* to be closed */
+static struct passed_list closed = STAILQ_HEAD_INITIALIZER(closed);   /* for the loop to forget */
+static bool has_thread;
+static size_t count; /* in the lists, and in the thread's hands; the loop's */
+
+static void run(void)
+{
+    const struct linger off = {0};
+    struct passed *one;
+
+    pthread_mutex_lock(&lock);
+    for (;;) {
+        while ((one = STAILQ_FIRST(&waiting)) == NULL)
+            pthread_cond_wait(&more, &lock);
+        STAILQ_REMOVE_HEAD(&waiting, link);
+        pthread_mutex_unlock(&lock);
+        (void)setsockopt(one->fd, SOL_SOCKET, SO_LINGER, &off, sizeof off); /* what is no socket has none */
+        close(one->fd);
+        pthread_mutex_lock(&lock);
+        STAILQ_INSERT_TAIL(&closed, one, link);
+    }
+}
+
+int passed_start(void)
+{
+    int error = thread_start(run);
+
+    has_thread = error == 0;
+    return error;
+}
 
 bool passed_is_foreign(int fd)
 {
@@ -12,11 +75,52 @@ bool passed_is_foreign(int fd)
     return getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) < 0 || domain != AF_UNIX;
 }
 
-void passed_close(int fd)
+/* Forget what has been closed. */
+static void forget_closed(void)
 {
-    const struct linger off = {0};
+    struct passed_list done = STAILQ_HEAD_INITIALIZER(done);
+    struct passed *one;
 
-    /* A socket of the kernel's could have us wait for its peer: whoever made it may have set SO_LINGER. */
-    (void)setsockopt(fd, SOL_SOCKET, SO_LINGER, &off, sizeof off); /* what is no socket has none */
-    close(fd);
+    if (count == 0)
+        return;
+    pthread_mutex_lock(&lock);
+    STAILQ_CONCAT(&done, &closed);
+    pthread_mutex_unlock(&lock);
+    while ((one = STAILQ_FIRST(&done)) != NULL) {
+        STAILQ_REMOVE_HEAD(&done, link);
+        one->quota->passed--;
+        quota_release(one->quota);
+        free(one);
+        count--;
+    }
+}
+
+void passed_close(int fd, struct quota *quota)
+{
+    struct passed *one;
+
+    if (!has_thread || !passed_is_foreign(fd)) {
+        close(fd);
+        return;
+    }
+    one = malloc(sizeof *one);
+    if (one == NULL) {
+        log_warnx("control: no memory to close what user %u passed; it stays open", (unsigned)quota->uid);
+        return;
+    }
+    *one = (struct passed){.fd = fd, .quota = quota_hold(quota->uid)}; /* it is there, so this makes none */
+    quota->passed++;
+    count++;
+    if (quota->passed == USER_MAX)
+        log_warnx("control: user %u passes files that are no sockets; not heard until they are closed", (unsigned)quota->uid);
+    pthread_mutex_lock(&lock);
+    STAILQ_INSERT_TAIL(&waiting, one, link);
+    pthread_cond_signal(&more);
+    pthread_mutex_unlock(&lock);
+}
+
+bool passed_may_come(const struct quota *quota)
+{
+    forget_closed();
+    return quota->passed < USER_MAX;
 }

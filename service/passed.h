@@ -4,11 +4,19 @@
 
 #include <stdbool.h>
 
+struct quota;
+
+/* Start the thread that closes them, for good. Return: 0 or -errno. Before that they are closed at once. */
+int passed_start(void);
+
 /* Is it anything but a socket of AF_UNIX, as ours are? What is not is asked nothing else: a file system of a user's own
  * answers fstat(2) when that user likes, and with the inode number of anybody's socket. */
 bool passed_is_foreign(int fd);
 
-/* Close what a program passed, whatever it is. */
-void passed_close(int fd);
+/* Close one, whatever it is, without waiting for that; it came from this user. */
+void passed_close(int fd, struct quota *quota);
+
+/* May programs of this user pass more? Not while several of theirs can't be closed. */
+bool passed_may_come(const struct quota *quota);
 
 #endif

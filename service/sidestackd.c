@@ -6,11 +6,13 @@
 #include "control_socket.h"
 #include "service/log/log.h"
 #include "loop.h"
+#include "loop_guard.h"
 #include "watch.h"
 #include "network.h"
 #include "notify.h"
 #include "service/settings/options.h"
 #include "pair.h"
+#include "passed.h"
 #include "service/privilege/privilege.h"
 #include "service/settings/reload.h"
 #include "request.h"
@@ -205,6 +207,14 @@ static int seclude(const struct options *options, const struct privilege_identit
     if (error < 0) {
         errno = -error;
         log_warn("query: queues of sockets show memory for bytes (does the kernel have unix_diag?)");
+    }
+    error = loop_guard_start(); /* threads: they have as little power, and will be in the sandbox */
+    if (error == 0)
+        error = passed_start();
+    if (error < 0) {
+        errno = -error;
+        log_error("starting two threads (is a limit too low?)");
+        return error;
     }
     error = options->sandbox ? sandbox_enter(is_vde ? SANDBOX_WIDE : SANDBOX_STRICT) : 0;
     if (error < 0) {

@@ -35,7 +35,7 @@ DAEMON_PID=
 PIDS=()
 declare -A PID_OF=()
 # Sanitizers write what they find to files, which nothing else may make; leaks are ours only in the service.
-SANITIZER_OPTIONS=(ASAN_OPTIONS="log_path=$WORK/sanitizer" UBSAN_OPTIONS="log_path=$WORK/sanitizer:print_stacktrace=1")
+SANITIZER_OPTIONS=(ASAN_OPTIONS="log_path=$WORK/sanitizer" TSAN_OPTIONS="log_path=$WORK/sanitizer" UBSAN_OPTIONS="log_path=$WORK/sanitizer:print_stacktrace=1")
 
 note() {
     printf '%s\n' "$*"

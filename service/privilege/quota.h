@@ -16,6 +16,7 @@ struct quota {
     unsigned holders;
     uid_t uid;
     size_t sockets, clients;
+    size_t passed;        /* descriptors that its programs passed and that are not closed yet (service/passed.c) */
     struct retired_list retired; /* oldest first; socket.c's */
     size_t retired_count;
     uint64_t turn;        /* of the loop, when it asked last */

@@ -12,6 +12,7 @@
  */
 #include "sandbox.h"
 
+#include "service/loop_guard.h"
 #include "users.h"
 
 #include <errno.h>
@@ -88,7 +89,7 @@ static const struct call calls[] = {
     ANY(getrandom), ANY(getpid), ANY(gettid), ANY(geteuid), ANY(getuid), ANY(getegid), ANY(getgid), ANY(getrusage),
     ANY(uname), /* the resolver library asks for our name */
     ANY(getcpu), ANY(sched_getaffinity), ANY(sched_yield), ANY(futex),
-    /* The end; abort(). tgkill() is in sandbox_enter(). */
+    /* The end; abort(). tgkill() is in allow_signals(). */
     ANY(exit), ANY(exit_group), ANY(rt_sigreturn), ANY(rt_sigprocmask),
 };
 
@@ -176,10 +177,10 @@ static int allow(scmp_filter_ctx filter, const struct call *list, size_t count)
     return error;
 }
 
-/* abort() and the handler: to ourselves, and only these signals. Return: 0 or -errno. */
-static int allow_ending(scmp_filter_ctx filter)
+/* abort(), the handler, and the loop that is interrupted: to ourselves, and only these signals. Return: 0 or -errno. */
+static int allow_signals(scmp_filter_ctx filter)
 {
-    const int signals[] = {SIGABRT, SIGSYS};
+    const int signals[] = {SIGABRT, SIGSYS, LOOP_GUARD_SIGNAL};
     int error = 0;
 
     for (size_t i = 0; i < sizeof signals / sizeof *signals && error == 0; i++)
@@ -204,7 +205,7 @@ int sandbox_enter(enum sandbox_kind kind)
     for (size_t i = 0; i < sizeof looked_at / sizeof *looked_at && error == 0; i++)
         error = seccomp_syscall_priority(filter, looked_at[i], (uint8_t)(UINT8_MAX - i));
     if (error == 0)
-        error = allow_ending(filter);
+        error = allow_signals(filter);
     if (error == 0 && kind == SANDBOX_WIDE) {
         error = allow(filter, wide_calls, sizeof wide_calls / sizeof *wide_calls);
         if (error == 0)

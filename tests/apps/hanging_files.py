@@ -1,14 +1,14 @@
-"""hanging_files.py - a user passes descriptors to the service whose use hangs, as long as he likes.
+"""hanging_files.py - a user passes descriptors to the service whose use or closing hangs, as long as he likes.
 
-Usage: hanging_files.py CONTROL VERSION USER VICTIM_COMMAND...
+Usage: hanging_files.py CONTROL PID VERSION USER VICTIM_COMMAND...
 
 A file system of the user's own (FUSE, served here by hand) has a file: its server answers all requests but one kind, and these not before it is told to.
 The file is passed with every request, whether it takes a descriptor or not. After that a program of root's must be answered by the service; who passed
-them is again when they are closed. What says it is a socket, with the number of another user's, is not one.
+them is again when they are closed, and not before. What says it is a socket, with the number of another user's, is not one.
 """
 import array, ctypes, errno, os, signal, socket, stat, struct, subprocess, sys, tempfile, threading, time
 
-CONTROL, VERSION, USER, VICTIM = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:]
+CONTROL, SERVICE, VERSION, USER, VICTIM = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), sys.argv[5:]
 MAGIC, OPERATIONS = 0x7373746B, 25
 LIMIT = 20  # seconds after which what doesn't answer hangs
 LOOKUP, GETATTR, OPEN, RELEASE, FLUSH, INIT, FORGET, INTERRUPT = 1, 3, 14, 18, 25, 26, 2, 36
@@ -81,6 +81,11 @@ class FileSystem:
     def abort(self):
         """Nothing hangs in it any more, whatever happens to this process."""
         self.libc.umount2(self.path.encode(), 1)  # MNT_FORCE
+
+    def known_to(self, process):
+        """How many descriptors of its files has the process?"""
+        links = [os.readlink(entry.path) for entry in os.scandir(f"/proc/{process}/fd")]
+        return sum(link.startswith(self.path) for link in links)
 
     def wait_for(self, count):
         with self.came:
@@ -202,6 +207,14 @@ def main():
                     pass  # it is not served any more
         return True
 
+    def is_not_heard():
+        deadline = time.monotonic() + LIMIT
+        while ask(connect(), message(16), []) is not None:
+            if time.monotonic() > deadline:
+                raise TimeoutError("who passed files that hang is heard")
+            time.sleep(0.01)
+        return True
+
     def is_heard():
         deadline = time.monotonic() + LIMIT
         while ask(connect(), message(16), []) != 0:  # RESOLVER
@@ -211,12 +224,23 @@ def main():
         return True
 
     kept = []
-    files.held = GETATTR
-    good &= as_user(pass_file)
-    check("files whose fstat() hangs")
-    print(f"ok: {files.release()} requests of the kind waited", flush=True)
-    check("files whose fstat() is over")
-    good &= as_user(is_heard)
+    for kind, name in ((GETATTR, "fstat()"), (FLUSH, "close()")):
+        files.held = kind
+        good &= as_user(pass_file)
+        check(f"files whose {name} hangs")
+        if kind == FLUSH and not files.wait_for(1):
+            print("FAILED: nothing was closed", flush=True)
+            good = False
+        if kind == FLUSH:
+            good &= as_user(is_not_heard)
+        print(f"ok: {files.release()} requests of the kind waited", flush=True)
+        check(f"files whose {name} is over")
+        good &= as_user(is_heard)
+    deadline = time.monotonic() + LIMIT
+    while (left := files.known_to(SERVICE)) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    print(f"{'FAILED' if left else 'ok'}: {left} of them are left in the service", flush=True)
+    good &= left == 0
 
     os.close(fd)
     victim.stdin.close()
