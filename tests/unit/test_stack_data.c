@@ -310,7 +310,7 @@ START_TEST(without_a_limit_it_takes_a_quarter_of_an_hour)
     ck_assert_uint_eq(told.failed, 0);
     stack_advance(60000);
     ck_assert_uint_eq(told.failed, 1);
-    ck_assert_int_eq(told.error, ETIMEDOUT);
+    ck_assert_int_eq(told.error, EHOSTUNREACH); /* the neighbour did not answer either; else ETIMEDOUT */
 }
 END_TEST
 
