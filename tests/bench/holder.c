@@ -5,7 +5,7 @@
  *   hold ADDRESS PORT SOURCE [SOURCE...]        a client, with so many addresses (0.0.0.0: as the stack chooses), that does what standard input says, a line at a time:
  *     open COUNT          have so many connections
  *     trips MS            round trips of 64 bytes on one of them; answers p50 and p99 in microseconds
- *     requests COUNT MS   round trips of 64 bytes on so many at once; answers their rate
+ *     requests COUNT MS   round trips of 64 bytes on so many at once, made for that if there are not as many; answers their rate
  *     connects MS         connections one after another, each with a round trip of a byte; answers their rate
  *
  * Each command is answered by a line.
@@ -28,6 +28,7 @@
 #define CONNECTIONS_MAX 200000
 #define TRIPS_MAX 1000000
 #define AT_ONCE 256 /* connections on their way: less than any backlog */
+#define PATIENCE_MS 600000 /* for what must come: an emulated machine takes its time */
 
 static struct sockaddr_in server = {.sin_family = AF_INET};
 static struct in_addr sources[64];
@@ -78,7 +79,7 @@ static void serve(void)
                         die("epoll_ctl");
                 }
                 if (errno != EAGAIN && errno != ECONNABORTED)
-                    perror("accept");
+                    die("accept"); /* also of a stack that is gone: it would be ready for ever */
                 continue;
             }
             n = read(fd, bytes, sizeof bytes);
@@ -123,6 +124,7 @@ static void read_all(int fd, size_t size)
     }
 }
 
+/* Have so many connections. */
 static void open_all(size_t count)
 {
     int epoll_fd = epoll_create1(0);
@@ -139,7 +141,7 @@ static void open_all(size_t count)
             fd_count++;
             under_way++;
         }
-        ready = epoll_wait(epoll_fd, events, EVENTS, 60000);
+        ready = epoll_wait(epoll_fd, events, EVENTS, PATIENCE_MS);
         if (ready <= 0)
             die("epoll_wait");
         for (int i = 0; i < ready; i++) {
@@ -162,11 +164,10 @@ static void open_all(size_t count)
 
         epoll_fd = epoll_create1(0);
         if (write(fds[fd_count - 1], "x", 1) != 1 || epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fds[fd_count - 1], &event) < 0 ||
-            epoll_wait(epoll_fd, &event, 1, 60000) != 1 || read(fds[fd_count - 1], &(char){0}, 1) != 1)
+            epoll_wait(epoll_fd, &event, 1, PATIENCE_MS) != 1 || read(fds[fd_count - 1], &(char){0}, 1) != 1)
             die("the last connection");
         close(epoll_fd);
     }
-    printf("%zu\n", fd_count);
 }
 
 static int compare(const void *one, const void *other)
@@ -202,10 +203,11 @@ static void measure_requests(size_t active, double seconds)
     int epoll_fd = epoll_create1(0);
     struct epoll_event events[EVENTS];
     const char request[REQUEST] = "";
-    size_t count = 0, step = fd_count > active ? fd_count / active : 1;
+    size_t count = 0, before = fd_count, step;
     double start, end;
 
-    active = active > fd_count ? fd_count : active;
+    open_all(active > fd_count ? active : fd_count);
+    step = fd_count / active;
     for (size_t i = 0; i < active; i++) /* spread over all that there are */
         if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fds[i * step], &(struct epoll_event){.events = EPOLLIN, .data.fd = fds[i * step]}) < 0 ||
             write(fds[i * step], request, sizeof request) != sizeof request)
@@ -213,7 +215,7 @@ static void measure_requests(size_t active, double seconds)
     start = now_s();
     end = start + seconds;
     for (bool on = true; active > 0;) {
-        int ready = epoll_wait(epoll_fd, events, EVENTS, 10000);
+        int ready = epoll_wait(epoll_fd, events, EVENTS, PATIENCE_MS);
 
         if (ready <= 0)
             die("epoll_wait");
@@ -231,6 +233,8 @@ static void measure_requests(size_t active, double seconds)
         }
     }
     close(epoll_fd);
+    while (fd_count > before)
+        close(fds[--fd_count]);
 }
 
 static void measure_connects(double seconds)
@@ -256,16 +260,18 @@ static void hold(void)
     unsigned long one, other;
 
     while (fgets(line, sizeof line, stdin) != NULL) {
-        if (sscanf(line, "open %lu", &one) == 1 && one <= CONNECTIONS_MAX)
+        if (sscanf(line, "open %lu", &one) == 1 && one <= CONNECTIONS_MAX) {
             open_all(one);
-        else if (sscanf(line, "trips %lu", &one) == 1)
+            printf("%zu\n", fd_count);
+        } else if (sscanf(line, "trips %lu", &one) == 1) {
             measure_trips((double)one / 1000);
-        else if (sscanf(line, "requests %lu %lu", &one, &other) == 2)
+        } else if (sscanf(line, "requests %lu %lu", &one, &other) == 2 && one > 0 && one <= CONNECTIONS_MAX) {
             measure_requests(one, (double)other / 1000);
-        else if (sscanf(line, "connects %lu", &one) == 1)
+        } else if (sscanf(line, "connects %lu", &one) == 1) {
             measure_connects((double)one / 1000);
-        else
+        } else {
             printf("what?\n");
+        }
         fflush(stdout);
     }
 }
