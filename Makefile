@@ -378,7 +378,7 @@ bench: ## speed against the kernel's stack and others; QUICK=1: the main rows; R
 	tests/bench/run $(ROWS)
 
 bench-scale: ## what connections cost by how many there are, against the kernel's; QUICK=1: up to 10 000
-	scripts/install-packages build demo test bench
+	scripts/install-packages build demo test bench vm
 	$(MAKE) -j$(CORES) all $(B)/bench/holder $(B)/bench/many
 	tests/bench/scale
 	$(B)/bench/many 10 1000 10000 50000 100000

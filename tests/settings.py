@@ -191,7 +191,7 @@ class Sidestack(Setting):
         if self.service is not None:
             self.service.terminate()
             try:
-                status = self.service.wait(10)
+                status = self.service.wait(60)  # with 100 000 connections on an emulated machine it takes a while
             except subprocess.TimeoutExpired:
                 self.service.kill()
                 status = self.service.wait()
