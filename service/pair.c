@@ -75,6 +75,7 @@ static struct origin {
 };
 
 static uint64_t instance; /* random, so that two services never give the same name */
+static pid_t own_pid;
 static int filler_fd = -1; /* a file of FILLER_BYTES zeros */
 static int held_send_buffer; /* what setsockopt() is given for the program's end of a pair that begins held */
 
@@ -160,6 +161,7 @@ int pair_setup(void)
 {
     int filler = 0, both = 0, error = 0;
 
+    own_pid = getpid();
     do {
         if (getrandom(&instance, sizeof instance, 0) != sizeof instance)
             return -errno;
@@ -204,7 +206,7 @@ static bool is_own(int fd)
     struct ucred credentials;
     socklen_t length = sizeof credentials;
 
-    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length) == 0 && credentials.pid == getpid();
+    return getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &credentials, &length) == 0 && credentials.pid == own_pid;
 }
 
 /* Take the connection of ours out of the queue, and close the others. Return: it, or -errno (-EAGAIN: there is
@@ -401,6 +403,11 @@ int pair_take_peeked(int service_fd, char *bytes, size_t length)
     ssize_t got = receive_bytes(service_fd, bytes, length);
 
     return got == (ssize_t)length ? 0 : got < 0 ? (int)got : -EPROTO;
+}
+
+int pair_take_last(int service_fd, char *bytes, size_t length)
+{
+    return pair_take_peeked(service_fd, bytes, length + 1);
 }
 
 uint32_t pair_ends(int service_fd)

@@ -78,6 +78,9 @@ uint32_t pair_ends(int service_fd);
  */
 ssize_t pair_peek(int service_fd, char *bytes, size_t size, bool *marked);
 int pair_take_peeked(int service_fd, char *bytes, size_t length);
+/* The same when the program will write no more, and no stale byte is to be left: the pair is empty then. There is room
+ * for one byte more than pair_peek() gave. */
+int pair_take_last(int service_fd, char *bytes, size_t length);
 
 /* Has the program closed its end, or shut it down both ways? What the loop has not heard yet counts. */
 bool pair_is_closed(int service_fd);

@@ -140,10 +140,10 @@ static ssize_t look_for_end(struct socket *socket)
  */
 static bool read_message(struct socket *socket, bool *more)
 {
-    char bytes[RELAY_SHORT_BYTES];
+    char bytes[RELAY_SHORT_BYTES + 1];
     struct iovec iov[STACK_TCP_IOV];
     bool marked = false, waits;
-    ssize_t got = pair_peek(socket->pair_fd, bytes, sizeof bytes, &marked);
+    ssize_t got = pair_peek(socket->pair_fd, bytes, RELAY_SHORT_BYTES, &marked);
     size_t copied = (socket->events & EVENT_TAKEN) ? 0 : 1;
     size_t fresh = got > 0 ? (size_t)got - copied : 0;
     int pieces, error;
@@ -170,7 +170,9 @@ static bool read_message(struct socket *socket, bool *more)
         if (!waits)
             stack_flush_data();
     }
-    error = pair_take_peeked(socket->pair_fd, bytes, (size_t)got);
+    socket->pair_is_empty = !marked && (socket->events & EVENT_PROGRAM_GONE) && fin_follows(socket);
+    error = socket->pair_is_empty ? pair_take_last(socket->pair_fd, bytes, (size_t)got)
+                                  : pair_take_peeked(socket->pair_fd, bytes, (size_t)got);
     if (error < 0)
         give_up(socket, error);
     *more = marked;
@@ -356,7 +358,8 @@ static void settle(struct socket *socket)
         if (close_is_reset(socket)) {
             finish(socket, stack_tcp_abort);
         } else if ((events & EVENT_FIN_SENT) && !is_lingering(socket)) {
-            pair_drain(socket->pair_fd); /* for whoever still looks: relay_end() */
+            if (!socket->pair_is_empty)
+                pair_drain(socket->pair_fd); /* for whoever still looks: relay_end() */
             finish(socket, stack_tcp_close);
         }
         return;

@@ -93,6 +93,7 @@ struct socket {
     bool writes_much;     /* what was read last is no short message: ask how much there is */
     bool writes_marked;   /* what it writes has been marked (intercept/cork.c) */
     bool pair_grown;      /* pair_grow() was called */
+    bool pair_is_empty;   /* the program is gone, and the stale byte went with the last that it wrote */
     bool wire_full;       /* TCP's send queue had no room: go on when there is */
 
     union stack_address local, peer; /* as they were when the connection was established */

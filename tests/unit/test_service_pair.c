@@ -259,6 +259,27 @@ START_TEST(peeked_ends_behind_a_mark)
 }
 END_TEST
 
+START_TEST(the_last_of_it_leaves_nothing)
+{
+    char bytes[16] = {0};
+    bool marked;
+
+    ck_assert_int_eq(pair_put_stale_byte(&ends), 0);
+    write_marked("one", 3);
+    ck_assert_int_eq(send(ends.program_fd, "two", 3, 0), 3);
+    ck_assert_int_eq(shutdown(ends.program_fd, SHUT_RDWR), 0);
+    ck_assert_int_eq(pair_peek(ends.service_fd, bytes, sizeof bytes, &marked), 3);
+    ck_assert_int_eq(pair_take_peeked(ends.service_fd, bytes, 3), 0);
+    ck_assert_int_eq(pair_peek(ends.service_fd, bytes, sizeof bytes, &marked), 3);
+    ck_assert_mem_eq(bytes, "two", 3);
+    ck_assert_int_eq(pair_take_last(ends.service_fd, bytes, 3), 0);
+    ck_assert_int_eq(recv(ends.service_fd, bytes, sizeof bytes, MSG_DONTWAIT), 0);
+    close(ends.service_fd);
+    ends.service_fd = -1;
+    ck_assert_int_eq(recv(ends.program_fd, bytes, sizeof bytes, MSG_DONTWAIT), 0); /* no reset */
+}
+END_TEST
+
 START_TEST(mark_is_seen_at_the_end_of_what_was_read)
 {
     ck_assert_int_eq(pair_put_stale_byte(&ends), 0);
@@ -342,6 +363,7 @@ int main(void)
     tcase_add_test(tcase, read_forwards_all_and_leaves_the_last_byte);
     tcase_add_test(tcase, peeked_stays_until_it_is_taken);
     tcase_add_test(tcase, peeked_ends_behind_a_mark);
+    tcase_add_test(tcase, the_last_of_it_leaves_nothing);
     tcase_add_test(tcase, mark_is_seen_at_the_end_of_what_was_read);
     tcase_add_test(tcase, mark_that_was_read_does_not_hide_the_close);
     tcase_add_test(tcase, without_the_stale_byte_closes_as_an_end);
