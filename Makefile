@@ -197,6 +197,7 @@ $(PLATFORM_PROGRAMS) $(ORACLE_PROGRAMS) $(B)/oracle/peer $(B)/bench/traffic $(B)
 $(B)/bench/impair: $(B)/libstack.a $(B)/liblwip.a $(COUNTERS)
 
 $(B)/bench/traffic: $(call objects,tests/bench/traffic_serve.c tests/bench/traffic_udp.c)
+$(B)/bench/bound: $(call objects,tests/bench/bound_wire.c tests/bench/bound_tcp.c tests/bench/bound_udp.c)
 
 # tests/segments: crafted segments, put to our stack by tests/unit/test_stack_segments.c, and to the kernel by this.
 $(B)/segments/kernel: $(call objects,$(addprefix tests/segments/,kernel.c host_kernel.c $(SEGMENTS)))

@@ -54,11 +54,10 @@ class Traffic:
         os.sched_setaffinity(server.pid, PROCESSORS[-1:] if self.apart else PROCESSORS)
         pin = ["taskset", "--cpu-list", str(PROCESSORS[0])] if self.apart else []
         enter = place.in_world if self.inward else place.on_subject
-        client = [TRAFFIC] if self.inward else place.traffic_client()
-        command = enter(*pin, *client, self.kind, address, port, str(self.streams), str(time_ms), str(self.size))
+        command = enter(*pin, TRAFFIC, self.kind, address, port, str(self.streams), str(time_ms), str(self.size))
         cost = Cost(place, server.pid if self.inward else None)
         result = json.loads(place.run(command, time_ms / 1000))
-        seconds = cost.seconds() + (0 if self.inward else result["cpu_seconds"]) + result.get("relay_seconds", 0)
+        seconds = cost.seconds() + (0 if self.inward else result["cpu_seconds"])
         result["cpu_seconds"] = seconds
         result["gbit_s"] = result["bytes"] * 8 / result["seconds"] / GIGA
         result["per_s"] = result["count"] / result["seconds"]
@@ -74,10 +73,10 @@ class Nginx:
         daemon off; master_process off; pid {directory}/nginx.pid; error_log stderr;
         events {{ worker_connections 4096; multi_accept on; }}
         http {{
-            access_log off; sendfile on; tcp_nopush on; keepalive_requests 100000000; keepalive_timeout 300;
+            access_log off; sendfile {sendfile}; tcp_nopush on; keepalive_requests 100000000; keepalive_timeout 300;
             client_body_temp_path {directory}; proxy_temp_path {directory}; fastcgi_temp_path {directory};
             uwsgi_temp_path {directory}; scgi_temp_path {directory};
-            server {{ listen {address}:80 backlog=4096 reuseport; root {files}; }}
+            server {{ listen {listen}; root {files}; }}
         }}"""
     SIZES = {"1k": 1024, "1m": 1024 * 1024}
 
@@ -96,8 +95,12 @@ class Nginx:
                 with open(path, "wb") as file:
                     file.write(b"x" * size)
         path = os.path.join(directory, "nginx.conf")
+        unix = place.listens(80)
         with open(path, "w") as file:
-            file.write(self.CONFIGURATION.format(directory=directory, address=place.subject_address, files=FILES))
+            # An AF_UNIX socket has no cork: head and file would be two messages.
+            file.write(self.CONFIGURATION.format(
+                directory=directory, files=FILES, sendfile="on" if unix is None else "off",
+                listen=f"{place.subject_address}:80 backlog=4096 reuseport" if unix is None else f"unix:{unix} backlog=4096"))
         command = place.on_subject("nginx", "-c", path, "-e", os.path.join(directory, "error.log"))
         return place.server("nginx", command, lambda process: wait_for_port(place, process, 80))[0]
 
@@ -137,8 +140,10 @@ class Redis:
 
     def run(self, place, time_ms):
         port = 6379
-        command = place.on_subject("redis-server", "--save", "", "--appendonly", "no", "--port", str(port), "--bind",
-                                   place.subject_address, "--protected-mode", "no", "--loglevel", "warning")
+        unix = place.listens(port)
+        where = ["--port", str(port), "--bind", place.subject_address] if unix is None else ["--port", "0", "--unixsocket", unix]
+        command = place.on_subject("redis-server", "--save", "", "--appendonly", "no", *where, "--protected-mode", "no",
+                                   "--loglevel", "warning")
         process = place.server("redis", command, lambda started: wait_for_port(place, started, port))[0]
         count = time_ms * (60 if self.pipeline == 1 else 800)  # as much as the kernel does in three quarters of that time
         cost = Cost(place, process.pid)
@@ -249,8 +254,8 @@ ROWS = [
     Row("bulk from stack to stack, 1 stream", UP_1, "gbit_s", places=PAIR),
     Row("bulk from stack to stack, 8 streams", UP_8, "gbit_s", places=PAIR),
     Row("round trip of 64 bytes, stack to stack, median", ECHO, "p50_us", places=PAIR),
-    Row("round trip of 64 bytes, median", ECHO, "p50_us", 1.15, rivals=RIVALS + WRAPPER, quick=True),
-    Row("round trip of 64 bytes, 99 %", ECHO, "p99_us", 1.5, rivals=RIVALS, quick=True),
+    Row("round trip of 64 bytes, median", ECHO, "p50_us", 1.15, rivals=RIVALS + WRAPPER + BOUND, quick=True),
+    Row("round trip of 64 bytes, 99 %", ECHO, "p99_us", 1.5, rivals=RIVALS + BOUND, quick=True),
     Row("round trip of 64 bytes, 99.9 %", ECHO, "p999_us"),
     Row("processors during that", ECHO, "cpu_share"),
     Row("round trip of 1 KiB, median", ECHO_1K, "p50_us"),
@@ -258,26 +263,26 @@ ROWS = [
     Row("round trip of 1 KiB, 99.9 %", ECHO_1K, "p999_us"),
     Row("round trip of 64 bytes, IPv6, median", ECHO6, "p50_us"),
     Row("round trip of 64 bytes, any processor, median", ECHO_TOGETHER, "p50_us", quick=True),
-    Row("round trip of 64 bytes beside bulk, median", ECHO_BUSY, "p50_us"),
-    Row("round trip of 64 bytes beside bulk, 99 %", ECHO_BUSY, "p99_us"),
-    Row("round trip of 64 bytes beside bulk, 99.9 %", ECHO_BUSY, "p999_us"),
+    Row("round trip of 64 bytes beside bulk, median", ECHO_BUSY, "p50_us", rivals=BOUND),
+    Row("round trip of 64 bytes beside bulk, 99 %", ECHO_BUSY, "p99_us", rivals=BOUND),
+    Row("round trip of 64 bytes beside bulk, 99.9 %", ECHO_BUSY, "p999_us", rivals=BOUND),
     Row("round trip of 1 KiB beside bulk, median", ECHO_BUSY_1K, "p50_us"),
     Row("round trip of 1 KiB beside bulk, 99 %", ECHO_BUSY_1K, "p99_us"),
     Row("round trip of 1 KiB beside bulk, 99.9 %", ECHO_BUSY_1K, "p999_us"),
-    Row("connections from the program", CONNECT_OUT, "per_s", rivals=RIVALS, quick=True),
-    Row("connections to the program", CONNECT_IN, "per_s", quick=True),
-    Row("nginx, 1 KiB, keep-alive, 64 connections", NGINX_1K, "per_s", 0.8, quick=True),
-    Row("processor for a million of these", NGINX_1K, "cpu_s_per_million"),
-    Row("nginx, 1 MiB, keep-alive, 64 connections", NGINX_1M, "per_s"),
-    Row("nginx, 1 KiB, a connection each", NGINX_CLOSE, "per_s", 0.6, quick=True),
-    Row("redis GET, -P 1", REDIS_1, "per_s", 0.8, quick=True),
-    Row("processor for a million redis GETs, -P 1", REDIS_1, "cpu_s_per_million"),
+    Row("connections from the program", CONNECT_OUT, "per_s", rivals=RIVALS + BOUND, quick=True),
+    Row("connections to the program", CONNECT_IN, "per_s", rivals=BOUND, quick=True),
+    Row("nginx, 1 KiB, keep-alive, 64 connections", NGINX_1K, "per_s", 0.8, rivals=BOUND, quick=True),
+    Row("processor for a million of these", NGINX_1K, "cpu_s_per_million", rivals=BOUND),
+    Row("nginx, 1 MiB, keep-alive, 64 connections", NGINX_1M, "per_s", rivals=BOUND),
+    Row("nginx, 1 KiB, a connection each", NGINX_CLOSE, "per_s", 0.6, rivals=BOUND, quick=True),
+    Row("redis GET, -P 1", REDIS_1, "per_s", 0.8, rivals=BOUND, quick=True),
+    Row("processor for a million redis GETs, -P 1", REDIS_1, "cpu_s_per_million", rivals=BOUND),
     Row("wake-ups of the service for one of these", REDIS_1, "wake_ups_request"),
-    Row("redis GET, -P 16", REDIS_16, "per_s", 0.8, quick=True),
-    Row("processor for a million redis GETs, -P 16", REDIS_16, "cpu_s_per_million"),
-    Row("datagrams of 64 bytes from the program", UDP_UP, "per_s", 0.6, rivals=RIVALS, quick=True),
-    Row("datagrams of 64 bytes to the program", UDP_DOWN, "per_s", 0.6, rivals=RIVALS, quick=True),
-    Row("round trip of a 64-byte datagram, median", UDP_ECHO, "p50_us", rivals=RIVALS),
+    Row("redis GET, -P 16", REDIS_16, "per_s", 0.8, rivals=BOUND, quick=True),
+    Row("processor for a million redis GETs, -P 16", REDIS_16, "cpu_s_per_million", rivals=BOUND),
+    Row("datagrams of 64 bytes from the program", UDP_UP, "per_s", 0.6, rivals=RIVALS + BOUND, quick=True),
+    Row("datagrams of 64 bytes to the program", UDP_DOWN, "per_s", 0.6, rivals=RIVALS + BOUND, quick=True),
+    Row("round trip of a 64-byte datagram, median", UDP_ECHO, "p50_us", rivals=RIVALS + BOUND),
     Row("round trip of a 64-byte datagram, 99 %", UDP_ECHO, "p99_us"),
     Row("wake-ups of the service, 100 idle connections", IDLE_100, "wake_ups_s", 0, places=IDLE, quick=True),
     Row("processors for 100 idle connections", IDLE_100, "cpu_share", places=IDLE),

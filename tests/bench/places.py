@@ -8,6 +8,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -86,9 +87,9 @@ class Place:
         """The command line that runs a program on the stack under test."""
         return self.setting.enter(self.setting.subject, "env", *self.setting.preload, *command)
 
-    def traffic_client(self):
-        """What a command line of the traffic generator's client begins with."""
-        return [TRAFFIC]
+    def listens(self, port):
+        """Where a server on the stack under test listens: the path of an AF_UNIX socket; None: at the subject's address."""
+        return None
 
     def service_pid(self):
         """The process that is the stack, where there is one beside the kernel."""
@@ -106,10 +107,10 @@ class Place:
 
     def traffic_in_world(self):
         """Return: the process of a traffic server in the world, its port."""
-        return self.server("traffic", self.in_world(TRAFFIC, "serve"), read_port)
+        return self.server("traffic", self.in_world(TRAFFIC, "serve"), read_line)
 
     def traffic_on_subject(self):
-        return self.server("traffic on subject", self.on_subject(TRAFFIC, "serve"), read_port)
+        return self.server("traffic on subject", self.on_subject(TRAFFIC, "serve"), read_line)
 
     def run(self, command, seconds):
         """Run a client to its end. Return: what it printed."""
@@ -117,7 +118,7 @@ class Place:
                               env=self.setting.environment, text=True, timeout=WAIT_S + 2 * seconds).stdout
 
 
-def read_port(process):
+def read_line(process):
     line = process.stdout.readline().strip()
     if not line:
         raise RuntimeError("a server did not start")
@@ -247,8 +248,12 @@ class Wrapped(Setting):
 
 
 class Bare(Setting):
-    """A TAP, and nothing that is a stack behind it: bound.c relays between it and the program, and takes its address."""
-    preload = []
+    """A TAP, and nothing that is a stack behind it: bound.c relays between it and programs on AF_UNIX sockets."""
+
+    def __init__(self):
+        super().__init__("bound")
+        self.directory = self.service = None
+        self.preload = []
 
     def open(self):
         self.world = self.subject = self.add_namespace("world")
@@ -257,12 +262,33 @@ class Bare(Setting):
         ip("-n", self.world, "address", "add", f"{WORLD_ADDRESS}/24", "dev", "tap0")
         ip("-n", self.world, "link", "set", "tap0", "up")
         ip("-n", self.world, "neighbour", "add", SUBJECT_ADDRESS, "lladdr", BOUND_MAC, "dev", "tap0")
+        self.directory = tempfile.mkdtemp(prefix="bound-")
+        self.preload = ["TRAFFIC_UNIX=" + self.directory]
+
+    def start_service(self, port):
+        """What programs open is connected to this port of the world."""
+        output = subprocess.check_output(["ip", "-n", self.world, "-json", "link", "show", "dev", "tap0"])
+        self.service = subprocess.Popen(
+            self.enter(self.world, BOUND, "tap0", json.loads(output)[0]["address"], SUBJECT_ADDRESS, WORLD_ADDRESS, port, self.directory),
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True)
+        read_line(self.service)
+
+    def close(self):
+        if self.service is not None:
+            self.service.terminate()
+            self.service.wait()
+        if self.directory is not None:
+            shutil.rmtree(self.directory)
+        super().close()
 
 
 class BarePlace(Place):
-    def traffic_client(self):
-        output = subprocess.check_output(["ip", "-n", self.setting.world, "-json", "link", "show", "dev", "tap0"])
-        return [BOUND, "tap0", json.loads(output)[0]["address"], SUBJECT_ADDRESS, TRAFFIC]
+    def open(self):
+        super().open()
+        self.setting.start_service(self.traffic_in_world()[1])
+
+    def listens(self, port):
+        return os.path.join(self.setting.directory, str(port))
 
 
 class WrappedPlace(Place):
@@ -297,7 +323,7 @@ MAKE = {
     "sidestack-9000": lambda: Place(Sidestack(log_path("sidestackd-9000"), name="sidestack-9000", mtu=9000)),
     "kernel-pair": lambda: PairPlace(KernelPair()),
     "sidestack-pair": lambda: PairPlace(SidestackPair(log_path("sidestackd-pair"))),
-    "bound": lambda: BarePlace(Bare("bound")),
+    "bound": lambda: BarePlace(Bare()),
     "slirp4netns": slirp4netns,
     "pasta": pasta,
     "socket_wrapper": lambda: WrappedPlace(Wrapped(os.path.join(BUILD, "bench", "socket_wrapper"))),

@@ -5,8 +5,8 @@
  *   traffic KIND ADDRESS PORT STREAMS MS [BYTES]     be the client; prints one line of JSON
  *
  * What each KIND does is in traffic.h. Times include the last byte's arrival. The client reports its own processor
- * time. TRAFFIC_CONGESTION in the environment names the congestion control of all connections. With TRAFFIC_FDS the
- * client opens none, but uses descriptors that it inherits, from this number on.
+ * time. TRAFFIC_CONGESTION in the environment names the congestion control of all connections. With TRAFFIC_UNIX, a
+ * directory, it uses no network but the AF_UNIX sockets there: see bound.c.
  */
 #include "traffic.h"
 
@@ -109,22 +109,24 @@ void choose_congestion(int fd)
         die(name);
 }
 
+bool unix_address(const char *name, struct sockaddr_un *address)
+{
+    const char *directory = getenv("TRAFFIC_UNIX");
+
+    if (directory == NULL)
+        return false;
+    *address = (struct sockaddr_un){.sun_family = AF_UNIX};
+    snprintf(address->sun_path, sizeof address->sun_path, "%s/%s", directory, name);
+    return true;
+}
+
 /* Return: a connection on which the request was made. */
 static int open_connection(const struct request *request)
 {
-    static int next_inherited; /* 0: not asked yet */
-    const char *inherited = getenv("TRAFFIC_FDS");
-    int fd, on = 1;
+    int fd = socket(server.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0), on = 1;
 
-    if (inherited != NULL) {
-        fd = next_inherited == 0 ? atoi(inherited) : next_inherited;
-        next_inherited = fd + 1;
-        if (send(fd, request, sizeof *request, MSG_NOSIGNAL) != sizeof *request)
-            die("send");
-        return fd;
-    }
-    fd = socket(server.ss_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    choose_congestion(fd);
+    if (server.ss_family != AF_UNIX)
+        choose_congestion(fd);
     if (fd < 0 || connect(fd, (struct sockaddr *)&server, server_length) < 0)
         die("connect");
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
@@ -292,6 +294,8 @@ static void run_client(const struct request *request, int streams)
     uint64_t begin = now_ns();
     struct rusage usage;
 
+    if (unix_address(request->kind >= UDP_ECHO ? "datagram" : "stream", (struct sockaddr_un *)&server))
+        server_length = sizeof(struct sockaddr_un);
     if (request->kind >= UDP_ECHO)
         udp_run(request, &server, server_length, &result);
     else

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 
 #define BUFFER_BYTES 131072
 #define STREAMS_MAX 256
@@ -49,6 +50,8 @@ bool sample_add(uint64_t ns);
 bool read_all(int fd, void *buffer, size_t length);
 /* Send for so long, then no more. Return: bytes sent. */
 uint64_t send_for(int fd, uint32_t time_ms);
+/* The AF_UNIX socket of that name, if the environment says to use such. Return: whether it does. */
+bool unix_address(const char *name, struct sockaddr_un *address);
 /* As the environment says; accepted connections inherit it. */
 void choose_congestion(int fd);
 /* Return: bytes read to the end of file; 0 after an error. */

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #define ACCEPTORS 2 /* threads */
+#define UNIX_PORT "9" /* of one that nobody else has: the directory is ours alone */
 
 static void echo(int fd, size_t bytes)
 {
@@ -111,16 +112,34 @@ static int open_socket(int type, uint16_t *port)
     return fd;
 }
 
+/* The same without a network. Return: -1 when there is one to be used. */
+static int open_unix_socket(uint16_t *port)
+{
+    struct sockaddr_un address;
+    int fd;
+
+    if (!unix_address(UNIX_PORT, &address))
+        return -1;
+    fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0 || bind(fd, (struct sockaddr *)&address, sizeof address) < 0)
+        die("bind");
+    *port = (uint16_t)atoi(UNIX_PORT);
+    return fd;
+}
+
 _Noreturn void serve(void)
 {
     uint16_t port = 0;
-    int listen_fd = open_socket(SOCK_STREAM, &port), udp_fd;
+    int listen_fd = open_unix_socket(&port), udp_fd = -1;
     pthread_t thread;
 
-    choose_congestion(listen_fd);
+    if (listen_fd < 0) {
+        listen_fd = open_socket(SOCK_STREAM, &port);
+        choose_congestion(listen_fd);
+        udp_fd = open_socket(SOCK_DGRAM, &port);
+    }
     if (listen_fd < 0 || listen(listen_fd, 4096) < 0)
         die("listen");
-    udp_fd = open_socket(SOCK_DGRAM, &port);
     if (udp_fd >= 0 && pthread_create(&thread, NULL, udp_serve, (void *)(intptr_t)udp_fd) != 0)
         die("pthread_create");
     printf("%d\n", port);

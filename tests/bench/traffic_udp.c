@@ -151,7 +151,8 @@ static void run_download(int fd, const struct request *request, struct result *r
 void udp_run(const struct request *request, const struct sockaddr_storage *address, socklen_t length,
              struct result *result)
 {
-    int fd = socket(address->ss_family, SOCK_DGRAM | SOCK_CLOEXEC, 0), size = RECEIVE_BUFFER;
+    int type = address->ss_family == AF_UNIX ? SOCK_SEQPACKET : SOCK_DGRAM; /* what the bound accepts */
+    int fd = socket(address->ss_family, type | SOCK_CLOEXEC, 0), size = RECEIVE_BUFFER;
 
     if (fd < 0 || connect(fd, (const struct sockaddr *)address, length) < 0)
         die("UDP socket");
