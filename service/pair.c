@@ -18,7 +18,8 @@
  * 50 000 sockets that is 200 of them, or many more where the names are alike (measured: 40 µs a pair with none, 180 to
  * 530 with 50 000 others). So a pair is not made by socketpair(): for each kind there is a listening socket with the
  * name, the program's end is connected to that, and the service's end is what it accepts, which inherits the name.
- * Anybody on this machine can connect to it as well; what comes from others is closed.
+ * Anybody on this machine can connect to it as well; what comes from others is closed. If that comes faster than it can
+ * be closed, a pair is made by socketpair(), with a name of its own.
  */
 #include "pair.h"
 
@@ -57,8 +58,8 @@
 
 /* Connections of others that wait to be accepted; when there are so many, ours has to wait until they are closed. */
 #define STRANGERS_MAX 64
-/* How often that may happen for one pair. */
-#define TRIES 16
+/* How often that may happen for one pair, which is then made without. */
+#define TRIES 4
 
 /* Listening sockets with the name of the pairs' ends, for good. */
 static struct origin {
@@ -258,6 +259,21 @@ static int connect_ends(struct pair *pair, struct origin *origin)
     return fcntl(pair->program_fd, F_SETFL, O_RDWR) < 0 ? -errno : 0; /* connect() was not to wait */
 }
 
+/* Make the ends without the kind's listening socket; *pair has none yet. Return: 0 or -errno. */
+static int make_apart(struct pair *pair, const struct origin *origin)
+{
+    static unsigned long long number; /* of the last one; with it no two names are the same */
+    struct sockaddr_un name = origin->name;
+    const size_t begin = origin->name_length - offsetof(struct sockaddr_un, sun_path);
+    int length = snprintf(name.sun_path + begin, sizeof name.sun_path - begin, "/%llx", ++number), ends[2];
+
+    if (socketpair(AF_UNIX, origin->type | SOCK_CLOEXEC, 0, ends) < 0)
+        return -errno;
+    pair->service_fd = ends[0];
+    pair->program_fd = ends[1];
+    return bind(ends[0], (struct sockaddr *)&name, origin->name_length + (socklen_t)length) < 0 ? -errno : 0;
+}
+
 int pair_make(struct pair *pair, char kind)
 {
     struct origin *origin = origins;
@@ -270,6 +286,10 @@ int pair_make(struct pair *pair, char kind)
     if (pair->program_fd < 0)
         return -errno;
     error = connect_ends(pair, origin);
+    if (error == -EAGAIN) {
+        pair_close(pair);
+        error = make_apart(pair, origin);
+    }
     if (error == 0 && origin->type == SOCK_SEQPACKET) /* that is its SO_RCVBUF */
         error = set_send_buffer(pair->service_fd, DATAGRAM_BUFFER / 2);
     if (error == 0)

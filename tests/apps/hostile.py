@@ -6,7 +6,7 @@ Each attack runs in processes of the user whose number is USER; they speak to th
 sends and receives through the stack: no byte of it may be wrong, and none wait long. When the attackers are gone the service has
 as many descriptors as before, and hardly more memory.
 """
-import array, ctypes, errno, os, random, resource, select, signal, socket, struct, subprocess, sys, tempfile, time
+import array, collections, ctypes, errno, os, random, re, resource, select, signal, socket, struct, subprocess, sys, tempfile, time
 
 CONTROL, SERVICE, VERSION = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 ECHO = (sys.argv[4], int(sys.argv[5]))
@@ -321,8 +321,34 @@ def queries_that_nobody_reads():
     assert ask(control, "IMPAIR", option=b"loss=50%")[0] == -errno.EPERM
 
 
+def strangers():
+    """Connect to the names of the pairs, which the kernel tells everyone, without end."""
+    with open("/proc/net/unix") as table:
+        names = sorted(set(re.findall(r"@(sidestack/\S+)", table.read())))
+    assert names, "the pairs have no names"
+
+    def connect_without_end():
+        end, held = time.monotonic() + SECONDS, collections.deque()
+        while time.monotonic() < end:
+            for name in names:
+                for kind in (socket.SOCK_STREAM, socket.SOCK_SEQPACKET):
+                    held.append(socket.socket(socket.AF_UNIX, kind | socket.SOCK_NONBLOCK))
+                    tolerate(held[-1].connect, "\0" + name)
+            while len(held) > 200:
+                held.popleft().close()
+
+    children = []
+    for _ in range(3):
+        children.append(os.fork())
+        if children[-1] == 0:
+            connect_without_end()
+            os._exit(0)
+    for child in children:
+        os.waitpid(child, 0)
+
+
 ATTACKS = [sizes, fields, descriptors, many_descriptors, never_reads, dies_at_each_step, floods, floods_while_it_binds, connects_often,
-           makes_all_sockets, half_done_accepts, never_reads_data, rights_in_data, datagram_headers, queries_that_nobody_reads]
+           makes_all_sockets, half_done_accepts, never_reads_data, rights_in_data, datagram_headers, queries_that_nobody_reads, strangers]
 
 
 # ---- the other user, and what the service has ----

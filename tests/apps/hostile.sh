@@ -17,7 +17,7 @@ version=$(sed -n 's/^#define PROTOCOL_VERSION \([0-9]*\).*/\1/p' "$TOP/service/p
 [ "$BUILD" = "$TOP/build" ] || export HOSTILE_SLOWEST_MS=5000 HOSTILE_MEMORY_KIB=1000000 # the sanitizers' own
 $PYTHON "$TOP/tests/apps/hostile.py" "$WORK/control" "$DAEMON_PID" "$version" $WORLD 7000 "$user" \
     nsenter --net=/run/netns/P -- env "${STACK_ENVIRONMENT[@]}"
-check_equal "who had too many sockets is told in the log" "$(grep -c "quota: user $user has" "$WORK/sidestackd.log" | sed 's/^[1-9].*/some/')" some
+[ -n "${HOSTILE_ONLY:-}" ] || check_equal "who had too many sockets is told in the log" "$(grep -c "quota: user $user has" "$WORK/sidestackd.log" | sed 's/^[1-9].*/some/')" some
 
 # ---- requests in a second ----
 

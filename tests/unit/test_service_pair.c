@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -100,6 +101,55 @@ START_TEST(strangers_are_closed)
     waitpid(child, &status, 0);
     close(go[0]);
     close(go[1]);
+}
+END_TEST
+
+/* Connect there for ever. */
+static void connect_without_end(const struct sockaddr_un *name, socklen_t length)
+{
+    int fds[128] = {0};
+
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* a test that fails leaves nothing behind */
+    for (size_t i = 0;; i = (i + 1) % (sizeof fds / sizeof *fds)) {
+        if (fds[i] > 0)
+            close(fds[i]);
+        fds[i] = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0);
+        (void)connect(fds[i], (const struct sockaddr *)name, length);
+    }
+}
+
+/* With a queue of one, which is full again as soon as it was emptied, many of the pairs are made by other means. */
+START_TEST(strangers_without_end_keep_nobody_out)
+{
+    struct sockaddr_un name, found;
+    socklen_t length = sizeof name, found_length;
+    pid_t children[3];
+    struct pair pair;
+
+    ck_assert_int_eq(getpeername(ends.program_fd, (struct sockaddr *)&name, &length), 0);
+    for (int fd = 3; fd < 20; fd++) {
+        found_length = sizeof found;
+        if (getsockname(fd, (struct sockaddr *)&found, &found_length) == 0 && found_length == length && memcmp(&found, &name, length) == 0)
+            (void)listen(fd, 0); /* the one of these that listens */
+    }
+    for (int i = 0; i < 3; i++) {
+        children[i] = fork();
+        if (children[i] == 0)
+            connect_without_end(&name, length);
+    }
+    for (int i = 0; i < 500; i++) {
+        ck_assert_int_eq(pair_make(&pair, PROTOCOL_NAME_KIND_SOCKET), 0);
+        ck_assert(are_joined(&pair));
+        found_length = sizeof found;
+        ck_assert_int_eq(getpeername(pair.program_fd, (struct sockaddr *)&found, &found_length), 0);
+        ck_assert_int_ge(found_length, length);
+        ck_assert_mem_eq(&found, &name, length);
+        pair_close(&pair);
+    }
+    for (int i = 0; i < 3; i++) {
+        kill(children[i], SIGKILL);
+        waitpid(children[i], NULL, 0);
+    }
 }
 END_TEST
 
@@ -355,8 +405,10 @@ int main(void)
 
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, name_says_that_it_is_ours);
+    tcase_set_timeout(tcase, 60);
     tcase_add_loop_test(tcase, strangers_are_closed, 1, 2);
     tcase_add_loop_test(tcase, strangers_are_closed, 100, 101); /* more than wait */
+    tcase_add_test(tcase, strangers_without_end_keep_nobody_out);
     tcase_add_test(tcase, without_a_descriptor_the_next_pair_is_whole);
     tcase_add_test(tcase, held_is_not_writable_until_released);
     tcase_add_test(tcase, released_closes_as_a_reset);
