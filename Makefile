@@ -222,7 +222,7 @@ FUZZ_TARGETS  = $(basename $(notdir $(wildcard tests/fuzz/fuzz_*.c)))
 # What AFL++ is for: the library, which has a stranger's process to lose.
 AFL_TARGETS   = $(filter fuzz_intercept%,$(or $(TARGETS),$(FUZZ_TARGETS)))
 FUZZ_PROGRAMS = $(addprefix $(B)/fuzz/,$(FUZZ_TARGETS))
-FUZZ_HELPERS  = tests/fuzz/fuzz.c tests/fuzz/hostile_service.c $(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c))
+FUZZ_HELPERS  = tests/fuzz/fuzz.c tests/fuzz/hostile_service.c tests/fuzz/live_service.c $(filter-out tests/unit/test_%,$(wildcard tests/unit/*.c))
 
 fuzzers: $(FUZZ_PROGRAMS)
 afl-fuzzers: $(AFL_TARGETS:%=$(B)/fuzz/%)

@@ -7,12 +7,10 @@
  * are there.
  */
 #include "fuzz.h"
+#include "live_service.h"
 
-#include "service/client.h"
 #include "service/loop.h"
 #include "service/protocol.h"
-#include "service/resolver/resolver.h"
-#include "service/resolver/resolver_config.h"
 #include "service/rules/rules.h"
 #include "service/takeover/takeover.h"
 #include "service/takeover/takeover_channel.h"
@@ -22,14 +20,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <netinet/tcp.h>
-#include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/timerfd.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #define CLIENTS 3
@@ -38,7 +33,6 @@
 #define COMMANDS_MAX 120
 #define DESCRIPTORS_MAX 12 /* that ride with one message */
 
-static int control_fd, always_ready_fd;
 static int strangers[STRANGERS];
 static int clients[CLIENTS]; /* -1: none */
 static int slots[SLOTS];     /* the programs' ends; -1: none */
@@ -60,32 +54,6 @@ static void open_strangers(void)
     strangers[7] = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
     strangers[8] = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     strangers[9] = open("/", O_PATH | O_CLOEXEC);
-}
-
-/* Once: what is there for all inputs. */
-static void prepare(void)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-
-    snprintf(address.sun_path + 1, sizeof address.sun_path - 1, "sidestack-fuzz-%d", (int)getpid());
-    control_fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    ck_assert_int_eq(bind(control_fd, (struct sockaddr *)&address, sizeof address), 0);
-    ck_assert_int_eq(listen(control_fd, 16), 0);
-    always_ready_fd = eventfd(1, EFD_CLOEXEC);
-    open_strangers();
-}
-
-static void connect_client(int which)
-{
-    struct sockaddr_un address;
-    socklen_t length = sizeof address;
-
-    if (clients[which] >= 0)
-        close(clients[which]);
-    clients[which] = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    ck_assert_int_eq(getsockname(control_fd, (struct sockaddr *)&address, &length), 0);
-    ck_assert_int_eq(connect(clients[which], (struct sockaddr *)&address, length), 0);
-    client_accept(control_fd);
 }
 
 /* ---- what comes from the service ---- */
@@ -347,7 +315,7 @@ static void end_socket(struct fuzz_input *input)
 
 static void end_client(struct fuzz_input *input)
 {
-    connect_client(fuzz_take_8(input) % CLIENTS);
+    live_service_connect(&clients[fuzz_take_8(input) % CLIENTS]);
 }
 
 static void take_turns(struct fuzz_input *input)
@@ -406,14 +374,9 @@ static void install_rules(void)
 
 static void open_all(uint8_t how)
 {
-    static struct watch nobody = {WATCH_DEAD};
-    union stack_address server = {.in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}};
+    const union stack_address server = {.in = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}};
 
-    fuzz_time_us = 1000000000;
-    service_setup();
-    ck_assert_int_eq(watch_add(always_ready_fd, &nobody, EPOLLIN), 0); /* so that no turn waits */
-    ck_assert_int_eq(resolver_setup(), 0);
-    resolver_set_servers(&server, 1);
+    live_service_begin(&server, 1);
     if ((how & 1) != 0)
         install_rules();
     memset(clients, 0xff, sizeof clients);
@@ -421,7 +384,7 @@ static void open_all(uint8_t how)
     memset(&last_address, 0, sizeof last_address);
     memset(last_args, 0, sizeof last_args);
     for (int i = 0; i < CLIENTS; i++)
-        connect_client(i);
+        live_service_connect(&clients[i]);
 }
 
 static void close_all(void)
@@ -435,15 +398,12 @@ static void close_all(void)
         if (slots[i] >= 0)
             close(slots[i]);
     if (takeover_is_wanted()) { /* by somebody who has gone: nothing comes of it */
-        struct takeover state = {.wire_fd = -1, .control_fd = control_fd};
+        struct takeover state = {.wire_fd = -1, .control_fd = live_service_control()};
 
         ck_assert_int_lt(takeover_give(&state), 0);
     }
-    client_close_all();
-    resolver_teardown();
-    service_teardown();
+    live_service_end();
     rules_install(&none);
-    fuzz_time_us = 0;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
@@ -455,7 +415,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
     struct fuzz_input input = fuzz_begin(bytes, size);
 
     if (!is_prepared)
-        prepare();
+        open_strangers();
     is_prepared = true;
     open_all(fuzz_take_8(&input));
     for (int i = 0; i < COMMANDS_MAX && input.left > 0; i++)

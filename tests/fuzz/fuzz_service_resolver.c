@@ -5,24 +5,20 @@
  * servers that the fuzzer plays; what they say goes back to the program. The time is the fuzzer's.
  */
 #include "fuzz.h"
+#include "live_service.h"
 
 #include "service/client.h"
 #include "service/loop.h"
 #include "service/protocol.h"
 #include "service/resolver/resolver.h"
-#include "service/resolver/resolver_config.h"
 #include "stack/bytes.h"
 #include "stack/datagram.h"
 #include "tests/unit/service_fixture.h"
 
 #include <arpa/inet.h>
 #include <check.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #define CLIENTS 2
@@ -32,7 +28,6 @@
 #define MESSAGE_MAX 1400
 #define HEADER 12 /* bytes of a DNS message before the question */
 
-static int control_fd, always_ready_fd;
 static int clients[CLIENTS];
 static uint8_t ids[CLIENTS][RESOLVER_QUESTIONS][2]; /* of what each asked last */
 static unsigned waiting[CLIENTS];                   /* how many of its requests have no reply */
@@ -233,16 +228,8 @@ static void answer_by_tcp(struct fuzz_input *input)
 
 static void connect_client(int which)
 {
-    struct sockaddr_un address;
-    socklen_t length = sizeof address;
-
-    if (clients[which] >= 0)
-        close(clients[which]);
+    live_service_connect(&clients[which]);
     waiting[which] = 0;
-    clients[which] = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    ck_assert_int_eq(getsockname(control_fd, (struct sockaddr *)&address, &length), 0);
-    ck_assert_int_eq(connect(clients[which], (struct sockaddr *)&address, length), 0);
-    client_accept(control_fd);
 }
 
 /* A question, well made or any bytes. Return: its length. */
@@ -355,31 +342,14 @@ static void end_client(struct fuzz_input *input)
 
 /* ---- beginning and end ---- */
 
-/* Once: what is there for all inputs. */
-static void prepare(void)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-
-    snprintf(address.sun_path + 1, sizeof address.sun_path - 1, "sidestack-fuzz-%d", (int)getpid());
-    control_fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    ck_assert_int_eq(bind(control_fd, (struct sockaddr *)&address, sizeof address), 0);
-    ck_assert_int_eq(listen(control_fd, 16), 0);
-    always_ready_fd = eventfd(1, EFD_CLOEXEC);
-}
-
 static void open_all(uint8_t how)
 {
-    static struct watch nobody = {WATCH_DEAD};
     const union stack_address servers[] = {
         {.in = {.sin_family = AF_INET, .sin_port = htons(53), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}},
         {.in = {.sin_family = AF_INET, .sin_port = htons(54), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}}, /* nobody there */
         {.in6 = {.sin6_family = AF_INET6, .sin6_port = htons(53), .sin6_addr = IN6ADDR_LOOPBACK_INIT}}};
 
-    fuzz_time_us = 1000000000;
-    service_setup();
-    ck_assert_int_eq(watch_add(always_ready_fd, &nobody, EPOLLIN), 0); /* so that no turn waits */
-    ck_assert_int_eq(resolver_setup(), 0);
-    resolver_set_servers(&servers[how % 3], 1 + how / 4 % (3u - how % 3));
+    live_service_begin(&servers[how % 3], 1 + how / 4 % (3u - how % 3));
     open_servers();
     asked_count = 0;
     memset(clients, 0xff, sizeof clients);
@@ -393,21 +363,15 @@ static void close_all(void)
         close(clients[i]);
     client_close_all();
     close_servers();
-    resolver_teardown();
-    service_teardown();
-    fuzz_time_us = 0;
+    live_service_end();
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *bytes, size_t size)
 {
     static void (*const commands[])(struct fuzz_input *input) = {ask, answer_by_udp, answer_by_tcp, take_turns, let_time_pass, end_client,
                                                                  answer_by_udp, answer_by_tcp};
-    static bool is_prepared;
     struct fuzz_input input = fuzz_begin(bytes, size);
 
-    if (!is_prepared)
-        prepare();
-    is_prepared = true;
     open_all(fuzz_take_8(&input));
     for (int i = 0; i < COMMANDS_MAX && input.left > 0; i++) {
         commands[fuzz_take_8(&input) % (sizeof commands / sizeof *commands)](&input);
