@@ -222,7 +222,7 @@ static int find_socket(const struct protocol_message *request, const struct requ
         if (context->is_foreign)
             return -ENOTSOCK; /* whatever number it may have: a file in a file system of the user's own has any */
         if (fstat(context->fd, &status) < 0)
-            return -EBADF;
+            return -errno;
         socket = socket_find(status.st_ino);
         if (socket == NULL)
             return -ENOTSOCK;
@@ -283,7 +283,7 @@ static int execute_socket(struct socket *socket, const struct protocol_message *
 int request_execute(const struct protocol_message *request, struct protocol_message *reply,
                     struct request_context *context)
 {
-    struct socket *socket;
+    struct socket *socket = NULL;
     int error;
 
     if (!operations[request->operation].is_of_socket)

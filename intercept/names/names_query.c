@@ -194,13 +194,14 @@ int names_query(res_state state, const char *name, int class, const int types[NA
     }
     error = names_send(questions, flags_of(state), answers);
     if (error < 0) {
-        /* EAGAIN: this user has too many lookups under way. Without a service there is nobody to ask. */
-        errno = error == -EMFILE || error == -ENFILE || error == -EAGAIN ? -error : ECONNREFUSED;
+        /* Without a service there is nobody to ask. One that can't ask now (it has no memory, or this user too many
+         * lookups under way) may later: EAGAIN ends the search, after which libc's rules might call it a lasting error. */
+        errno = error == -EMFILE || error == -ENFILE ? -error : error == -ENETDOWN ? ECONNREFUSED : EAGAIN;
         return TRY_AGAIN;
     }
     for (size_t i = 0; i < count; i++) {
         if (answers[i].bytes == NULL)
-            errno = answers[i].error == ECONNREFUSED ? ECONNREFUSED : ETIMEDOUT;
+            errno = answers[i].error == ECONNREFUSED ? ECONNREFUSED : answers[i].error == ENOMEM ? EAGAIN : ETIMEDOUT;
         else if (answers[i].length >= NS_HFIXEDSZ && !(state->options & RES_TRUSTAD))
             answers[i].bytes[3] &= (uint8_t)~HEADER_AUTHENTIC;
     }
