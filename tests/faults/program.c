@@ -5,9 +5,11 @@
  *   program PEER PEER6 TCP_PORT UDP_PORT TRIES [STEP]...
  *
  * Each step is tried until it goes well, TRIES times at most. What failed is said: "STEP CALL ERRNO". A step may fail
- * with what POSIX and Linux's manual pages have for the call; anything else, a byte that is wrong, an end of file too
- * early, a descriptor left over or a step that takes longer than STEP_SECONDS is the end, with status 1.
+ * with what POSIX and Linux's manual pages have for the call (program_outcome.c); anything else, a byte that is wrong, an
+ * end of file too early, a descriptor left over or a step that takes longer than STEP_SECONDS is the end, with status 1.
  */
+#include "program.h"
+
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -17,7 +19,6 @@
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <signal.h>
-#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,73 +36,6 @@
 
 static struct sockaddr_in peer4, udp4;
 static struct sockaddr_in6 peer6;
-static const char *step;
-
-static void end(const char *why) __attribute__((noreturn));
-static void end(const char *why)
-{
-    printf("%s WRONG: %s\n", step, why);
-    fflush(stdout);
-    _exit(1);
-}
-
-/* May a call fail so, when something is short, interrupted or broken? */
-static bool is_known(const char *call, int error)
-{
-    static const int everywhere[] = {EMFILE, ENFILE, ENOMEM, ENOBUFS, ENETDOWN, EINTR, EAGAIN};
-    static const int broken[] = {ECONNRESET, EPIPE, ETIMEDOUT, ECONNABORTED, EIO, ENOTCONN};
-    static const int connecting[] = {ECONNREFUSED, ETIMEDOUT,     ECONNABORTED, ENETUNREACH,
-                                     EHOSTUNREACH, EADDRNOTAVAIL, ECONNRESET,   EADDRINUSE};
-
-    for (size_t i = 0; i < sizeof everywhere / sizeof *everywhere; i++)
-        if (error == everywhere[i])
-            return true;
-    if (strcmp(call, "connect") == 0)
-        for (size_t i = 0; i < sizeof connecting / sizeof *connecting; i++)
-            if (error == connecting[i])
-                return true;
-    if (strcmp(call, "accept") == 0 && (error == ECONNABORTED || error == EPROTO))
-        return true;
-    if (strcmp(call, "bind") == 0 || strcmp(call, "listen") == 0)
-        return error == EADDRINUSE;
-    for (size_t i = 0; i < sizeof broken / sizeof *broken; i++)
-        if (error == broken[i])
-            return true;
-    return false;
-}
-
-/* Note how a call went. Return: did it go well? */
-static bool good(const char *call, long result)
-{
-    char why[100];
-
-    if (result >= 0)
-        return true;
-    printf("%s %s %s\n", step, call, strerrorname_np(errno));
-    if (!is_known(call, errno)) {
-        snprintf(why, sizeof why, "%s gives %s", call, strerrorname_np(errno));
-        end(why);
-    }
-    return false;
-}
-
-static uint8_t pattern(size_t at)
-{
-    return (uint8_t)(at * 2654435761u >> 13);
-}
-
-static void fill(uint8_t *bytes, size_t size, size_t from)
-{
-    for (size_t i = 0; i < size; i++)
-        bytes[i] = pattern(from + i);
-}
-
-static void check(const uint8_t *bytes, size_t size, size_t from)
-{
-    for (size_t i = 0; i < size; i++)
-        if (bytes[i] != pattern(from + i))
-            end("a byte is wrong");
-}
 
 /* Write a command and `size` bytes, end, and read them back, all at once. Return: did it go well? */
 static bool exchange(int fd, const char *command, size_t size)
