@@ -206,29 +206,34 @@ static int impair_wire(const struct protocol_message *request, struct protocol_m
     return error;
 }
 
-/* Whose descriptor came with the request, or whose number it has. Return: 0 or -errno. */
-static int find_socket(const struct protocol_message *request, const struct request_context *context, struct socket **found)
+/* That which has the number in the request. Return: NULL: there is none, or another process's. */
+static struct socket *find_by_number(const struct protocol_message *request, const struct request_context *context)
 {
-    struct socket *socket = NULL;
+    struct socket *socket = (uint32_t)request->args[3] == pair_instance() ? socket_find_number((uint32_t)request->args[2]) : NULL;
+
+    if (socket == NULL || socket->program == NULL || socket->program->process != context->program->process || socket->datagram != NULL ||
+        socket->state == PROTOCOL_STATE_FAILED) /* then a connect() looks at the descriptor itself */
+        return NULL;
+    return socket;
+}
+
+/* Whose descriptor came with the request, or whose number it has. Return: NULL: none, and *error is -errno. */
+static struct socket *find_socket(const struct protocol_message *request, const struct request_context *context, int *error)
+{
     struct stat status;
 
     if (request->flags & PROTOCOL_FLAG_BY_NUMBER) {
-        if ((uint32_t)request->args[3] == pair_instance())
-            socket = socket_find_number((uint32_t)request->args[2]);
-        if (socket == NULL || socket->program == NULL || socket->program->process != context->program->process || socket->datagram != NULL ||
-            socket->state == PROTOCOL_STATE_FAILED) /* then a connect() looks at the descriptor itself */
-            return -PROTOCOL_SHOW;
-    } else {
-        if (context->is_foreign)
-            return -ENOTSOCK; /* whatever number it may have: a file in a file system of the user's own has any */
-        if (fstat(context->fd, &status) < 0)
-            return -errno;
-        socket = socket_find(status.st_ino);
-        if (socket == NULL)
-            return -ENOTSOCK;
+        *error = -PROTOCOL_SHOW;
+        return find_by_number(request, context);
     }
-    *found = socket;
-    return 0;
+    *error = -ENOTSOCK;
+    if (context->is_foreign) /* whatever number it may have: a file in a file system of the user's own has any */
+        return NULL;
+    if (fstat(context->fd, &status) < 0) {
+        *error = -errno;
+        return NULL;
+    }
+    return socket_find(status.st_ino);
 }
 
 /* What is asked of the service, not of a socket. Return: as request_execute(). */
@@ -283,13 +288,13 @@ static int execute_socket(struct socket *socket, const struct protocol_message *
 int request_execute(const struct protocol_message *request, struct protocol_message *reply,
                     struct request_context *context)
 {
-    struct socket *socket = NULL;
+    struct socket *socket;
     int error;
 
     if (!operations[request->operation].is_of_socket)
         return execute_service(request, reply, context);
     if (request->operation == PROTOCOL_LINGER && context->fd < 0)
         return stream_wait_for_linger(request, context);
-    error = find_socket(request, context, &socket);
-    return error < 0 ? error : execute_socket(socket, request, reply, context);
+    socket = find_socket(request, context, &error);
+    return socket == NULL ? error : execute_socket(socket, request, reply, context);
 }

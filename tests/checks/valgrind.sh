@@ -2,8 +2,9 @@
 # valgrind finds nothing in the service while real programs use it, and no memory is left when it ends.
 # time: 180
 if [ -z "${SIDESTACK_TEST_WRAPPER:-}" ]; then
-    export SIDESTACK_TEST_WRAPPER="valgrind -q --error-exitcode=99 --leak-check=full --suppressions=$(realpath "$(dirname "$0")/../valgrind/suppressions")"
+    SIDESTACK_TEST_WRAPPER="valgrind -q --error-exitcode=99 --leak-check=full --suppressions=$(realpath "$(dirname "$0")/../valgrind/suppressions")"
     SIDESTACK_TEST_WRAPPER+=" --errors-for-leak-kinds=definite,indirect,possible"
+    export SIDESTACK_TEST_WRAPPER
 fi
 # shellcheck source=../lib.sh
 . "$(dirname "$0")/../lib.sh"

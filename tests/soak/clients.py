@@ -73,18 +73,20 @@ def udp(address, port, datagrams, seed):
     s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
     s.connect((address, port))
     s.settimeout(3)
-    lost = doubled = 0
+    lost, doubled = set(), 0
     for number in range(datagrams):
         data = f"{number} ".encode() + rng.randbytes(rng.choice((0, 10, 1000, 1400, 4000)))
         s.send(data)
         try:
             while (answer := s.recv(65536)) != data:
-                if not answer.split(b" ")[0].isdigit() or int(answer.split(b" ")[0]) >= number:
+                head = answer.split(b" ")[0]
+                if not head.isdigit() or int(head) >= number:
                     raise Wrong(f"datagram {number}: {answer[:40]!r}")
-                doubled += 1  # an older one, once more or late
+                doubled += int(head) not in lost  # else it was only late
+                lost.discard(int(head))
         except TimeoutError:
-            lost += 1
-    print(f"lost {lost} doubled {doubled}", flush=True)
+            lost.add(number)
+    print(f"lost {len(lost)} doubled {doubled}", flush=True)
 
 
 def read_reply(stream):

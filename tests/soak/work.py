@@ -17,8 +17,9 @@ PATIENCE_S = 240  # of a program, on a bad network and a busy machine
 KILL_CHANCE = 0.15
 
 
-# What programs say when their kernel has no route to us.
-NO_WAY = (b"unreachable", b"No route to host", b"Couldn't connect to server", b"Connect call failed")
+# What programs say when their kernel has no route to us; and when their peer's had none, gave up a handshake of which it could not
+# send the SYN-ACK again, and resets what comes of it.
+NO_WAY = (b"unreachable", b"No route to host", b"Couldn't connect to server", b"Connect call failed", b"reset by peer")
 
 
 class Failure(Exception):
