@@ -433,6 +433,20 @@ static bool send_mtu_probe(struct stack_tcp *tcp)
     return tcp_mtu_probe_sent(tcp, (uint16_t)(left - tcp->send.unhanded));
 }
 
+/* How much data a segment takes: half of the largest window that the peer ever had, as tcp_write() has it, and no more
+ * than its MSS; without the options, unless the window never was larger than they. Not 0. */
+static size_t segment_size(const struct tcp_pcb *pcb)
+{
+    const size_t options = pcb->mss - tcp_sender_mss(pcb);
+    size_t size = LWIP_MIN(pcb->mss, TCPWND_MIN16(pcb->snd_wnd_max / 2));
+
+    if (size == 0)
+        size = pcb->mss;
+    if (size > options)
+        size -= options;
+    return LWIP_MAX(size, 1);
+}
+
 void tcp_send_push(struct stack_tcp *tcp, bool more)
 {
     struct send_queue *queue = &tcp->send;
@@ -451,10 +465,7 @@ void tcp_send_push(struct stack_tcp *tcp, bool more)
     tcp_sender_apply_window(tcp);
     if (tcp->sender.mtu_probe.due_us != 0 && !send_mtu_probe(tcp))
         return;
-    segment = LWIP_MIN(pcb->mss, TCPWND_MIN16(pcb->snd_wnd_max / 2)); /* as tcp_write() */
-    if (segment == 0)
-        segment = pcb->mss;
-    segment -= pcb->mss - tcp_sender_mss(pcb);
+    segment = segment_size(pcb);
     most = queue->unhanded > segment ? tcp_large_most(tcp) : 1;
     if (most > 1 && !send_large(tcp, most, segment, more))
         return;

@@ -381,6 +381,45 @@ START_TEST(small_window_of_the_peer_is_obeyed)
 }
 END_TEST
 
+/* A connection of a peer with timestamps, that never lets more than this be under way. */
+START_TEST(window_of_a_few_bytes_is_filled)
+{
+    const uint16_t window = (uint16_t)_i;
+    const uint32_t size = window * 30u;
+    struct told few = {0};
+    struct segment syn, answer;
+
+    open_told(&few);
+    ck_assert_int_eq(connect_to(few.tcp, PEER_IP, 81), 0);
+    syn = peer_take();
+    answer = (struct segment){.source_port = 81, .port = syn.source_port, .sequence = 1000, .acknowledgement = syn.sequence + 1,
+                              .flags = TH_SYN | TH_ACK, .window = window, .option_size = 16,
+                              .options = {2, 4, 1460 >> 8, 1460 & 255, 1, 1, 8, 10, 0, 0, 0, 1}};
+    peer_send(&answer);
+    ck_assert_uint_eq(few.connected, 1);
+    wire_drop_all();
+    answer = (struct segment){.source_port = 81, .port = syn.source_port, .sequence = 1001, .acknowledgement = syn.sequence + 1,
+                              .flags = TH_ACK, .window = window, .option_size = 12, .options = {1, 1, 8, 10, 0, 0, 0, 1}};
+    pattern_fill(data, 0, size);
+    send_bytes(few.tcp, data, size);
+    for (int turns = 0; answer.acknowledgement != syn.sequence + 1 + size && turns < 2000; turns++) {
+        stack_advance(20);
+        while (wire_count() > 0) {
+            struct segment segment = peer_take();
+
+            ck_assert_uint_le(segment.sequence + segment.size - answer.acknowledgement, window);
+            if (segment.size > 0 && segment.sequence == answer.acknowledgement) {
+                ck_assert_mem_eq(segment.data, data + (segment.sequence - syn.sequence - 1), segment.size);
+                answer.acknowledgement += (uint32_t)segment.size;
+            }
+        }
+        peer_send(&answer);
+    }
+    ck_assert_uint_eq(answer.acknowledgement, syn.sequence + 1 + size);
+    stack_tcp_abort(few.tcp);
+}
+END_TEST
+
 START_TEST(figures_are_true)
 {
     struct tcp_info info;
@@ -482,6 +521,7 @@ int main(void)
     tcase_add_test(tcase, keep_alive_is_content_with_answers);
     tcase_add_test(tcase, zero_window_of_the_peer_is_probed);
     tcase_add_test(tcase, small_window_of_the_peer_is_obeyed);
+    tcase_add_loop_test(tcase, window_of_a_few_bytes_is_filled, 1, 64);
     tcase_add_test(tcase, figures_are_true);
     tcase_add_test(tcase, loopback_carries_bulk_data);
     suite_add_tcase(suite, tcase);
