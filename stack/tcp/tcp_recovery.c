@@ -256,15 +256,18 @@ static void reduce_proportionally(struct stack_tcp *tcp, const struct rack_news 
 /*
  * Measure the round trip: by a segment that was sent once (Karn), acknowledged or SACKed, else by the echo of a
  * timestamp (RFC 7323 4). What was sent once says nothing when something that was sent again is acknowledged with it:
- * it may have arrived long ago, and waited for the other (Linux: tcp_clean_rtx_queue()).
+ * it may have arrived long ago, and waited for the other (Linux: tcp_clean_rtx_queue()). What is SACKed may have
+ * overtaken others, and says nothing of how long these take: by its time they would be late (tcp_rack.c).
  */
 static void measure(struct stack_tcp *tcp, const struct sender_event *event, const struct rack_news *told)
 {
     struct tcp_sender *sender = &tcp->sender;
-    uint64_t sent_us = told->first_sent_us != 0 && !told->resent_acknowledged ? told->first_sent_us : told->first_sacked_us;
+    const bool in_order = told->first_sent_us != 0 && !told->resent_acknowledged;
+    const uint64_t sent_us = in_order ? told->first_sent_us : told->first_sacked_us;
+    const uint32_t least_us = in_order ? 0 : sender->min_rtt_us;
 
     if (sent_us != 0 && sent_us < port_now_us) /* else the clock did not move meanwhile */
-        tcp_timeout_add_rtt(tcp, port_now_us - sent_us);
+        tcp_timeout_add_rtt(tcp, LWIP_MAX(port_now_us - sent_us, least_us));
     else if (told->advanced && event->has_echo && (int32_t)(sys_now() - event->echo_ms) >= 0)
         tcp_timeout_add_rtt(tcp, (uint64_t)LWIP_MAX(sys_now() - event->echo_ms, 1u) * 1000); /* it is no finer */
     else if (sent_us == 0)

@@ -95,25 +95,29 @@ END_TEST
 
 START_TEST(what_overtakes_others_does_not_make_them_late)
 {
-    unsigned end;
+    unsigned first = 10, end;
 
-    sender_write(60);
+    sender_write(90);
     sender_expect(0, 10);
     stack_advance(RTT_MS);
     SACK(0, 1, 2);
     ACK(2); /* so it reorders */
     ACK(10);
     wire_drop_all();
-    end = 10 + sender_info().tcpi_unacked;
-    ck_assert_uint_ge(end, 25);
-    stack_advance(RTT_MS / 2);
-    SACK(10, end - 3, end); /* in half a round trip */
-    wire_drop_all(); /* new segments */
-    stack_advance(RTT_MS / 2);
-    sender_expect_nothing();
-    ACK(end);
-    ck_assert_uint_eq(sender_info().tcpi_total_retrans, 0);
-    ck_assert_uint_eq(sender_info().tcpi_ca_state, TCP_CA_Open);
+    for (int again = 0; again < 2; again++) { /* what was learned by the first time counts in the second */
+        end = first + sender_info().tcpi_unacked;
+        ck_assert_uint_ge(end, first + 15);
+        stack_advance(RTT_MS / 2);
+        SACK(first, end - 3, end); /* in half a round trip */
+        wire_drop_all(); /* new segments */
+        stack_advance(RTT_MS / 2);
+        sender_expect_nothing();
+        ACK(end);
+        wire_drop_all();
+        ck_assert_uint_eq(sender_info().tcpi_total_retrans, 0);
+        ck_assert_uint_eq(sender_info().tcpi_ca_state, TCP_CA_Open);
+        first = end;
+    }
 }
 END_TEST
 
