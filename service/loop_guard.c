@@ -88,7 +88,7 @@ int loop_guard_start(void)
     if (sigaction(LOOP_GUARD_SIGNAL, &action, NULL) < 0)
         return -errno;
     guarded = (pid_t)syscall(SYS_gettid);
-    return thread_start(run);
+    return thread_start(run, THREAD_FILES_NONE);
 }
 
 void loop_guard_begin(void)

@@ -4,7 +4,7 @@
  * A program passes what it likes. Of a file in a file system of the user's own (FUSE) fstat() and close() return when
  * the user likes, and no signal ends that; close() of a socket of the kernel's may wait for its peer. So only sockets
  * of AF_UNIX, which our pairs are, are looked at and closed where they are found. A thread closes the others, one after
- * the other. Nothing that the library sends needs it.
+ * the other. Nothing that the library sends needs it, so it is started with the first of them.
  *
  * While it hangs they stay open. So each user may have a few of them; who has more is not heard: with the requests more
  * would come, and what is never received the kernel drops without asking a file system. The loop guard sees to what it
@@ -17,6 +17,7 @@
 #include "service/privilege/quota.h"
 #include "thread.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -59,14 +60,6 @@ static void run(void)
     }
 }
 
-int passed_start(void)
-{
-    int error = thread_start(run);
-
-    has_thread = error == 0;
-    return error;
-}
-
 bool passed_is_foreign(int fd)
 {
     int domain;
@@ -95,11 +88,23 @@ static void forget_closed(void)
     }
 }
 
+/* What waits for a thread that can't be had waits for the next try. */
+static void need_thread(void)
+{
+    int error = has_thread ? 0 : thread_start(run, THREAD_FILES_SHARED);
+
+    has_thread = error == 0;
+    if (error < 0) {
+        errno = -error;
+        log_warn("control: no thread to close what users pass (is a limit too low?); it stays open meanwhile");
+    }
+}
+
 void passed_close(int fd, struct quota *quota)
 {
     struct passed *one;
 
-    if (!has_thread || !passed_is_foreign(fd)) {
+    if (!passed_is_foreign(fd)) {
         close(fd);
         return;
     }
@@ -117,10 +122,13 @@ void passed_close(int fd, struct quota *quota)
     STAILQ_INSERT_TAIL(&waiting, one, link);
     pthread_cond_signal(&more);
     pthread_mutex_unlock(&lock);
+    need_thread();
 }
 
 bool passed_may_come(const struct quota *quota)
 {
+    if (count > 0)
+        need_thread();
     forget_closed();
     return quota->passed < USER_MAX;
 }

@@ -6,9 +6,6 @@
 
 struct quota;
 
-/* Start the thread that closes them, for good. Return: 0 or -errno. Before that they are closed at once. */
-int passed_start(void);
-
 /* Is it anything but a socket of AF_UNIX, as ours are? What is not is asked nothing else: a file system of a user's own
  * answers fstat(2) when that user likes, and with the inode number of anybody's socket. */
 bool passed_is_foreign(int fd);

@@ -89,19 +89,21 @@ static const struct call calls[] = {
     ANY(getrandom), ANY(getpid), ANY(gettid), ANY(geteuid), ANY(getuid), ANY(getegid), ANY(getgid), ANY(getrusage),
     ANY(uname), /* the resolver library asks for our name */
     ANY(getcpu), ANY(sched_getaffinity), ANY(sched_yield), ANY(futex),
+    /* A thread more (passed.c), and no process. */
+    ONE(clone, HAS(0, CLONE_THREAD, CLONE_THREAD)), /* clone3(): its flags can't be seen; libc does without */
+    ANY(set_robust_list), ANY(rseq),
     /* The end; abort(). tgkill() is in allow_signals(). */
     ANY(exit), ANY(exit_group), ANY(rt_sigreturn), ANY(rt_sigprocmask),
 };
 
-/* What libvdeplug and its modules need besides: a network, threads, a place in a switch's directory. */
+/* What libvdeplug and its modules need besides: a network, a place in a switch's directory. */
 static const struct call wide_calls[] = {
     ANY(socket), ANY(socketpair), ANY(listen), ANY(accept), ANY(setsockopt), ANY(getsockopt), ANY(getsockname), ANY(getpeername),
     ANY(ioctl), ANY(fcntl), ANY(select), ANY(pselect6), ANY(pipe), ANY(eventfd2), ANY(epoll_create1), ANY(timerfd_create), ANY(timerfd_settime),
     ANY(open), ANY(openat), ANY(access), ANY(faccessat), ANY(faccessat2), ANY(stat), ANY(lstat), ANY(getdents64), ANY(getcwd),
     ANY(mkdir), ANY(rmdir), ANY(chmod), ANY(fchmod), ANY(chown), ANY(umask), ANY(rename), ANY(dup), ANY(dup2), ANY(dup3), ANY(flock),
     ANY(mmap), ANY(mprotect), /* dlopen() */
-    ONE(clone, HAS(0, CLONE_THREAD, CLONE_THREAD)), /* clone3(): its flags can't be seen; libc does without */
-    ANY(set_robust_list), ANY(rseq), ANY(rt_sigaction), ANY(sigaltstack), ANY(tgkill), ANY(nanosleep), ANY(clock_nanosleep),
+    ANY(rt_sigaction), ANY(sigaltstack), ANY(tgkill), ANY(nanosleep), ANY(clock_nanosleep),
     ANY(getppid), ANY(getresuid), ANY(getresgid), ANY(getgroups), ANY(prlimit64), ANY(uname), ANY(sysinfo), ONE(prctl, IS(0, PR_SET_NAME)),
 };
 
@@ -206,11 +208,10 @@ int sandbox_enter(enum sandbox_kind kind)
         error = seccomp_syscall_priority(filter, looked_at[i], (uint8_t)(UINT8_MAX - i));
     if (error == 0)
         error = allow_signals(filter);
-    if (error == 0 && kind == SANDBOX_WIDE) {
+    if (error == 0)
+        error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
+    if (error == 0 && kind == SANDBOX_WIDE)
         error = allow(filter, wide_calls, sizeof wide_calls / sizeof *wide_calls);
-        if (error == 0)
-            error = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0);
-    }
 #ifdef SANDBOX_SANITIZED
     if (error == 0)
         error = allow(filter, sanitizer_calls, sizeof sanitizer_calls / sizeof *sanitizer_calls);
