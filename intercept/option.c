@@ -1,5 +1,5 @@
 /*
- * option.c - getsockopt(2), setsockopt(2), ioctl(2).
+ * option.c - getsockopt(2), setsockopt(2).
  *
  * An option is kept either by the pair, because the kernel acts on it when the program reads and writes, or by the
  * service, which knows the connection. pair_has() is the list of the first; all others are asked of the service, which
@@ -10,14 +10,12 @@
 #include "cork.h"
 #include "datagram.h"
 #include "libc.h"
-#include "interface.h"
 #include "linger.h"
 #include "socket.h"
 #include "state.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/sockios.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
@@ -186,55 +184,4 @@ int socket_setsockopt(int fd, int level, int name, const void *value, socklen_t 
     if (need_not_wait(fd, level, name, &message))
         return control_send(&message, fd);
     return control_request(&message, fd, NULL);
-}
-
-/* SIOCOUTQ, SIOCOUTQNSD: field of PROTOCOL_STATUS. */
-static int get_queued(int fd, int field, int *out)
-{
-    struct protocol_message message;
-    int error;
-
-    if (memory_check(out, sizeof *out) < 0)
-        return -EFAULT;
-    error = control_status(fd, &message);
-    if (error < 0)
-        return error == -ENETDOWN ? -ENOTCONN : error;
-    if (message.args[0] == PROTOCOL_STATE_LISTENING)
-        return -EINVAL;
-    *out = message.args[field];
-    return 0;
-}
-
-int socket_ioctl(int fd, unsigned long request, void *argument)
-{
-    if (interface_is_ioctl(request) && (descriptor_verify(fd) != DESCRIPTOR_FOREIGN || interface_is_unix_ioctl(fd, request)))
-        return interface_ioctl(fd, request, argument);
-    switch (request) {
-    case SIOCINQ: /* FIONREAD */
-        if (datagram_is(fd) && descriptor_verify(fd) != DESCRIPTOR_FOREIGN)
-            return memory_check(argument, sizeof(int)) < 0 ? -EFAULT : datagram_next_length(fd, argument);
-        if (state_find(fd) == DESCRIPTOR_LISTENING)
-            return -EINVAL;
-        break;
-    case SIOCOUTQ: /* TIOCOUTQ */
-        if (descriptor_verify(fd) == DESCRIPTOR_FOREIGN)
-            break;
-        return get_queued(fd, 2, argument);
-    case SIOCOUTQNSD:
-        if (descriptor_verify(fd) == DESCRIPTOR_FOREIGN)
-            break;
-        return get_queued(fd, 3, argument);
-    case SIOCATMARK:
-        if (descriptor_verify(fd) == DESCRIPTOR_FOREIGN)
-            break;
-        if (datagram_is(fd))
-            return -ENOTTY;
-        if (memory_check(argument, sizeof(int)) < 0)
-            return -EFAULT;
-        memcpy(argument, &(int){0}, sizeof(int)); /* no urgent data, no mark */
-        return 0;
-    default:
-        break;
-    }
-    return STATE_RESULT(libc_ioctl(fd, request, argument));
 }

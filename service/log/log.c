@@ -17,26 +17,7 @@
 
 enum log_level log_threshold = LOG_LEVEL_INFO;
 
-static const char *const level_names[] = {"error", "warn", "info", "debug"};
-_Static_assert(sizeof level_names / sizeof *level_names == LOG_LEVEL_DEBUG + 1, "one name a level");
-
 static struct log_site *silent; /* sites that left something out */
-
-bool log_level_parse(const char *name, enum log_level *level)
-{
-    for (size_t i = 0; i < sizeof level_names / sizeof *level_names; i++) {
-        if (strcmp(name, level_names[i]) == 0) {
-            *level = (enum log_level)i;
-            return true;
-        }
-    }
-    return false;
-}
-
-const char *log_level_name(enum log_level level)
-{
-    return level_names[level];
-}
 
 static uint64_t now_ms(void)
 {

@@ -29,9 +29,6 @@ struct log_site {
     struct log_site *next; /* in the list of sites that left something out */
 };
 
-/* Read a level's name (error, warn, info, debug). Return: false for no such name. */
-bool log_level_parse(const char *name, enum log_level *level);
-
 /* Write a message; error: a positive errno, whose text follows, or 0. site NULL: no limit. errno stays as it is. */
 __attribute__((format(printf, 4, 5))) void log_write(struct log_site *site, enum log_level level, int error,
                                                      const char *format, ...);

@@ -26,10 +26,12 @@
 
 #define LINE_MAX_BYTES (LOG_TEXT_MAX * 2 + 512) /* JSON may escape a byte with one more */
 
+static const char *const level_names[] = {"error", "warn", "info", "debug"};
 static const char *const target_names[] = {"stderr", "syslog", "journal"};
 static const char *const format_names[] = {"plain", "json"};
 static const char *const target_paths[] = {NULL, "/dev/log", "/run/systemd/journal/socket"};
 static const int priorities[] = {LOG_ERR, LOG_WARNING, LOG_INFO, LOG_DEBUG};
+_Static_assert(sizeof level_names / sizeof *level_names == LOG_LEVEL_DEBUG + 1, "one a level");
 _Static_assert(sizeof priorities / sizeof *priorities == LOG_LEVEL_DEBUG + 1, "one a level");
 
 static enum log_target target;
@@ -44,6 +46,16 @@ static bool find_name(const char *name, const char *const *names, size_t count, 
         if (strcmp(name, names[*index]) == 0)
             return true;
     return false;
+}
+
+bool log_level_parse(const char *name, enum log_level *found)
+{
+    size_t index;
+
+    if (!find_name(name, level_names, sizeof level_names / sizeof *level_names, &index))
+        return false;
+    *found = (enum log_level)index;
+    return true;
 }
 
 bool log_target_parse(const char *name, enum log_target *found)
@@ -166,7 +178,7 @@ static void format_json(char *line, size_t size, enum log_level level, int error
         strftime(date, sizeof date, "%Y-%m-%dT%H:%M:%S", &parts);
     escape_json(message, sizeof message, text);
     snprintf(line, size, "{\"time\":\"%s.%06ldZ\",\"level\":\"%s\",\"service\":\"%s\",\"pid\":%d,%s%s%s\"message\":\"%s\"}", date,
-             now.tv_nsec / 1000, log_level_name(level), service_name, (int)getpid(), error_name != NULL ? "\"error\":\"" : "",
+             now.tv_nsec / 1000, level_names[level], service_name, (int)getpid(), error_name != NULL ? "\"error\":\"" : "",
              error_name != NULL ? error_name : "", error_name != NULL ? "\"," : "", message);
 }
 
@@ -192,7 +204,7 @@ static void write_stderr(enum log_level level, int error, const char *text)
     else if (stderr_is_journal)
         snprintf(line + used, sizeof line - used - 1, "%s", text);
     else
-        snprintf(line + used, sizeof line - used - 1, "%s: %s: %s", identifier(own), log_level_name(level), text);
+        snprintf(line + used, sizeof line - used - 1, "%s: %s: %s", identifier(own), level_names[level], text);
     strcat(line, "\n");
     do
         written = write(STDERR_FILENO, line, strlen(line));

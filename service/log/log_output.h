@@ -9,7 +9,9 @@
 enum log_target { LOG_TARGET_STDERR, LOG_TARGET_SYSLOG, LOG_TARGET_JOURNAL };
 enum log_format { LOG_FORMAT_PLAIN, LOG_FORMAT_JSON };
 
-/* Read "stderr", "syslog" or "journal"; "plain" or "json". Return: false for anything else. */
+/* Read "error", "warn", "info" or "debug"; "stderr", "syslog" or "journal"; "plain" or "json". Return: false for anything
+ * else. */
+bool log_level_parse(const char *name, enum log_level *level);
 bool log_target_parse(const char *name, enum log_target *target);
 bool log_format_parse(const char *name, enum log_format *format);
 
@@ -23,7 +25,5 @@ void log_output_message(enum log_level level, int error, const char *text);
 
 /* Make one line of printable UTF-8 of a text, in place: what a client or a file says must not forge lines. */
 void log_clean_text(char *text);
-
-const char *log_level_name(enum log_level level);
 
 #endif

@@ -8,6 +8,7 @@
 
 #include "service/control_path.h"
 #include "service/log/log.h"
+#include "service/log/log_output.h"
 #include "service/watch.h"
 #include "options.h"
 #include "service/privilege/users.h"
