@@ -170,11 +170,12 @@ $(filter $(B)/unit/test_stack%,$(UNIT_PROGRAMS)): $(B)/libstack.a $(B)/liblwip.a
 $(filter $(B)/unit/test_service%,$(UNIT_PROGRAMS)): $(B)/libservice.a $(B)/libstack.a $(B)/liblwip.a
 $(filter $(B)/unit/test_intercept%,$(UNIT_PROGRAMS)): $(B)/libintercept.a
 $(filter $(B)/unit/test_tool%,$(UNIT_PROGRAMS)): $(B)/libtool.a
+$(B)/unit/test_stack_short: private LINK_TEST = $(addprefix -Wl$(COMMA)--wrap=,malloc calloc realloc _mark_point)
 $(B)/bench/many: $(B)/libstack.a $(B)/liblwip.a
 $(UNIT_PROGRAMS) $(B)/bench/many: $(B)/%: $(B)/obj/tests/%.o $(B)/libunit.a $(COUNTERS)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) $(BASE) -pie -o $@ $< -Wl,--start-group $(filter-out $<,$^) -Wl,--end-group -lcheck -lsubunit -lm -lrt -lpthread $(SERVICE_LIBS) -ljansson -lncursesw -ltinfo -lmicrohttpd
+	$(Q)$(CC) $(BASE) $(LINK_TEST) -pie -o $@ $< -Wl,--start-group $(filter-out $<,$^) -Wl,--end-group -lcheck -lsubunit -lm -lrt -lpthread $(SERVICE_LIBS) -ljansson -lncursesw -ltinfo -lmicrohttpd
 
 PLATFORM_HELPERS  = tests/platform/platform.c tests/poll_bits.c
 PLATFORM_SOURCES  = $(filter-out $(PLATFORM_HELPERS),$(wildcard tests/platform/*.c))
@@ -273,13 +274,16 @@ check: ## everything, from the packages on; JOBS=N tests at a time (processors +
 	$(MAKE) -j$(CORES) CC=clang B=$(B)/clang all tests
 	tests/run
 
+# With the calls of the service that fail (make faults), as these are the error paths.
 coverage: ## how many lines those tests reach, in build/coverage; TESTS='unit/ nginx': by these as well, beside what ran before
 	scripts/install-packages build demo test coverage
 	$(MAKE) -j$(CORES) all tests
 	$(MAKE) -j$(CORES) COVERAGE=1 all unit fuzzers
 	$(if $(TESTS),,rm -rf build/coverage/profile)
 	mkdir -p -m 777 build/coverage/profile
-	COVERAGE=1 tests/run $(TESTS); status=$$?; tests/coverage/report && exit $$status
+	COVERAGE=1 tests/run $(TESTS); status=$$?; $(if $(TESTS),,COVERAGE=1 tests/faults/run $(COVERED_FAULTS) || status=$$?;) \
+	    tests/coverage/report && exit $$status
+COVERED_FAULTS = $(foreach kind,0 1 2,start:$(kind) serve:$(kind))
 
 soak: ## an hour of random programs, kills and trouble: no byte lost, nothing left over; TIME=seconds, SEED=N
 	scripts/install-packages build demo test

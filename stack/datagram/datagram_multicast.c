@@ -76,6 +76,8 @@ static err_t tell_lwip(unsigned interface, const ip_addr_t *address, bool join)
         return ERR_OK;
     if (IP_IS_V6(address))
         error = join ? mld6_joingroup_netif(netif, ip_2_ip6(address)) : mld6_leavegroup_netif(netif, ip_2_ip6(address));
+    else if (join && netif_igmp_data(netif) == NULL && igmp_start(netif) != ERR_OK)
+        error = ERR_MEM; /* as when the interface was made. lwIP asserts that the group of all hosts is the first */
     else
         error = join ? igmp_joingroup_netif(netif, ip_2_ip4(address)) : igmp_leavegroup_netif(netif, ip_2_ip4(address));
     tick_wake();

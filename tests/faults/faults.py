@@ -668,7 +668,7 @@ def main():
     threading.Thread(target=names_server.stdout.read, daemon=True).start()
     try:
         begun = time.monotonic()
-        parts = {"start": start_sites, "serve": serve_sites, "library": library_sites}
+        parts = {"start": start_sites, "serve": serve_sites, "library": library_sites, "takeover": take_over_sites}
         if options.part in parts:
             for kind in options.rest:
                 state.forget()

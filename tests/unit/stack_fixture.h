@@ -36,6 +36,7 @@ void stack_setup_with(const struct stack_prefix *addresses, size_t address_count
                       size_t route_count);
 /* No features; wire, MTU and MAC address are filled in. The frames that were sent on opening are there. */
 void stack_setup_config(struct stack_config config);
+int stack_try_config(struct stack_config config); /* the same; it may fail. Return: what stack_open() does */
 /* With IPv6 addresses beside those of IPv4, and these WIRE_* features. */
 void stack_setup_dual(unsigned wire_features);
 /* The same with this stance on ECN, no features. */
