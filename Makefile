@@ -382,11 +382,11 @@ bench: ## speed against the kernel's stack and others; QUICK=1: the main rows; R
 	$(MAKE) -j$(CORES) all $(B)/bench/traffic $(B)/bench/bound
 	tests/bench/run $(ROWS)
 
-bench-scale: ## what connections cost by how many there are, against the kernel's; QUICK=1: up to 10 000
+bench-scale: ## what connections cost by how many there are, against the kernel's; QUICK=1: up to 10 000; COUNTS='10 1000': so many
 	scripts/install-packages build demo test bench vm
 	$(MAKE) -j$(CORES) all $(B)/bench/holder $(B)/bench/many
-	tests/bench/scale
-	$(B)/bench/many 10 1000 10000 50000 100000
+	tests/bench/scale $(COUNTS)
+	$(B)/bench/many $(or $(COUNTS),10 1000 10000 50000 100000)
 
 bench-wan: ## throughput over bad networks against the kernel's; QUICK=1: a few points
 	scripts/install-packages build demo test

@@ -3,10 +3,10 @@
  *
  *   serve ADDRESS PORT                          a server that sends back what comes
  *   hold ADDRESS PORT SOURCE [SOURCE...]        a client, with so many addresses (0.0.0.0: as the stack chooses), that does what standard input says, a line at a time:
- *     open COUNT          have so many connections
- *     trips MS            round trips of 64 bytes on one of them; answers p50 and p99 in microseconds
- *     requests COUNT MS   round trips of 64 bytes on so many at once, made for that if there are not as many; answers their rate
- *     connects MS         connections one after another, each with a round trip of a byte; answers their rate
+ *     open COUNT          have so many connections, no more; answers how many
+ *     trips MS            round trips of 64 bytes on one more connection; answers p50 and p99 in microseconds, and how many there were
+ *     requests COUNT MS   round trips of 64 bytes on so many of them at once; answers their rate, and how many there were
+ *     connects MS         connections one after another, each with a round trip of a byte; answers their rate, and how many there were
  *
  * Each command is answered by a line.
  */
@@ -129,8 +129,11 @@ static void open_all(size_t count)
 {
     int epoll_fd = epoll_create1(0);
     struct epoll_event events[EVENTS];
-    size_t under_way = 0, done = fd_count;
+    size_t under_way = 0, done;
 
+    while (fd_count > count)
+        close(fds[--fd_count]);
+    done = fd_count;
     while (done < count) {
         int ready;
 
@@ -185,17 +188,17 @@ static void measure_trips(double seconds)
     double end = now_s() + seconds;
     int fd = begin_connection(0);
 
-    while (now_s() < end && count < TRIPS_MAX) {
+    do {
         double start = now_s();
 
         if (write(fd, request, sizeof request) != sizeof request)
             die("write");
         read_all(fd, sizeof request);
         times[count++] = (float)((now_s() - start) * 1e6);
-    }
+    } while (now_s() < end && count < TRIPS_MAX);
     close(fd);
     qsort(times, count, sizeof *times, compare);
-    printf("%.1f %.1f\n", (double)times[count / 2], (double)times[count * 99 / 100]);
+    printf("%.1f %.1f %zu\n", (double)times[count / 2], (double)times[count * 99 / 100], count);
 }
 
 static void measure_requests(size_t active, double seconds)
@@ -203,11 +206,9 @@ static void measure_requests(size_t active, double seconds)
     int epoll_fd = epoll_create1(0);
     struct epoll_event events[EVENTS];
     const char request[REQUEST] = "";
-    size_t count = 0, before = fd_count, step;
-    double start, end;
+    size_t count = 0, step = fd_count / active;
+    double start, end, rate = 0;
 
-    open_all(active > fd_count ? active : fd_count);
-    step = fd_count / active;
     for (size_t i = 0; i < active; i++) /* spread over all that there are */
         if (epoll_ctl(epoll_fd, EPOLL_CTL_ADD, fds[i * step], &(struct epoll_event){.events = EPOLLIN, .data.fd = fds[i * step]}) < 0 ||
             write(fds[i * step], request, sizeof request) != sizeof request)
@@ -219,8 +220,8 @@ static void measure_requests(size_t active, double seconds)
 
         if (ready <= 0)
             die("epoll_wait");
-        if (on && now_s() >= end) {
-            printf("%.0f\n", (double)count / (now_s() - start));
+        if (on && count > 0 && now_s() >= end) {
+            rate = (double)count / (now_s() - start);
             on = false;
         }
         for (int i = 0; i < ready; i++) {
@@ -233,8 +234,7 @@ static void measure_requests(size_t active, double seconds)
         }
     }
     close(epoll_fd);
-    while (fd_count > before)
-        close(fds[--fd_count]);
+    printf("%.3f %zu\n", rate, count);
 }
 
 static void measure_connects(double seconds)
@@ -242,7 +242,7 @@ static void measure_connects(double seconds)
     double start = now_s();
     size_t count = 0;
 
-    while (now_s() < start + seconds) {
+    do {
         int fd = begin_connection(0);
 
         if (write(fd, "x", 1) != 1)
@@ -250,8 +250,8 @@ static void measure_connects(double seconds)
         read_all(fd, 1);
         close(fd);
         count++;
-    }
-    printf("%.0f\n", (double)count / (now_s() - start));
+    } while (now_s() < start + seconds);
+    printf("%.3f %zu\n", (double)count / (now_s() - start), count);
 }
 
 static void hold(void)
@@ -265,7 +265,7 @@ static void hold(void)
             printf("%zu\n", fd_count);
         } else if (sscanf(line, "trips %lu", &one) == 1) {
             measure_trips((double)one / 1000);
-        } else if (sscanf(line, "requests %lu %lu", &one, &other) == 2 && one > 0 && one <= CONNECTIONS_MAX) {
+        } else if (sscanf(line, "requests %lu %lu", &one, &other) == 2 && one > 0 && one <= fd_count) {
             measure_requests(one, (double)other / 1000);
         } else if (sscanf(line, "connects %lu", &one) == 1) {
             measure_connects((double)one / 1000);

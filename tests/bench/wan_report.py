@@ -1,11 +1,10 @@
 """wan_report - what tests/bench/wan measured: tables, and a heat map."""
 import math
 import os
-import re
 import statistics
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-DOCS = os.path.join(os.path.dirname(os.path.dirname(HERE)), "docs")
+from publish import DOCS, replace_part
+
 COLUMNS = [("upload", 1), ("upload", 8), ("download", 1), ("download", 8)]
 TITLES = ["sending, 1 stream", "8 streams", "receiving, 1 stream", "8 streams"]
 
@@ -148,18 +147,12 @@ def heat_map(report):
 
 def publish(report):
     """The tables go between the marks in docs/performance.md, the heat map beside it."""
-    path = os.path.join(DOCS, "performance.md")
-    with open(path) as file:
-        text = file.read()
     body = (f"{report['processors']} processors, Linux {report['kernel']}, {report['time'][:10]}; a link of {report['rate']} with a "
             f"queue of 500 frames, {rounds_text(report)}.\n\n![the same as a picture](bench-wan.svg)\n\n" + grid_table(report))
     if "fairness" in report:
         body += "\n### Fairness\n\n" + fairness_text(report["fairness"])
     if "outages" in report:
         body += "\n### Outages\n\n" + outage_text(report["outages"])
-    begin, end = "<!-- bench-wan: begin -->\n", "<!-- bench-wan: end -->"
-    text = re.sub(re.escape(begin) + ".*?" + re.escape(end), lambda _: begin + body + end, text, flags=re.S)
-    with open(path, "w") as file:
-        file.write(text)
+    replace_part("bench-wan", body)
     with open(os.path.join(DOCS, "bench-wan.svg"), "w") as file:
         file.write(heat_map(report))
