@@ -172,6 +172,7 @@ $(filter $(B)/unit/test_intercept%,$(UNIT_PROGRAMS)): $(B)/libintercept.a
 $(filter $(B)/unit/test_tool%,$(UNIT_PROGRAMS)): $(B)/libtool.a
 $(B)/unit/test_stack_short: private LINK_TEST = $(addprefix -Wl$(COMMA)--wrap=,malloc calloc realloc _mark_point)
 $(B)/bench/many: $(B)/libstack.a $(B)/liblwip.a
+$(B)/unit/test_service_relay: private LINK_TEST = -Wl,--wrap=block_get
 $(UNIT_PROGRAMS) $(B)/bench/many: $(B)/%: $(B)/obj/tests/%.o $(B)/libunit.a $(COUNTERS)
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
@@ -208,6 +209,7 @@ $(B)/segments/kernel: $(call objects,$(addprefix tests/segments/,kernel.c host_k
 
 # tests/faults: what is preloaded to make calls fail, and a program that they fail in. Without sanitizers, whatever they are loaded into.
 FAULTS = $(addprefix $(B)/faults/,shim_memory.so shim_calls.so program)
+$(B)/faults/shim_calls.so: tests/faults/shim_files.c tests/faults/shim_threads.c
 $(B)/faults/shim_%.so: tests/faults/shim_%.c tests/faults/shim.c tests/faults/shim.h $(B)/flags
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
@@ -310,7 +312,7 @@ valgrind: ## real programs on the stack, and the service, under valgrind; PROGRA
 	$(MAKE) -j$(CORES) all
 	tests/valgrind/run $(PROGRAMS)
 
-faults: ## each call site of the service and of the library fails once, in each way; RUNS='serve:0 library:1': only these
+faults: ## each call site of the service and of the library fails once, in each way; RUNS='serve:0 sweep-library:1': only these (tests/faults/run)
 	scripts/install-packages build demo test
 	$(MAKE) -j$(CORES) all $(FAULTS)
 	$(MAKE) -j$(CORES) SAN=1 all

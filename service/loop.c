@@ -189,6 +189,7 @@ static int64_t choose_wait_us(void)
 
     wait_us = sooner(wait_us, resolver_timer_us(now_us));
     wait_us = sooner(wait_us, listener_timer_us());
+    wait_us = sooner(wait_us, pairs_timer_us());
     wait_us = sooner(wait_us, client_timer_us(now_us));
     wait_us = sooner(wait_us, log_timer_us(now_us));
     if (wire_paused_until_us != 0)
@@ -256,6 +257,7 @@ int loop_turn(void)
     loop_guard_begin();
     stack_set_clock(now_us);
     listener_run_timers(now_us);
+    pairs_run_timers(now_us);
     client_run_timers(now_us);
     resume_wire();
     dispatch_batch(events, count);

@@ -16,6 +16,11 @@
 /* pairs_catch_up() looks at no more than so many batches, whatever programs do meanwhile. */
 #define CATCH_UP_ROUNDS 64
 
+/* How often what was short is tried again. */
+#define POSTPONED_RETRY_US 20000
+
+static uint64_t next_retry_us;
+
 static void handle_socket(struct socket *socket, uint32_t events)
 {
     if (socket->pair_fd < 0)
@@ -86,6 +91,22 @@ void pairs_run_brief(void)
 bool pairs_have_work(void)
 {
     return !TAILQ_EMPTY(&socket_busy) || !TAILQ_EMPTY(&socket_brief);
+}
+
+int64_t pairs_timer_us(void)
+{
+    return TAILQ_EMPTY(&socket_postponed) ? -1 : POSTPONED_RETRY_US;
+}
+
+void pairs_run_timers(uint64_t now_us)
+{
+    struct socket *socket;
+
+    if (now_us < next_retry_us || TAILQ_EMPTY(&socket_postponed))
+        return;
+    next_retry_us = now_us + POSTPONED_RETRY_US;
+    while ((socket = TAILQ_FIRST(&socket_postponed)) != NULL)
+        socket_queue_work(socket, 0);
 }
 
 /* Is one among these events that was seen before? *seen: the first one that is no pair; NULL: none yet. */

@@ -230,7 +230,10 @@ static bool read_pair(struct socket *socket)
         pieces = want > 0 ? stack_tcp_send_reserve(socket->tcp, want, iov) : 0;
         if (pieces == 0) {
             relay_counters.wire_full++;
-            socket->wire_full = true; /* sent() comes when the peer has acknowledged something */
+            if (stack_tcp_send_queued(socket->tcp) > 0)
+                socket->wire_full = true; /* sent() comes when the peer has acknowledged something */
+            else
+                socket_postpone_work(socket, WORK_TO_WIRE); /* memory is short */
             return false;
         }
         room = iov_bytes(iov, pieces);
@@ -313,7 +316,7 @@ static void to_program(struct socket *socket)
             break;
         }
         if (written < 0) { /* memory is short: there is no edge to wait for */
-            socket_queue_work(socket, WORK_TO_PROGRAM);
+            socket_postpone_work(socket, WORK_TO_PROGRAM);
             return;
         }
         relay_counters.writes++;

@@ -39,6 +39,7 @@
 struct socket_list socket_live = TAILQ_HEAD_INITIALIZER(socket_live);
 struct socket_list socket_busy = TAILQ_HEAD_INITIALIZER(socket_busy);
 struct socket_list socket_brief = TAILQ_HEAD_INITIALIZER(socket_brief);
+struct socket_list socket_postponed = TAILQ_HEAD_INITIALIZER(socket_postponed);
 
 static struct socket_list retired = TAILQ_HEAD_INITIALIZER(retired);
 static struct socket_list dead = TAILQ_HEAD_INITIALIZER(dead);
@@ -359,22 +360,31 @@ void socket_note(struct socket *socket, enum socket_event event)
             log_debug("socket %llu: %s", (unsigned long long)socket->id, event_names[i].name);
 }
 
-void socket_queue_work(struct socket *socket, enum socket_work work)
+/* Work for a list, unless the socket is on one already; what was postponed is not any more. */
+static void queue_work(struct socket *socket, uint32_t work, struct socket_list *list)
 {
+    if (socket->work != 0 && socket->work_list == &socket_postponed)
+        work |= socket_take_work(socket);
     if (socket->work == 0) {
-        TAILQ_INSERT_TAIL(&socket_busy, socket, busy_link);
-        socket->is_brief = false;
+        TAILQ_INSERT_TAIL(list, socket, busy_link);
+        socket->work_list = list;
     }
     socket->work |= work;
 }
 
+void socket_queue_work(struct socket *socket, enum socket_work work)
+{
+    queue_work(socket, work, &socket_busy);
+}
+
 void socket_queue_brief_work(struct socket *socket, enum socket_work work)
 {
-    if (socket->work == 0) {
-        TAILQ_INSERT_TAIL(&socket_brief, socket, busy_link);
-        socket->is_brief = true;
-    }
-    socket->work |= work;
+    queue_work(socket, work, &socket_brief);
+}
+
+void socket_postpone_work(struct socket *socket, enum socket_work work)
+{
+    queue_work(socket, work, &socket_postponed);
 }
 
 uint32_t socket_take_work(struct socket *socket)
@@ -382,7 +392,7 @@ uint32_t socket_take_work(struct socket *socket)
     uint32_t work = socket->work;
 
     if (work != 0)
-        TAILQ_REMOVE(socket->is_brief ? &socket_brief : &socket_busy, socket, busy_link);
+        TAILQ_REMOVE(socket->work_list, socket, busy_link);
     socket->work = 0;
     return work;
 }

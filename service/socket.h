@@ -80,8 +80,8 @@ struct socket {
     enum protocol_state state;
     uint32_t events; /* enum socket_event */
     bool is_charged; /* counts in its user's quota */
-    uint32_t work;   /* enum socket_work; on the list of the busy ones while not 0, ... */
-    bool is_brief;   /* ... that of brief work */
+    uint32_t work;   /* enum socket_work; while not 0 it is ... */
+    struct socket_list *work_list; /* ... on this list: socket_busy, socket_brief or socket_postponed */
 
     int pair_fd;          /* owned; the service's end; -1: used up, the record is retired */
     ino_t program_inode;  /* of the program's end */
@@ -182,6 +182,10 @@ void socket_queue_work(struct socket *socket, enum socket_work work);
 /* The same for little data: its turn comes before those of all that move much. */
 void socket_queue_brief_work(struct socket *socket, enum socket_work work);
 
+/* Ask for work some milliseconds later: something was short, and no event tells when there is enough. Whatever asks for
+ * other work meanwhile ends the wait. */
+void socket_postpone_work(struct socket *socket, enum socket_work work);
+
 /* Off the list of those with work. Return: what there was to do, enum socket_work. */
 uint32_t socket_take_work(struct socket *socket);
 
@@ -206,9 +210,9 @@ void socket_destroy_all(void);
 /* The end of a turn: free what died in it. */
 void socket_sweep(void);
 
-/* Lists for walking: every live socket, and those with work, much and brief. */
+/* Lists for walking: every live socket, and those with work: much, brief, and postponed. */
 extern struct socket_list socket_live;
-extern struct socket_list socket_busy, socket_brief;
+extern struct socket_list socket_busy, socket_brief, socket_postponed;
 
 size_t socket_count(void);
 

@@ -1,5 +1,6 @@
 /* test_service_relay.c - connections between two programs of one service: bytes, ends and errors cross as with TCP. */
 #include "service/socket.h"
+#include "stack/block.h"
 #include "service_fixture.h"
 
 #include <check.h>
@@ -142,6 +143,32 @@ START_TEST(a_socket_that_shut_itself_down_may_be_gone_in_the_middle_of_a_request
     ck_assert_int_eq(shutdown(fd, SHUT_RDWR), 0);
     service_bind(fd, &address, -ENOTSOCK);
     close(fd);
+}
+END_TEST
+
+static unsigned blocks_refused; /* so many more */
+
+/* For block_get(), by the linker: it has no memory for a while. */
+void *__real_block_get(enum block_class which); // NOLINT(bugprone-reserved-identifier)
+void *__wrap_block_get(enum block_class which); // NOLINT(bugprone-reserved-identifier)
+void *__wrap_block_get(enum block_class which)  // NOLINT(bugprone-reserved-identifier)
+{
+    if (blocks_refused == 0)
+        return __real_block_get(which);
+    blocks_refused--;
+    return NULL;
+}
+
+/* Nothing is on its way to the peer whose acknowledgement would have the service look again. */
+START_TEST(a_write_for_which_there_is_no_memory_for_a_while_is_sent_then)
+{
+    for (unsigned times = 1; times <= 6; times++) {
+        blocks_refused = times;
+        ck_assert_int_eq(write(c.client, "question", 8), 8);
+        service_turn_until_polled(c.server, POLLIN);
+        expect_bytes(c.server, "question");
+        ck_assert_uint_eq(blocks_refused, 0);
+    }
 }
 END_TEST
 
@@ -417,6 +444,7 @@ int main(void)
     tcase_add_test(connected, close_with_data_unread_is_a_reset);
     tcase_add_test(connected, linger_zero_is_a_reset);
     tcase_add_test(connected, a_write_to_a_closed_peer_is_answered_by_a_reset);
+    tcase_add_test(connected, a_write_for_which_there_is_no_memory_for_a_while_is_sent_then);
     tcase_add_test(connected, many_bytes_arrive_whole);
     tcase_add_test(connected, a_reader_that_stops_stops_the_writer);
     tcase_add_test(connected, a_reset_behind_unread_data_ends_a_blocked_write);
