@@ -28,18 +28,19 @@
 enum mode {
     MODE_OFF,
     MODE_COUNT, /* and list sites */
-    MODE_AT,    /* the call of number `at` */
+    MODE_AT,    /* `width` calls from number `at` on */
     MODE_SITES, /* the first call of each site */
     MODE_EVERY, /* each call of number `at`, 2 * `at`, ... */
 };
 
-/* faults.py knows this layout. */
+/* state.py knows this layout. */
 struct state {
     atomic_uint mode, kind;
     atomic_ullong at;
     atomic_ullong calls;
     atomic_uint failed, log_used;
     atomic_uint site_count, hidden; /* sites; of which no more could be noted */
+    atomic_uint width, unused;
     char target[64];                /* part of a library's path; empty: the program itself */
     atomic_ullong sites[SITES_MAX];
     char log[LOG_BYTES];
@@ -185,7 +186,7 @@ static void note(const char *name, int error, uint64_t site, const struct trace 
 int shim_fails(const char *name, const int errors[SHIM_KINDS])
 {
     struct trace trace = {.count = 0};
-    unsigned long long number;
+    unsigned long long number, at;
     int saved_errno = errno, error;
     uint64_t site;
     unsigned mode;
@@ -201,11 +202,14 @@ int shim_fails(const char *name, const int errors[SHIM_KINDS])
     fails = false;
     if (trace.is_wanted && !is_libcs_own(&trace)) {
         number = atomic_fetch_add(&state->calls, 1) + 1;
+        at = atomic_load(&state->at);
         site = site_of(name, &trace);
         if (mode == MODE_SITES || mode == MODE_COUNT)
             fails = enter_site(site);
+        else if (mode == MODE_AT)
+            fails = number >= at && number < at + atomic_load(&state->width);
         else
-            fails = mode == MODE_AT ? number == atomic_load(&state->at) : number % atomic_load(&state->at) == 0;
+            fails = number % at == 0;
         if (fails)
             note(name, mode == MODE_COUNT ? 0 : error, site, &trace);
         if (mode == MODE_COUNT)

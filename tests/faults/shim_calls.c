@@ -1,5 +1,6 @@
 /*
- * shim_calls.c - calls into the kernel that fail. Preloaded behind the library, which looks for libc's own there.
+ * shim_calls.c - calls into the kernel that fail. Preloaded behind the library, which looks for libc's own there; with
+ * shim_files.c and shim_threads.c.
  *
  * What the kernel has no way to fail, given what the callers give, is not here: getsockname(), getpeername(),
  * getsockopt(), shutdown(), epoll_ctl() but for EPOLL_CTL_ADD, fcntl() but for F_DUPFD, dup3() in an open descriptor's
@@ -11,7 +12,6 @@
 #include <fcntl.h>
 #include <linux/sockios.h>
 #include <poll.h>
-#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdarg.h>
@@ -28,7 +28,6 @@
 #include <sys/signalfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/syscall.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
@@ -117,6 +116,7 @@ CALL(int, -1, setrlimit, (__rlimit_resource_t what, const struct rlimit *limit),
 CALL(int, -1, setresuid, (uid_t a, uid_t b, uid_t c), (a, b, c), EAGAIN, 0, EPERM)
 CALL(int, -1, setresgid, (gid_t a, gid_t b, gid_t c), (a, b, c), 0, 0, EPERM)
 CALL(int, -1, setgroups, (size_t count, const gid_t *list), (count, list), ENOMEM, 0, EPERM)
+CALL(int, -1, capget, (void *header, void *data), (header, data), ENOMEM, 0, EPERM)
 CALL(int, -1, capset, (void *header, void *data), (header, data), 0, 0, EPERM)
 CALL(int, -1, gethostname, (char *name, size_t size), (name, size), 0, 0, EPERM)
 CALL(int, -1, sched_getaffinity, (pid_t pid, size_t size, cpu_set_t *set), (pid, size, set), 0, 0, EINVAL)
@@ -264,32 +264,4 @@ SHIM_EXPORT int fstat(int fd, struct stat *to)
 {
     NEXT(fstat);
     return shim_is_service() && fails("fstat", (const int[SHIM_KINDS]){ENOMEM, 0, EIO}) < 0 ? -1 : next(fd, to);
-}
-
-/* libseccomp loads its filter by this. */
-SHIM_EXPORT long syscall(long number, ...)
-{
-    static long (*next)(long, long, long, long, long, long, long);
-    long a[6];
-    va_list list;
-
-    if (next == NULL)
-        next = shim_next("syscall");
-    va_start(list, number);
-    for (int i = 0; i < 6; i++)
-        a[i] = va_arg(list, long);
-    va_end(list);
-    if ((number == SYS_seccomp || number == SYS_getdents64 || number == SYS_capget) &&
-        fails("syscall", (const int[SHIM_KINDS]){ENOMEM, 0, EPERM}) < 0)
-        return -1;
-    return next(number, a[0], a[1], a[2], a[3], a[4], a[5]);
-}
-
-SHIM_EXPORT int pthread_create(pthread_t *thread, const pthread_attr_t *how, void *(*run)(void *), void *argument)
-{
-    int error;
-
-    NEXT(pthread_create);
-    error = shim_fails("pthread_create", (const int[SHIM_KINDS]){EAGAIN, 0, EPERM});
-    return error != 0 ? error : next(thread, how, run, argument);
 }
