@@ -298,7 +298,7 @@ static void note_failure(struct search *search, int code, const struct names_ans
     case HOST_NOT_FOUND:
         break;
     case TRY_AGAIN:
-        if (answer->bytes != NULL && (answer->bytes[3] & HEADER_RCODE) == ns_r_servfail)
+        if (answer->length >= NS_HFIXEDSZ && (answer->bytes[3] & HEADER_RCODE) == ns_r_servfail)
             search->saw_servfail = true;
         else
             search->is_over = true;

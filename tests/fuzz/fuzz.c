@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 uint64_t fuzz_time_us;
+unsigned fuzz_time_step_us;
 
 static uint8_t random_byte;
 
@@ -79,8 +80,9 @@ ssize_t getrandom(void *buffer, size_t size, unsigned flags)
 /* In libc's place: time passes when the target says so. */
 int clock_gettime(clockid_t clock, struct timespec *time)
 {
-    if (fuzz_time_us == 0 || clock != CLOCK_MONOTONIC)
+    if (fuzz_time_us == 0 || (clock != CLOCK_MONOTONIC && clock != CLOCK_MONOTONIC_COARSE))
         return (int)syscall(SYS_clock_gettime, clock, time);
+    fuzz_time_us += fuzz_time_step_us;
     time->tv_sec = (time_t)(fuzz_time_us / 1000000);
     time->tv_nsec = (long)(fuzz_time_us % 1000000) * 1000;
     return 0;

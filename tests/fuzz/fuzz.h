@@ -38,4 +38,7 @@ size_t fuzz_take_into(struct fuzz_input *input, void *out, size_t room);
 /* CLOCK_MONOTONIC for the code under test, in microseconds; 0, as at the start: the real one. */
 extern uint64_t fuzz_time_us;
 
+/* By how much that grows with each look at it: for code that waits until a time. */
+extern unsigned fuzz_time_step_us;
+
 #endif

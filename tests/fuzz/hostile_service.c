@@ -317,10 +317,13 @@ void hostile_end_pair(void)
 void hostile_begin(struct fuzz_input *taken)
 {
     static bool is_prepared;
+    static uint64_t time_us; /* later in each run: the library remembers when it did something last */
 
     if (!is_prepared)
         prepare();
     is_prepared = true;
+    fuzz_time_us = time_us += 1000000;
+    fuzz_time_step_us = 100;
     input = taken;
     memset(connections, 0xff, sizeof connections);
     end_count = 0;
@@ -357,4 +360,5 @@ void hostile_end(void)
     descriptor_forget_range(0, FD_MAX);
     descriptor_forget_numbers();
     on_death_note(PROTOCOL_ON_DEATH_FAIL);
+    fuzz_time_us = 0;
 }
