@@ -17,6 +17,7 @@
 #include "stack/block.h"
 #include "datagram_packet.h"
 #include "stack/ip/interface.h"
+#include "stack/ip/neighbour_filter.h"
 #include "stack/ip/router_advert.h"
 #include "stack/tcp/tcp_lookup.h"
 
@@ -167,8 +168,14 @@ static bool udp_input_packet(struct pbuf *p, size_t offset, enum stack_datagram_
     }
     tuple.local_port = ntohs(header.dest);
     tuple.peer_port = ntohs(header.src);
-    if (kind == STACK_DATAGRAM_UDP && is_lwip_port(tuple.local_port))
-        return false;
+    if (kind == STACK_DATAGRAM_UDP && is_lwip_port(tuple.local_port)) {
+        if (p->next == NULL || ip_current_is_v6())
+            return false;
+        /* In one of several pieces dhcp.c reads behind them (dhcp_parse_reply()); nobody sends such. */
+        datagram_counters.malformed++;
+        pbuf_free(p);
+        return true;
+    }
     if (to_many) {
         for (found = datagram_table_first(kind, &tuple); found != NULL;) {
             struct stack_datagram *next = datagram_table_next(kind, found, &tuple);
@@ -238,7 +245,7 @@ raw_input_state_t raw_input(struct pbuf *p, struct netif *input)
     if (protocol == (ip_current_is_v6() ? IP6_NEXTH_ICMP6 : IP_PROTO_ICMP)) {
         datagram_error_input(p, offset, input);
         datagram_ping_input(p, offset, input);
-        if (ip_current_is_v6() && !router_advert_input(p, offset, input)) {
+        if (ip_current_is_v6() && (!neighbour_filter_passes(p, offset) || !router_advert_input(p, offset, input))) {
             pbuf_free(p);
             return RAW_INPUT_EATEN;
         }

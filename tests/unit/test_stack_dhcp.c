@@ -11,6 +11,7 @@
 
 #define DHCP_AT 42 /* in a frame, behind Ethernet, IP and UDP */
 #define OPTIONS_AT (DHCP_AT + 240)
+#define FRAME_MAX (OPTIONS_AT + 400)
 #define SERVER "10.1.0.1"
 #define OFFERED "10.1.0.50"
 
@@ -74,14 +75,14 @@ static struct message take(void)
     return message;
 }
 
-/* Answer as the server, with these options beside type and server; size of them. */
-static void answer(const struct message *to, int type, const void *options, size_t size)
+/* Make the server's answer, with these options beside type and server; size of them. Return: the size of the frame. */
+static size_t make_answer(uint8_t frame[FRAME_MAX], const struct message *to, int type, const void *options, size_t size)
 {
     static const uint8_t head[] = {2, 0, 0, 0, 0, 2, 2, 0, 0, 0, 0, 1, 8, 0, 0x45, 0, 0, 0, 0, 0, 0, 0, 64, 17};
-    uint8_t frame[OPTIONS_AT + 400] = {0};
     uint8_t *at = frame + OPTIONS_AT;
     size_t total;
 
+    memset(frame, 0, FRAME_MAX);
     memcpy(frame, head, sizeof head);
     inet_pton(AF_INET, SERVER, frame + 26);
     inet_pton(AF_INET, OFFERED, frame + 30);
@@ -111,8 +112,40 @@ static void answer(const struct message *to, int type, const void *options, size
     frame[38] = (uint8_t)((total - 34) >> 8);
     frame[39] = (uint8_t)(total - 34);
     checksum_put(frame + 14, 20, 10);
+    return total;
+}
+
+/* Answer as the server. */
+static void answer(const struct message *to, int type, const void *options, size_t size)
+{
+    uint8_t frame[FRAME_MAX];
+    size_t total = make_answer(frame, to, type, options, size);
+
     wire_put(NULL, frame, total);
     stack_turn();
+}
+
+/* The same in fragments: what lwIP wants in one piece, and all the rest in such of 8 bytes. */
+static void answer_in_fragments(const struct message *to, int type, const void *options, size_t size)
+{
+    uint8_t frame[FRAME_MAX], piece[FRAME_MAX];
+    size_t total = make_answer(frame, to, type, options, size), length = 56;
+
+    for (size_t at = 34; at < total; at += length, length = 8) {
+        size_t offset = (at - 34) / 8, left = total - at;
+
+        length = left < length ? left : length;
+        memcpy(piece, frame, 34);
+        memcpy(piece + 34, frame + at, length);
+        piece[17] = (uint8_t)(20 + length);
+        piece[16] = 0;
+        piece[20] = (uint8_t)((left > length ? 0x20 : 0) | offset >> 8);
+        piece[21] = (uint8_t)offset;
+        piece[24] = piece[25] = 0;
+        checksum_put(piece + 14, 20, 10);
+        wire_put(NULL, piece, 34 + length);
+        stack_turn();
+    }
 }
 
 /* Mask, router, a lease of 1000 seconds (so 500 to T1), a name server. */
@@ -418,6 +451,29 @@ START_TEST(hostile_options)
 }
 END_TEST
 
+/* In an answer of several pieces dhcp.c goes on reading behind each, as far as their bytes tell it to. */
+START_TEST(answers_in_fragments_are_none)
+{
+    uint8_t options[sizeof usual + 300];
+    struct message message;
+
+    get_lease(usual, sizeof usual);
+    wire_drop_all();
+    stack_advance(501000);
+    other_says(2, SERVER);
+    message = take();
+    ck_assert_int_eq(message.type, REQUEST);
+    answer_in_fragments(&message, NAK, usual, sizeof usual);
+    ck_assert_str_eq(address_text(), OFFERED);
+    memcpy(options, usual, sizeof usual);
+    memset(options + sizeof usual, 200, sizeof options - sizeof usual); /* unknown options, of 200 bytes each */
+    answer_in_fragments(&message, NAK, options, sizeof options);
+    ck_assert_str_eq(address_text(), OFFERED);
+    answer(&message, NAK, usual, sizeof usual);
+    ck_assert_str_eq(address_text(), "none");
+}
+END_TEST
+
 /* A server that sends rubbish. */
 START_TEST(random_answers)
 {
@@ -467,6 +523,7 @@ int main(void)
     tcase_add_test(tcase, classless_routes_replace_the_router);
     tcase_add_test(tcase, domains_and_mtu);
     tcase_add_test(tcase, random_answers);
+    tcase_add_test(tcase, answers_in_fragments_are_none);
     tcase_add_loop_test(tcase, hostile_options, 0, (int)(sizeof hostile / sizeof *hostile));
     suite_add_tcase(suite, tcase);
     srunner_run_all(runner, CK_NORMAL);

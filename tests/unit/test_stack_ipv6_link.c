@@ -7,6 +7,7 @@
 #include <stdlib.h>
 
 #include "datagram_fixture.h"
+#include "stack/bytes.h"
 #include "stack/ip/interface.h"
 #include "stack_fixture.h"
 
@@ -74,18 +75,50 @@ START_TEST(far_addresses_go_by_the_gateway)
 }
 END_TEST
 
+/* Send a part of an ICMPv6 packet to the stack, behind an extension header of 8 bytes if there is one. */
+static void send_behind(const char *source, uint8_t kind, const uint8_t *header, const uint8_t *part, size_t size)
+{
+    uint8_t data[8 + 100];
+    size_t header_size = header != NULL ? 8 : 0;
+
+    if (header != NULL)
+        memcpy(data, header, header_size);
+    memcpy(data + header_size, part, size);
+    packet_send(&(struct packet){.source = source, .destination = STACK_IP6, .protocol = kind, .ttl = 255, .data = data,
+                                 .size = header_size + size});
+    stack_turn();
+}
+
+/* What a message comes in. */
+enum { PLAIN, BEHIND_OPTIONS, IN_ONE_FRAGMENT, IN_FRAGMENTS, WAYS };
+
+static void send_icmp6(const char *source, int way, uint8_t *message, size_t size)
+{
+    write_16(message + 2, packet_checksum(source, STACK_IP6, IPPROTO_ICMPV6, message, size));
+    switch (way) {
+    case PLAIN:
+        send_behind(source, IPPROTO_ICMPV6, NULL, message, size);
+        break;
+    case BEHIND_OPTIONS:
+        send_behind(source, IPPROTO_DSTOPTS, (const uint8_t[8]){IPPROTO_ICMPV6, 0, 1, 4}, message, size);
+        break;
+    case IN_ONE_FRAGMENT:
+        send_behind(source, IPPROTO_FRAGMENT, (const uint8_t[8]){IPPROTO_ICMPV6, [7] = 1}, message, size);
+        break;
+    default:
+        send_behind(source, IPPROTO_FRAGMENT, (const uint8_t[8]){IPPROTO_ICMPV6, 0, 0, 40, [7] = 2}, message + 40, size - 40);
+        send_behind(source, IPPROTO_FRAGMENT, (const uint8_t[8]){IPPROTO_ICMPV6, 0, 0, 1, [7] = 2}, message, 40);
+    }
+}
+
 /* A redirect: to destination by way of target, by who is a link-local router or not. */
-static void send_redirect(const char *source, const char *destination, const char *target)
+static void send_redirect(const char *source, const char *destination, const char *target, int way)
 {
     uint8_t message[48] = {[0] = 137, [40] = 2, [41] = 1, [42] = 2, [47] = 9};
 
     inet_pton(AF_INET6, target, message + 8);
     inet_pton(AF_INET6, destination, message + 24);
-    *(uint16_t *)(void *)(message + 2) =
-        htons(packet_checksum(source, STACK_IP6, IPPROTO_ICMPV6, message, sizeof message));
-    packet_send(&(struct packet){.source = source, .destination = STACK_IP6, .protocol = IPPROTO_ICMPV6, .ttl = 255,
-                                 .data = message, .size = sizeof message});
-    stack_turn();
+    send_icmp6(source, way, message, sizeof message);
 }
 
 START_TEST(redirects_of_strangers_are_not_followed)
@@ -101,12 +134,32 @@ START_TEST(redirects_of_strangers_are_not_followed)
     frame = wire_take();
     ck_assert_ptr_nonnull(frame);
     ck_assert_uint_eq(frame->bytes[5], 1); /* the gateway's Ethernet address is the peer's */
-    send_redirect(PEER_LINK_LOCAL, "2001:db8::1", "fe80::9");
+    send_redirect(PEER_LINK_LOCAL, "2001:db8::1", "fe80::9", _i);
     stack_advance(1100);
     frame = wire_take();
     ck_assert_ptr_nonnull(frame);
     ck_assert_uint_eq(frame->bytes[5], 1);
     stack_tcp_close(told.tcp);
+}
+END_TEST
+
+/* Its Ethernet address would be taken from behind the packet. */
+START_TEST(question_whose_option_has_no_length_is_not_answered)
+{
+    uint8_t message[32] = {[0] = TYPE_SOLICITATION, [24] = 1, [25] = 1, [26] = 2, [31] = 9};
+
+    inet_pton(AF_INET6, STACK_IP6, message + 8);
+    wire_drop_all();
+    for (size_t size = 25; size < sizeof message; size++) {
+        message[25] = 0;
+        write_16(message + 2, 0);
+        send_icmp6("fd00:1::9", PLAIN, message, size);
+        ck_assert_uint_eq(wire_count(), 0);
+    }
+    message[25] = 1;
+    write_16(message + 2, 0);
+    send_icmp6("fd00:1::9", PLAIN, message, sizeof message);
+    ck_assert_uint_eq(wire_count(), 1);
 }
 END_TEST
 
@@ -180,7 +233,8 @@ int main(void)
     tcase_add_test(tcase, packets_wait_for_the_neighbour_and_then_go);
     tcase_add_test(tcase, neighbour_that_does_not_answer_is_unreachable);
     tcase_add_test(tcase, far_addresses_go_by_the_gateway);
-    tcase_add_test(tcase, redirects_of_strangers_are_not_followed);
+    tcase_add_loop_test(tcase, redirects_of_strangers_are_not_followed, 0, WAYS);
+    tcase_add_test(tcase, question_whose_option_has_no_length_is_not_answered);
     tcase_add_test(tcase, link_local_peer_is_reached_in_its_scope);
     tcase_add_test(tcase, addresses_of_our_own_do_not_come_from_outside);
     suite_add_tcase(suite, tcase);

@@ -314,6 +314,40 @@ START_TEST(lies_are_not_believed)
 }
 END_TEST
 
+static unsigned path_mtu_of(struct stack_tcp *tcp)
+{
+    struct tcp_info info;
+
+    stack_tcp_get_info(tcp, &info);
+    return info.tcpi_pmtu;
+}
+
+/* With each such news all sockets are looked at: who could bring it without end would have the stack do nothing else. */
+START_TEST(narrower_again_and_again_is_not_believed_for_long)
+{
+    enum { OTHERS = 12500, LOOKS_A_SECOND = 1000000, NEWS = LOOKS_A_SECOND / OTHERS };
+    static struct stack_tcp *others[OTHERS];
+    struct told told = {0}, other = {0};
+    struct peer peer;
+    struct segment first = begin(_i, &told, &peer);
+    unsigned mtu = 1500;
+
+    for (int i = 0; i < OTHERS; i++)
+        others[i] = stack_tcp_open(AF_INET, &told_events, &other);
+    for (int i = 0; i < NEWS + 10; i++) {
+        send_too_big(_i, &first, --mtu, true);
+        wire_drop_all();
+    }
+    ck_assert_uint_eq(path_mtu_of(told.tcp), 1500 - NEWS);
+    stack_advance(1000);
+    send_too_big(_i, &first, --mtu, true);
+    ck_assert_uint_eq(path_mtu_of(told.tcp), mtu);
+    for (int i = 0; i < OTHERS; i++)
+        stack_tcp_close(others[i]);
+    stack_tcp_abort(told.tcp);
+}
+END_TEST
+
 START_TEST(a_fin_stays_at_the_end)
 {
     const size_t mtu = 1300;
@@ -368,6 +402,7 @@ int main(void)
         tcase_add_loop_test(cases[i], timestamps_take_their_part, 0, 2);
         tcase_add_loop_test(cases[i], lies_are_not_believed, 0, 2);
         tcase_add_loop_test(cases[i], a_fin_stays_at_the_end, 0, 2);
+        tcase_add_loop_test(cases[i], narrower_again_and_again_is_not_believed_for_long, 0, 2);
         suite_add_tcase(suite, cases[i]);
     }
     srunner_run_all(runner, CK_NORMAL);

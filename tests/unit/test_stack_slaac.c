@@ -130,17 +130,37 @@ START_TEST(prefix_makes_an_address)
 }
 END_TEST
 
-START_TEST(address_of_another_is_not_used)
+/* Somebody says that it is his. */
+static void claim(const char *address)
 {
     uint8_t message[24] = {136, 0, 0, 0, 0x20};
 
+    inet_pton(AF_INET6, address, message + 8);
+    put_packet("fe80::9", "ff02::1", 58, message, sizeof message, 2);
+}
+
+START_TEST(address_of_another_is_not_used)
+{
     stack_advance(3000);
     advertise_prefix(3600, 1800);
-    inet_pton(AF_INET6, MADE, message + 8);
-    put_packet(MADE, "ff02::1", 58, message, sizeof message, 2);
+    claim(MADE);
     stack_advance(3000);
     ck_assert_int_eq(flags_of(MADE) & IFA_F_DADFAILED, IFA_F_DADFAILED);
     ck_assert(!stack_is_configured());
+}
+END_TEST
+
+START_TEST(address_that_we_have_is_not_given_up)
+{
+    stack_advance(3000);
+    advertise_prefix(3600, 1800);
+    stack_advance(3000);
+    ck_assert(stack_is_configured());
+    claim(MADE);
+    claim("fe80::ff:fe00:2");
+    ck_assert_int_eq(flags_of(MADE) & IFA_F_DADFAILED, 0);
+    ck_assert_int_eq(flags_of("fe80::ff:fe00:2") & IFA_F_DADFAILED, 0);
+    ck_assert(stack_is_configured());
 }
 END_TEST
 
@@ -333,6 +353,7 @@ int main(void)
     tcase_add_test(tcase, routers_are_asked);
     tcase_add_test(tcase, prefix_makes_an_address);
     tcase_add_test(tcase, address_of_another_is_not_used);
+    tcase_add_test(tcase, address_that_we_have_is_not_given_up);
     tcase_add_test(tcase, address_grows_old_without_ticks);
     tcase_add_test(tcase, advertisement_after_a_long_sleep_counts_from_then_on);
     tcase_add_test(tcase, name_servers_and_domains_for_their_time);
