@@ -129,6 +129,8 @@ def parse_wrk(output):
             result["per_s"] = float(words[1])
         if "Socket errors" in line or "Non-2xx" in line:
             raise RuntimeError("wrk: " + line.strip())
+    if result["count"] == 0:
+        raise RuntimeError("wrk: no request was answered")
     return result
 
 

@@ -5,6 +5,7 @@
 
 #include "intercept/descriptor.h"
 #include "tests/descriptors.h"
+#include "tests/suite.h"
 
 #include <arpa/inet.h>
 #include <check.h>
@@ -247,8 +248,6 @@ int main(void)
 {
     Suite *suite = suite_create("intercept connections");
     TCase *tcase = tcase_create("connections");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(tcase, intercept_setup, intercept_teardown);
     tcase_set_timeout(tcase, 20);
@@ -262,9 +261,5 @@ int main(void)
     tcase_add_test(tcase, connect_is_interrupted);
     tcase_add_test(tcase, connect_is_cancelled);
     suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return suite_run(suite);
 }

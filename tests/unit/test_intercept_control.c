@@ -4,6 +4,7 @@
 
 #include "intercept/descriptor.h"
 #include "tests/descriptors.h"
+#include "tests/suite.h"
 
 #include <arpa/inet.h>
 #include <check.h>
@@ -262,8 +263,6 @@ int main(void)
 {
     Suite *suite = suite_create("intercept control connections");
     TCase *tcase = tcase_create("control connections");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(tcase, intercept_setup, intercept_teardown);
     tcase_set_timeout(tcase, 20);
@@ -282,9 +281,5 @@ int main(void)
     tcase_add_test(tcase, reply_is_passed_on);
     tcase_add_test(tcase, threads_make_requests_at_once);
     suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return suite_run(suite);
 }

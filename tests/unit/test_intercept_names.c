@@ -1,5 +1,6 @@
 /* test_intercept_names.c - what answers of name servers say, the order of addresses, and nsswitch.conf. */
 #include "intercept/names/names.h"
+#include "tests/suite.h"
 
 #include <arpa/inet.h>
 #include <arpa/nameser.h>
@@ -285,8 +286,6 @@ int main(void)
 {
     Suite *suite = suite_create("intercept_names");
     TCase *answers = tcase_create("answers"), *order = tcase_create("order"), *sources = tcase_create("sources");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_test(answers, addresses_and_aliases);
     tcase_add_test(answers, what_was_not_asked_for_is_left_out);
@@ -300,8 +299,5 @@ int main(void)
     suite_add_tcase(suite, answers);
     suite_add_tcase(suite, order);
     suite_add_tcase(suite, sources);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

@@ -5,6 +5,7 @@
 #include "intercept/control.h"
 #include "intercept/descriptor.h"
 #include "intercept/libc.h"
+#include "tests/suite.h"
 
 #include <arpa/inet.h>
 #include <check.h>
@@ -407,8 +408,6 @@ int main(void)
 {
     Suite *suite = suite_create("intercept sockets");
     TCase *tcase = tcase_create("sockets");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(tcase, intercept_setup, intercept_teardown);
     tcase_set_timeout(tcase, 20);
@@ -432,9 +431,5 @@ int main(void)
     tcase_add_test(tcase, socket_after_socket_comes_in_bulk);
     tcase_add_test(tcase, spares_of_a_service_that_is_gone_are_not_handed_out);
     suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return suite_run(suite);
 }

@@ -7,6 +7,7 @@
 #include "service/request.h"
 #include "service_fixture.h"
 #include "tests/descriptors.h"
+#include "tests/suite.h"
 
 #include <check.h>
 #include <errno.h>
@@ -484,8 +485,6 @@ int main(void)
 {
     Suite *suite = suite_create("client");
     TCase *tcase = tcase_create("client");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, a_good_request_is_answered);
@@ -504,8 +503,5 @@ int main(void)
     tcase_add_test(tcase, a_second_service_at_the_same_path_is_refused);
     tcase_add_test(tcase, a_dead_services_socket_is_replaced);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

@@ -4,6 +4,7 @@
 #include "service/socket.h"
 #include "service_fixture.h"
 #include "stack/stack.h"
+#include "tests/suite.h"
 
 #include <check.h>
 #include <errno.h>
@@ -393,8 +394,6 @@ int main(void)
 {
     Suite *suite = suite_create("service datagram");
     TCase *tcase = tcase_create("datagram");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, a_datagram_crosses_and_says_from_where);
@@ -417,9 +416,5 @@ int main(void)
     tcase_add_test(tcase, those_that_go_together_stay_apart);
     tcase_add_test(tcase, a_flood_leaves_others_their_turn);
     suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

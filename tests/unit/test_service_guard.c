@@ -3,6 +3,7 @@
 #include "service/passed.h"
 #include "service/privilege/quota.h"
 #include "tests/descriptors.h"
+#include "tests/suite.h"
 
 #include <arpa/inet.h>
 #include <check.h>
@@ -111,8 +112,6 @@ int main(void)
 {
     Suite *suite = suite_create("service_guard");
     TCase *guard = tcase_create("loop guard"), *passed = tcase_create("passed");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_test(guard, a_call_that_waits_is_interrupted);
     tcase_add_test(guard, the_loop_at_rest_is_left_alone);
@@ -122,8 +121,5 @@ int main(void)
     suite_add_tcase(suite, passed);
     tcase_set_timeout(guard, 60);
     tcase_set_timeout(passed, 60);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return suite_run(suite);
 }

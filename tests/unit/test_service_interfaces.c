@@ -1,6 +1,7 @@
 /* test_service_interfaces.c - the list of interfaces and addresses that programs are given. */
 #include "service/protocol.h"
 #include "service_fixture.h"
+#include "tests/suite.h"
 
 #include <arpa/inet.h>
 #include <check.h>
@@ -74,16 +75,11 @@ int main(void)
 {
     Suite *suite = suite_create("interfaces");
     TCase *tcase = tcase_create("interfaces");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_checked_fixture(tcase, service_setup, service_teardown);
     tcase_add_test(tcase, interfaces_come_first_then_addresses);
     tcase_add_test(tcase, list_goes_on_where_it_ended);
     tcase_add_test(tcase, no_place_before_the_first);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

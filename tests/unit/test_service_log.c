@@ -1,5 +1,6 @@
 /* test_service_log.c - messages: their text, how many of them, and in which form. */
 #include "service/log/log_output.h"
+#include "tests/suite.h"
 
 #include <check.h>
 #include <fcntl.h>
@@ -138,8 +139,6 @@ int main(void)
 {
     Suite *suite = suite_create("log");
     TCase *tcase = tcase_create("log");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_loop_test(tcase, text_is_one_line_of_utf8, 0, 5);
@@ -149,8 +148,5 @@ int main(void)
     tcase_add_test(tcase, what_is_left_out_is_counted);
     tcase_add_test(tcase, nobody_takes_messages);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

@@ -2,6 +2,7 @@
 #include "service/log/log.h"
 #include "service/settings/options.h"
 #include "service/settings/settings.h"
+#include "tests/suite.h"
 
 #include <arpa/inet.h>
 #include <check.h>
@@ -281,8 +282,6 @@ int main(void)
 {
     Suite *suite = suite_create("options");
     TCase *tcase = tcase_create("options");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_checked_fixture(tcase, NULL, teardown);
     tcase_add_test(tcase, everything_is_read);
@@ -299,8 +298,5 @@ int main(void)
     tcase_add_test(tcase, names_that_are_nearly_right);
     tcase_add_test(tcase, a_second_reading_is_compared);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

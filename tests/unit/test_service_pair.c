@@ -2,6 +2,7 @@
 #include "service/pair.h"
 #include "service/protocol.h"
 #include "tests/descriptors.h"
+#include "tests/suite.h"
 
 #include <check.h>
 #include <errno.h>
@@ -400,8 +401,6 @@ int main(void)
 {
     Suite *suite = suite_create("pair");
     TCase *tcase = tcase_create("pair");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, name_says_that_it_is_ours);
@@ -421,8 +420,5 @@ int main(void)
     tcase_add_test(tcase, without_the_stale_byte_closes_as_an_end);
     tcase_add_test(tcase, write_says_full_and_gone);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

@@ -11,6 +11,7 @@
 
 #include <arpa/inet.h>
 #include "service/program.h"
+#include "tests/suite.h"
 
 #include <check.h>
 #include <errno.h>
@@ -415,8 +416,6 @@ int main(void)
 {
     Suite *suite = suite_create("service_query");
     TCase *tcase = tcase_create("query");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(tcase, service_setup, service_teardown);
     tcase_set_timeout(tcase, 60); /* for a loaded machine */
@@ -434,9 +433,5 @@ int main(void)
     tcase_add_loop_test(tcase, a_bad_question_is_refused, 0, 11);
     tcase_add_test(tcase, strings_of_any_bytes_are_json);
     suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return suite_run(suite);
 }

@@ -2,6 +2,7 @@
 #include "service/socket.h"
 #include "stack/block.h"
 #include "service_fixture.h"
+#include "tests/suite.h"
 
 #include <check.h>
 #include <errno.h>
@@ -431,8 +432,6 @@ int main(void)
 {
     Suite *suite = suite_create("relay");
     TCase *connected = tcase_create("connected"), *alone = tcase_create("alone");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_checked_fixture(connected, connect_fixture, close_fixture);
     tcase_set_timeout(connected, 60);
@@ -460,8 +459,5 @@ int main(void)
     tcase_add_test(alone, low_ports_are_for_root_and_the_services_user);
     tcase_add_test(alone, some_options_are_for_root_and_the_services_user);
     suite_add_tcase(suite, alone);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

@@ -11,6 +11,7 @@
 #include "service_fixture.h"
 #include "stack/datagram.h"
 #include "tests/descriptors.h"
+#include "tests/suite.h"
 
 #include <arpa/inet.h>
 #include <check.h>
@@ -475,8 +476,6 @@ int main(void)
 {
     Suite *suite = suite_create("resolver");
     TCase *lookups = tcase_create("lookups"), *configurations = tcase_create("configuration");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_checked_fixture(lookups, setup, teardown);
     tcase_set_timeout(lookups, 60);
@@ -496,8 +495,5 @@ int main(void)
     tcase_add_test(configurations, domains_have_a_bound);
     suite_add_tcase(suite, lookups);
     suite_add_tcase(suite, configurations);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

@@ -1,6 +1,7 @@
 /* test_service_rules.c - rules: their text, what they match, what stays when others come. */
 #include "service/log/journal.h"
 #include "service/rules/rules.h"
+#include "tests/suite.h"
 
 #include <arpa/inet.h>
 #include <check.h>
@@ -355,8 +356,6 @@ int main(void)
 {
     Suite *suite = suite_create("rules");
     TCase *tcase = tcase_create("rules");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_checked_fixture(tcase, NULL, teardown);
     tcase_add_loop_test(tcase, bad_rules_say_what_was_expected, 0, (int)(sizeof bad_rules / sizeof *bad_rules));
@@ -374,8 +373,5 @@ int main(void)
     tcase_add_test(tcase, the_journal_keeps_the_order_and_what_counts);
     tcase_add_test(tcase, a_long_journal_is_read_in_parts);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

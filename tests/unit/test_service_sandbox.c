@@ -2,6 +2,7 @@
 #include "service/log/log.h"
 #include "service/privilege/sandbox.h"
 #include "service/privilege/users.h"
+#include "tests/suite.h"
 
 #include <check.h>
 #include <errno.h>
@@ -192,16 +193,11 @@ int main(void)
 {
     Suite *suite = suite_create("sandbox");
     TCase *tcase = tcase_create("calls");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_loop_test(tcase, forbidden_calls_end_the_process, 0, sizeof forbidden / sizeof *forbidden);
     tcase_add_test(tcase, allowed_calls_work);
     tcase_add_test(tcase, an_assertion_ends_by_its_own_signal);
     tcase_add_test(tcase, a_module_gets_eperm);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "stack_fixture.h"
+#include "tests/suite.h"
 
 static struct told told;
 static struct peer peer;
@@ -442,8 +443,6 @@ int main(void)
 {
     Suite *suite = suite_create("stack acknowledge");
     TCase *plain = tcase_create("plain"), *handshake = tcase_create("handshake"), *stamped = tcase_create("stamped");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(plain, setup, stack_teardown);
     tcase_add_test(plain, the_first_segments_are_acknowledged_at_once);
@@ -469,9 +468,5 @@ int main(void)
     tcase_add_test(stamped, rfc3522_an_echo_from_before_a_gap_undoes_nothing);
     tcase_add_test(stamped, rfc2883_a_report_fits_beside_a_timestamp);
     suite_add_tcase(suite, stamped);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

@@ -9,6 +9,7 @@
 
 #include "stack/ip/interface.h"
 #include "stack_fixture.h"
+#include "tests/suite.h"
 
 /* Beside STACK_IP/24 and its gateway. */
 static const char *const addresses[] = {"10.1.0.3", "10.2.0.2", "192.168.7.1"};
@@ -171,8 +172,6 @@ int main(void)
 {
     Suite *suite = suite_create("stack address");
     TCase *tcase = tcase_create("address");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_checked_fixture(tcase, setup, stack_teardown);
     tcase_add_test(tcase, arp_is_answered_for_each_address);
@@ -182,8 +181,5 @@ int main(void)
     tcase_add_test(tcase, foreign_addresses_cannot_be_bound);
     tcase_add_test(tcase, interfaces_and_addresses_are_listed);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "sender_fixture.h"
+#include "tests/suite.h"
 
 #define BYTES (40 * MSS)
 
@@ -104,8 +105,6 @@ int main(void)
 {
     Suite *suite = suite_create("stack black hole");
     TCase *tcase = tcase_create("both families");
-    SRunner *runner;
-    int failed;
 
     tcase_add_loop_test(tcase, rfc2923_a_black_hole_is_found_out, 0, 2);
     tcase_add_loop_test(tcase, rfc1122_3_3_2_a_path_of_the_smallest_size, 0, 2);
@@ -113,9 +112,5 @@ int main(void)
     tcase_add_loop_test(tcase, an_outage_is_no_black_hole, 0, 2);
     tcase_set_timeout(tcase, 60);
     suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

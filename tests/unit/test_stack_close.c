@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "stack_fixture.h"
+#include "tests/suite.h"
 
 static struct told told;
 static struct peer peer;
@@ -357,8 +358,6 @@ int main(void)
 {
     Suite *suite = suite_create("stack close");
     TCase *tcase = tcase_create("close");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_set_timeout(tcase, 60);
     tcase_add_checked_fixture(tcase, setup, stack_teardown);
@@ -385,8 +384,5 @@ int main(void)
     tcase_add_test(tcase, peer_that_never_closes_is_forgotten_after_a_minute);
     tcase_add_test(tcase, closing_the_stack_resets_what_is_open);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

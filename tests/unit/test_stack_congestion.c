@@ -9,6 +9,7 @@
 
 #include "sender_fixture.h"
 #include "stack/tcp/tcp_congestion.h"
+#include "tests/suite.h"
 
 START_TEST(rfc6928_the_first_window_is_ten_segments)
 {
@@ -317,8 +318,6 @@ int main(void)
 {
     Suite *suite = suite_create("stack congestion");
     TCase *with = tcase_create("with SACK");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(with, sender_setup, stack_teardown);
     tcase_add_test(with, rfc6928_the_first_window_is_ten_segments);
@@ -339,9 +338,5 @@ int main(void)
     tcase_add_test(with, rfc9438_a_time_out_makes_void_what_was_known);
     tcase_set_timeout(with, 60);
     suite_add_tcase(suite, with);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "stack_fixture.h"
+#include "tests/suite.h"
 
 static struct told told;
 
@@ -315,8 +316,6 @@ int main(void)
 {
     Suite *suite = suite_create("stack connect");
     TCase *tcase = tcase_create("connect");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_checked_fixture(tcase, setup, stack_teardown);
     tcase_add_test(tcase, connect_completes_the_handshake);
@@ -336,8 +335,5 @@ int main(void)
     tcase_add_test(tcase, timers_run_when_they_are_due);
     tcase_add_test(tcase, idle_stack_needs_no_timer);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

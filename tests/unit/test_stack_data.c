@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "stack_fixture.h"
+#include "tests/suite.h"
 
 #define MEGA (1024u * 1024u)
 
@@ -499,8 +500,6 @@ int main(void)
 {
     Suite *suite = suite_create("stack data");
     TCase *tcase = tcase_create("data");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_set_timeout(tcase, 60);
     tcase_add_checked_fixture(tcase, setup, teardown);
@@ -525,8 +524,5 @@ int main(void)
     tcase_add_test(tcase, figures_are_true);
     tcase_add_test(tcase, loopback_carries_bulk_data);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

@@ -14,6 +14,7 @@
 #include "datagram_fixture.h"
 #include "stack/bytes.h"
 #include "tests/checksum.h"
+#include "tests/suite.h"
 
 #define FRAME_MAX 2048
 #define ETHERNET_SIZE 14
@@ -271,15 +272,10 @@ int main(void)
 {
     Suite *suite = suite_create("datagram hostile");
     TCase *tcase = tcase_create("datagram hostile");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, mangled_frames_do_no_harm);
     tcase_set_timeout(tcase, 60);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

@@ -8,6 +8,7 @@
 #include "stack/ip/interface.h"
 #include "stack_fixture.h"
 #include "tests/checksum.h"
+#include "tests/suite.h"
 
 #define DHCP_AT 42 /* in a frame, behind Ethernet, IP and UDP */
 #define OPTIONS_AT (DHCP_AT + 240)
@@ -505,8 +506,6 @@ int main(void)
 {
     Suite *suite = suite_create("dhcp");
     TCase *tcase = tcase_create("dhcp");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_checked_fixture(tcase, setup, stack_teardown);
     tcase_add_test(tcase, discover_says_who_we_are);
@@ -526,8 +525,5 @@ int main(void)
     tcase_add_test(tcase, answers_in_fragments_are_none);
     tcase_add_loop_test(tcase, hostile_options, 0, (int)(sizeof hostile / sizeof *hostile));
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

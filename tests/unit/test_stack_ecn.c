@@ -5,6 +5,7 @@
 
 #include "datagram_fixture.h"
 #include "sender_fixture.h"
+#include "tests/suite.h"
 
 #define TH_ECE 0x40
 #define TH_CWR 0x80
@@ -260,10 +261,7 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("stack ecn");
-    SRunner *runner;
-    int failed;
 
-    runner = srunner_create(suite);
     for (int i = 0; i < 2; i++) {
         TCase *tcase = tcase_create(i == 0 ? "IPv4" : "IPv6");
 
@@ -279,8 +277,5 @@ int main(void)
         tcase_add_test(tcase, rfc3168_6_1_3_a_mark_is_echoed_until_the_window_came_down);
         suite_add_tcase(suite, tcase);
     }
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

@@ -12,6 +12,7 @@
 #include "stack/handover.h"
 #include "stack/ip/interface.h"
 #include "stack_fixture.h"
+#include "tests/suite.h"
 
 #define HELD_MAX 4
 
@@ -462,8 +463,6 @@ int main(void)
     Suite *suite = suite_create("handover");
     TCase *connected = tcase_create("connections");
     TCase *other = tcase_create("before a connection");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(connected, setup_connected, teardown);
     tcase_add_test(connected, an_idle_connection_goes_on_both_ways);
@@ -483,9 +482,5 @@ int main(void)
     tcase_add_test(other, a_syn_is_sent_again);
     tcase_add_test(other, a_listening_socket_and_a_handshake_in_the_middle);
     suite_add_tcase(suite, other);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

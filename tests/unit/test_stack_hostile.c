@@ -7,6 +7,7 @@
 
 #include "stack_fixture.h"
 #include "tests/checksum.h"
+#include "tests/suite.h"
 
 static uint64_t random_state;
 static unsigned rounds = 400; /* STACK_HOSTILE_ROUNDS in the environment: longer */
@@ -177,9 +178,7 @@ int main(void)
 {
     Suite *suite = suite_create("stack hostile");
     TCase *tcase = tcase_create("hostile");
-    SRunner *runner = srunner_create(suite);
     const char *text = getenv("STACK_HOSTILE_ROUNDS");
-    int failed;
 
     if (text != NULL)
         rounds = (unsigned)atoi(text);
@@ -188,8 +187,5 @@ int main(void)
     tcase_add_test(tcase, an_option_without_a_length_ends_the_options);
     tcase_add_loop_test(tcase, whatever_comes_the_stack_goes_on, 0, 40);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

@@ -7,6 +7,7 @@
 
 #include "stack_fixture.h"
 #include "tests/checksum.h"
+#include "tests/suite.h"
 
 enum { ETHERNET = 14, IP = 20, ICMP = 8, QUOTED = 28, SIZE = ETHERNET + IP + ICMP + QUOTED };
 
@@ -126,8 +127,6 @@ int main(void)
 {
     Suite *suite = suite_create("icmp");
     TCase *tcase = tcase_create("icmp");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_loop_test(tcase, message_fails_the_connect, 0, (int)(sizeof messages / sizeof *messages));
@@ -135,8 +134,5 @@ int main(void)
     tcase_add_test(tcase, message_cut_short_is_ignored);
     tcase_add_test(tcase, message_with_a_wrong_sum_is_ignored);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

@@ -9,6 +9,7 @@
 #include "stack/wire/wire_impair.h"
 #include "stack/wire/wire_split.h"
 #include "tests/checksum.h"
+#include "tests/suite.h"
 
 #define FRAMES_MAX 4096
 
@@ -443,8 +444,6 @@ int main(void)
 {
     Suite *suite = suite_create("stack impair");
     TCase *one = tcase_create("impair");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(one, setup, teardown);
     tcase_add_test(one, nothing_is_set_and_nothing_happens);
@@ -460,9 +459,5 @@ int main(void)
     tcase_add_test(one, super_segments_are_cut);
     tcase_add_test(one, lies_about_a_frame_do_no_harm);
     suite_add_tcase(suite, one);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

@@ -10,6 +10,7 @@
 #include "stack/ip/interface.h"
 #include "stack/wire/wire.h"
 #include "stack_fixture.h"
+#include "tests/suite.h"
 
 static uint8_t data[200000], got[200000];
 
@@ -420,8 +421,6 @@ int main(void)
 {
     Suite *suite = suite_create("stack ipv6");
     TCase *plain = tcase_create("plain"), *offload = tcase_create("offload");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_checked_fixture(plain, setup_plain, stack_teardown);
     tcase_add_test(plain, connection_to_the_peer_carries_data);
@@ -441,8 +440,5 @@ int main(void)
     tcase_add_test(offload, super_segment_is_received_whole);
     suite_add_tcase(suite, plain);
     suite_add_tcase(suite, offload);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

@@ -10,6 +10,7 @@
 #include "stack/bytes.h"
 #include "stack/ip/interface.h"
 #include "stack_fixture.h"
+#include "tests/suite.h"
 
 #define TYPE_SOLICITATION 135
 #define ICMP6_AT (14 + 40)
@@ -226,8 +227,6 @@ int main(void)
 {
     Suite *suite = suite_create("stack ipv6 link");
     TCase *tcase = tcase_create("link");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_checked_fixture(tcase, setup, stack_teardown);
     tcase_add_test(tcase, packets_wait_for_the_neighbour_and_then_go);
@@ -238,8 +237,5 @@ int main(void)
     tcase_add_test(tcase, link_local_peer_is_reached_in_its_scope);
     tcase_add_test(tcase, addresses_of_our_own_do_not_come_from_outside);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

@@ -12,6 +12,7 @@
 
 #include "stack/tcp/tcp_socket.h"
 #include "stack/wire/wire.h"
+#include "tests/suite.h"
 
 static void setup_with(const struct sender_options *options)
 {
@@ -204,8 +205,6 @@ int main(void)
 {
     Suite *suite = suite_create("stack large");
     TCase *with = tcase_create("with SACK"), *without = tcase_create("without SACK");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(with, setup, stack_teardown);
     tcase_add_test(with, what_the_window_lets_go_is_one_segment_and_counts_as_its_pieces);
@@ -221,9 +220,5 @@ int main(void)
     tcase_add_checked_fixture(without, setup_without_sack, stack_teardown);
     tcase_add_test(without, without_sack_three_duplicates_resend_the_first_piece);
     suite_add_tcase(suite, without);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "stack_fixture.h"
+#include "tests/suite.h"
 
 static struct told told;
 
@@ -253,8 +254,6 @@ int main(void)
 {
     Suite *suite = suite_create("stack listen");
     TCase *tcase = tcase_create("listen");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_checked_fixture(tcase, setup, stack_teardown);
     tcase_add_test(tcase, listening_socket_accepts);
@@ -269,8 +268,5 @@ int main(void)
     tcase_add_test(tcase, reuseport_shares_a_listening_port);
     tcase_add_test(tcase, reuseport_spreads_connections_over_who_listens_now);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

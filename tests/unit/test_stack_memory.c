@@ -5,6 +5,7 @@
 #include "stack/inspect.h"
 #include "stack/memory.h"
 #include "stack_fixture.h"
+#include "tests/suite.h"
 
 static struct told told[3];
 
@@ -110,16 +111,11 @@ int main(void)
 {
     Suite *suite = suite_create("stack memory");
     TCase *tcase = tcase_create("memory");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_checked_fixture(tcase, stack_setup_offload, stack_teardown);
     tcase_add_test(tcase, heavy_users_of_memory_are_throttled_first);
     tcase_add_test(tcase, many_connections_of_one_user_are_throttled_as_one);
     tcase_add_test(tcase, data_beyond_the_bound_comes_again);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "datagram_fixture.h"
+#include "tests/suite.h"
 
 /* Each test runs on both families. */
 static const struct family {
@@ -261,8 +262,6 @@ int main(void)
 {
     Suite *suite = suite_create("multicast");
     TCase *tcase = tcase_create("multicast");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_checked_fixture(tcase, heard_setup, heard_teardown);
     tcase_add_loop_test(tcase, member_hears_and_others_do_not, 0, 2);
@@ -275,8 +274,5 @@ int main(void)
     tcase_add_loop_test(tcase, socket_bound_to_the_group_hears_nothing_else, 0, 2);
     tcase_add_test(tcase, memberships_of_a_socket_are_bounded);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

@@ -2,6 +2,7 @@
 #include "sender_fixture.h"
 #include "stack/port.h"
 #include "stack/tcp/tcp_socket.h"
+#include "tests/suite.h"
 
 #define STAMPED_MSS (MSS - 12)
 
@@ -194,8 +195,6 @@ int main(void)
 {
     Suite *suite = suite_create("stack pace");
     TCase *all = tcase_create("paced"), *stamped = tcase_create("with timestamps");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(all, setup, stack_teardown);
     tcase_add_test(all, the_first_window_leaves_at_once);
@@ -210,9 +209,5 @@ int main(void)
     tcase_add_test(stamped, after_an_outage_an_old_round_trip_slows_nothing);
     tcase_set_timeout(stamped, 60);
     suite_add_tcase(suite, stamped);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

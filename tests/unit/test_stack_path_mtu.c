@@ -9,6 +9,7 @@
 #include "stack/wire/wire.h"
 #include "stack_fixture.h"
 #include "tests/checksum.h"
+#include "tests/suite.h"
 
 #define SIZE 60000
 
@@ -390,8 +391,6 @@ int main(void)
     Suite *suite = suite_create("stack path mtu");
     TCase *plain = tcase_create("plain"), *offload = tcase_create("offload");
     TCase *const cases[] = {plain, offload};
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_checked_fixture(plain, setup_plain, stack_teardown);
     tcase_add_checked_fixture(offload, setup_offload, stack_teardown);
@@ -405,8 +404,5 @@ int main(void)
         tcase_add_loop_test(cases[i], narrower_again_and_again_is_not_believed_for_long, 0, 2);
         suite_add_tcase(suite, cases[i]);
     }
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

@@ -7,6 +7,7 @@
 
 #include "datagram_fixture.h"
 #include "tests/checksum.h"
+#include "tests/suite.h"
 
 /* Each test runs on both families. */
 static const struct family {
@@ -380,8 +381,6 @@ int main(void)
 {
     static void (*const setups[])(void) = {setup_family_0, setup_family_1};
     Suite *suite = suite_create("ping and raw");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     for (int i = 0; i < 2; i++) {
         TCase *tcase = tcase_create(i == 0 ? "IPv4" : "IPv6");
@@ -405,8 +404,5 @@ int main(void)
             tcase_add_test(tcase, raw_checksum_is_verified_when_asked);
         suite_add_tcase(suite, tcase);
     }
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

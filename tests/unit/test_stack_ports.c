@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "stack_fixture.h"
+#include "tests/suite.h"
 
 #define PORT 40000u
 
@@ -264,8 +265,6 @@ int main(void)
 {
     Suite *suite = suite_create("stack ports");
     TCase *tcase = tcase_create("ports");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_checked_fixture(tcase, stack_setup_offload, stack_teardown);
     tcase_add_test(tcase, bind_follows_the_rules);
@@ -282,8 +281,5 @@ int main(void)
     tcase_add_test(tcase, time_wait_blocks_the_port_without_reuseaddr);
     tcase_add_test(tcase, syn_to_time_wait_begins_anew);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "stack_fixture.h"
+#include "tests/suite.h"
 
 #define MEGA (1024u * 1024u)
 
@@ -179,8 +180,6 @@ int main(void)
 {
     Suite *suite = suite_create("stack receive");
     TCase *tcase = tcase_create("receive");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_set_timeout(tcase, 60);
     tcase_add_checked_fixture(tcase, setup, teardown);
@@ -192,8 +191,5 @@ int main(void)
     tcase_add_test(tcase, window_follows_the_queue);
     tcase_add_test(tcase, data_beyond_the_window_is_not_taken);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "sender_fixture.h"
+#include "tests/suite.h"
 
 START_TEST(rfc3042_the_first_two_sacks_bring_new_segments)
 {
@@ -328,8 +329,6 @@ int main(void)
     Suite *suite = suite_create("stack recovery");
     TCase *with = tcase_create("with SACK"), *without = tcase_create("without SACK");
     TCase *stamped = tcase_create("with timestamps");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(with, sender_setup, stack_teardown);
     tcase_add_test(with, rfc3042_the_first_two_sacks_bring_new_segments);
@@ -353,9 +352,5 @@ int main(void)
     tcase_add_test(without, rfc6582_a_partial_acknowledgement_resends_the_next);
     tcase_add_test(without, rfc5681_data_and_window_updates_are_no_duplicates);
     suite_add_tcase(suite, without);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

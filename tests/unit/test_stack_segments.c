@@ -5,6 +5,7 @@
 
 #include "tests/segments/host.h"
 #include "tests/segments/script.h"
+#include "tests/suite.h"
 
 static struct script_case *cases;
 static int *chosen; /* indices of them */
@@ -20,8 +21,7 @@ int main(int argc, char **argv)
     Suite *suite = suite_create("stack segments");
     TCase *tcase = tcase_create("cases");
     size_t count = script_load_all("tests/segments/*.case", &cases);
-    int meant = 0, failed;
-    SRunner *runner;
+    int meant = 0;
 
     chosen = calloc(count, sizeof *chosen);
     for (size_t i = 0; i < count; i++)
@@ -30,9 +30,5 @@ int main(int argc, char **argv)
     tcase_set_timeout(tcase, 30);
     tcase_add_loop_test(tcase, segments, 0, meant);
     suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0 || meant == 0;
+    return suite_run(suite) || meant == 0;
 }

@@ -18,6 +18,7 @@
 #include "stack/inspect.h"
 #include "stack/ip/interface.h"
 #include "tests/checksum.h"
+#include "tests/suite.h"
 
 #define STREAM 40000      /* bytes that the stack sends to the peer */
 #define ANSWER 6000       /* and hears from it */
@@ -626,8 +627,6 @@ int main(void)
 {
     Suite *suite = suite_create("stack_short");
     TCase *tcase = tcase_create("each allocation fails");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_set_timeout(tcase, 30);
     tcase_add_test(tcase, a_stream_over_loopback);
@@ -637,8 +636,5 @@ int main(void)
     tcase_add_test(tcase, a_stack_that_opens);
     tcase_add_test(tcase, a_handover);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return suite_run(suite);
 }

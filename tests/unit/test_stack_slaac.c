@@ -8,6 +8,7 @@
 #include "stack/ip/interface.h"
 #include "stack_fixture.h"
 #include "tests/checksum.h"
+#include "tests/suite.h"
 
 #define IP_AT 14
 #define ICMP_AT 54 /* or UDP */
@@ -346,8 +347,6 @@ int main(void)
 {
     Suite *suite = suite_create("slaac");
     TCase *tcase = tcase_create("slaac"), *deaf = tcase_create("deaf");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_checked_fixture(tcase, setup, stack_teardown);
     tcase_add_test(tcase, routers_are_asked);
@@ -364,8 +363,5 @@ int main(void)
     tcase_add_test(deaf, advertisements_are_for_those_who_asked);
     suite_add_tcase(suite, tcase);
     suite_add_tcase(suite, deaf);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

@@ -5,6 +5,7 @@
 
 #include "datagram_fixture.h"
 #include "stack_fixture.h"
+#include "tests/suite.h"
 
 static struct told told[2];
 
@@ -333,8 +334,6 @@ int main(void)
 {
     Suite *suite = suite_create("stack SYN cookie");
     TCase *plain = tcase_create("IPv4"), *dual = tcase_create("both families");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_checked_fixture(plain, stack_setup_offload, stack_teardown);
     tcase_add_test(plain, cookie_answers_for_a_handshake_that_is_not_remembered);
@@ -350,8 +349,5 @@ int main(void)
     tcase_add_checked_fixture(dual, stack_setup_dual_plain, stack_teardown);
     tcase_add_test(dual, cookie_works_on_ipv6);
     suite_add_tcase(suite, dual);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

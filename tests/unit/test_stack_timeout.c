@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "sender_fixture.h"
+#include "tests/suite.h"
 
 START_TEST(rfc8985_the_tail_is_probed_after_two_round_trips)
 {
@@ -416,8 +417,6 @@ int main(void)
 {
     Suite *suite = suite_create("stack timeout");
     TCase *with = tcase_create("with SACK"), *without = tcase_create("without SACK");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(with, sender_setup, stack_teardown);
     tcase_add_test(with, rfc8985_the_tail_is_probed_after_two_round_trips);
@@ -444,9 +443,5 @@ int main(void)
     tcase_add_checked_fixture(without, sender_setup_without_sack, stack_teardown);
     tcase_add_test(without, without_sack_there_is_no_probe);
     suite_add_tcase(suite, without);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed != 0;
+    return suite_run(suite);
 }

@@ -7,6 +7,7 @@
 
 #include "datagram_fixture.h"
 #include "stack/wire/wire.h"
+#include "tests/suite.h"
 
 START_TEST(datagram_arrives_with_all_about_it)
 {
@@ -374,8 +375,6 @@ int main(void)
 {
     Suite *suite = suite_create("udp");
     TCase *plain = tcase_create("plain"), *offload = tcase_create("offload");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_checked_fixture(plain, heard_setup_ip4, heard_teardown);
     tcase_add_test(plain, datagram_arrives_with_all_about_it);
@@ -398,8 +397,5 @@ int main(void)
     tcase_add_checked_fixture(offload, heard_setup_offload, heard_teardown);
     tcase_add_test(offload, datagram_waits_for_the_neighbour);
     suite_add_tcase(suite, offload);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "datagram_fixture.h"
+#include "tests/suite.h"
 
 static void open_udp6(struct heard *heard)
 {
@@ -463,8 +464,6 @@ int main(void)
 {
     Suite *suite = suite_create("udp6");
     TCase *tcase = tcase_create("udp6");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_checked_fixture(tcase, heard_setup, heard_teardown);
     tcase_add_test(tcase, datagram_arrives_with_all_about_it);
@@ -485,8 +484,5 @@ int main(void)
     tcase_add_test(tcase, refusal_goes_both_ways);
     tcase_add_test(tcase, packet_too_big_is_learned);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

@@ -7,6 +7,7 @@
 
 #include "datagram_fixture.h"
 #include "tests/checksum.h"
+#include "tests/suite.h"
 
 enum { ICMP = 8, IP = 20, UDP = 8, QUOTED = IP + UDP + 4 };
 
@@ -209,9 +210,7 @@ int main(void)
 {
     Suite *suite = suite_create("udp errors");
     TCase *tcase = tcase_create("udp errors");
-    SRunner *runner = srunner_create(suite);
     int count = (int)(sizeof messages / sizeof *messages);
-    int failed;
 
     tcase_add_checked_fixture(tcase, setup, heard_teardown);
     tcase_add_loop_test(tcase, socket_that_asks_is_told_all, 0, count);
@@ -223,8 +222,5 @@ int main(void)
     tcase_add_loop_test(tcase, refusal_comes_over_the_loopback, 0, 3);
     tcase_add_test(tcase, path_mtu_is_learned_and_forgotten);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

@@ -8,6 +8,7 @@
 
 #include "datagram_fixture.h"
 #include "stack/wire/wire.h"
+#include "tests/suite.h"
 
 START_TEST(large_datagram_leaves_in_fragments)
 {
@@ -253,8 +254,6 @@ int main(void)
 {
     Suite *suite = suite_create("udp frames");
     TCase *plain = tcase_create("plain"), *offload = tcase_create("offload"), *trains = tcase_create("trains");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_checked_fixture(plain, heard_setup_ip4, heard_teardown);
     tcase_add_test(plain, large_datagram_leaves_in_fragments);
@@ -270,8 +269,5 @@ int main(void)
     tcase_add_checked_fixture(trains, setup_trains, heard_teardown);
     tcase_add_test(trains, train_is_left_to_a_wire_that_cuts);
     suite_add_tcase(suite, trains);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

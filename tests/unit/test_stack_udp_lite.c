@@ -7,6 +7,7 @@
 
 #include "datagram_fixture.h"
 #include "stack/bytes.h"
+#include "tests/suite.h"
 
 #define LITE_SIZE 8
 #define SIZE_MAX_HERE 128
@@ -273,8 +274,6 @@ int main(void)
     const int both = (int)(sizeof families / sizeof *families);
     Suite *suite = suite_create("stack_udp_lite");
     TCase *tests = tcase_create("tests");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_checked_fixture(tests, heard_setup, heard_teardown);
     tcase_add_loop_test(tests, what_comes_is_checked_as_far_as_it_says, 0,
@@ -287,8 +286,5 @@ int main(void)
     tcase_add_loop_test(tests, sizes_and_coverages_go_together, 0, both);
     tcase_add_loop_test(tests, trains_are_not_for_it, 0, both);
     suite_add_tcase(suite, tests);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "stack_fixture.h"
+#include "tests/suite.h"
 
 #define WINDOW 8192
 #define MEGA (1024u * 1024u)
@@ -291,8 +292,6 @@ int main(void)
 {
     Suite *suite = suite_create("window");
     TCase *tcase = tcase_create("window");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_checked_fixture(tcase, accept_with_window, end_accepted);
     tcase_add_test(tcase, window_is_never_larger_than_was_asked_for);
@@ -316,8 +315,5 @@ int main(void)
     tcase_add_test(tcase, send_queue_follows_the_path);
     tcase_add_test(tcase, data_out_of_order_beyond_the_window_is_dropped);
     suite_add_tcase(suite, tcase);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

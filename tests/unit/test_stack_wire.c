@@ -8,6 +8,7 @@
 #include "stack/wire/wire.h"
 #include "stack_fixture.h"
 #include "tests/checksum.h"
+#include "tests/suite.h"
 
 static uint8_t data[65535];
 
@@ -285,8 +286,6 @@ int main(void)
     Suite *suite = suite_create("stack wire");
     TCase *plain = tcase_create("plain");
     TCase *offload = tcase_create("offload");
-    SRunner *runner = srunner_create(suite);
-    int failed;
 
     tcase_add_checked_fixture(plain, stack_setup_plain, stack_teardown);
     tcase_add_test(plain, arp_request_is_answered);
@@ -305,8 +304,5 @@ int main(void)
     tcase_add_test(offload, super_segment_is_received_whole_and_acknowledged_at_once);
     suite_add_tcase(suite, plain);
     suite_add_tcase(suite, offload);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return suite_run(suite);
 }

@@ -1,5 +1,6 @@
 /* test_tool_filter.c - the filters of sidestack ss: what they match, and what is refused. */
 #include "service/tool/filter.h"
+#include "tests/suite.h"
 
 #include <check.h>
 #include <jansson.h>
@@ -132,17 +133,11 @@ int main(void)
 {
     Suite *suite = suite_create("tool_filter");
     TCase *tcase = tcase_create("filter");
-    SRunner *runner;
-    int failed;
 
     tcase_add_loop_test(tcase, a_filter_matches_what_it_says, 0, (int)(sizeof cases / sizeof *cases));
     tcase_add_test(tcase, words_are_joined);
     tcase_add_loop_test(tcase, what_makes_no_sense_is_refused, 0, (int)(sizeof bad / sizeof *bad));
     tcase_add_loop_test(tcase, depth_is_bounded, 0, 2);
     suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return suite_run(suite);
 }

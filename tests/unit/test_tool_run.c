@@ -3,6 +3,7 @@
  */
 #include "service/control_path.h"
 #include "service/tool/sidestack.h"
+#include "tests/suite.h"
 
 #include <check.h>
 #include <elf.h>
@@ -166,8 +167,6 @@ int main(void)
 {
     Suite *suite = suite_create("sidestack run");
     TCase *tcase = tcase_create("run");
-    SRunner *runner;
-    int failed;
 
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_test(tcase, own_program_passes);
@@ -178,9 +177,5 @@ int main(void)
     tcase_add_test(tcase, program_is_found);
     tcase_add_test(tcase, control_path);
     suite_add_tcase(suite, tcase);
-    runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return suite_run(suite);
 }
