@@ -347,6 +347,29 @@ lib_begin() {
     fi
 }
 
+# protocol_version: of what programs and the service say to each other
+protocol_version() {
+    sed -n 's/^#define PROTOCOL_VERSION \([0-9]*\).*/\1/p' "$TOP/service/protocol.h"
+}
+
+# lib_begin_attacked OPTION...: lib_begin, with a service that every user may use; OPTION are further ones of it
+lib_begin_attacked() {
+    echo "socket-mode = 0666" >"$WORK/settings"
+    DAEMON_OPTIONS=(--config "$WORK/settings" "$@")
+    chmod 755 "$WORK"
+    lib_begin
+}
+
+# attack PROGRAM ARGUMENT...: tests/apps/PROGRAM.py against the service: its control socket, process and version of the protocol, a user who runs nothing
+# else (the kernel counts by user what is on its way between processes), ARGUMENT, and what another user's programs on the stack begin with
+attack() {
+    local program=$1
+    shift
+    ATTACKER=$((100000 + RANDOM))
+    $PYTHON "$TOP/tests/apps/$program.py" "$WORK/control" "$DAEMON_PID" "$(protocol_version)" "$ATTACKER" "$@" \
+        nsenter --net=/run/netns/P -- env "${STACK_ENVIRONMENT[@]}"
+}
+
 # The end of every test, good or bad: programs, service, files.
 lib_end() {
     local status=$? pid log

@@ -123,11 +123,10 @@ for number in range(1, 64):
     if result == -1:
         print("EPERM")
 END
-version=$(sed -n 's/^#define PROTOCOL_VERSION \([0-9]*\).*/\1/p' "$TOP/service/protocol.h")
 operation=$(sed -n '/^enum protocol_operation/,/^}/p' "$TOP/service/protocol.h" | grep -o -E '^    PROTOCOL_[A-Z_]+' |
     grep -n PROTOCOL_KILL | cut -d : -f 1)
 check_equal "by its number neither" \
-    "$(as $DAEMON_USER env -u LD_PRELOAD $PYTHON "$WORK/kill.py" "$version" "$operation" | sort -u)" EPERM
+    "$(as $DAEMON_USER env -u LD_PRELOAD $PYTHON "$WORK/kill.py" "$(protocol_version)" "$operation" | sort -u)" EPERM
 check_equal "both live" "$(socat -t 20 - TCP4:$STACK:7001 </dev/null) $(socat -t 20 - TCP4:$STACK:7002 </dev/null)" "alive alive"
 
 # ---- the wire ----

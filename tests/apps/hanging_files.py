@@ -10,6 +10,7 @@ import array, ctypes, errno, os, signal, socket, stat, struct, subprocess, sys, 
 
 CONTROL, SERVICE, VERSION, USER, VICTIM = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), sys.argv[5:]
 MAGIC, OPERATIONS = 0x7373746B, 25
+KEPT_MAX = 23  # of one user: seven, with which he is heard, and as many as one message may have
 LIMIT = 20  # seconds after which what doesn't answer hangs
 LOOKUP, GETATTR, OPEN, RELEASE, FLUSH, INIT, FORGET, INTERRUPT = 1, 3, 14, 18, 25, 26, 2, 36
 
@@ -233,6 +234,9 @@ def main():
             good = False
         if kind == FLUSH:
             good &= as_user(is_not_heard)
+            kept_open = files.known_to(SERVICE)
+            print(f"{'ok' if kept_open <= KEPT_MAX else 'FAILED'}: {kept_open} of them are kept", flush=True)
+            good &= kept_open <= KEPT_MAX
         print(f"ok: {files.release()} requests of the kind waited", flush=True)
         check(f"files whose {name} is over")
         good &= as_user(is_heard)

@@ -9,8 +9,9 @@ as many descriptors as before, and hardly more memory.
 import array, collections, ctypes, errno, os, random, re, resource, select, signal, socket, struct, subprocess, sys, tempfile, time
 
 CONTROL, SERVICE, VERSION = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-ECHO = (sys.argv[4], int(sys.argv[5]))
-USER, VICTIM = int(sys.argv[6]), sys.argv[7:]
+USER = int(sys.argv[4])
+ECHO = (sys.argv[5], int(sys.argv[6]))
+VICTIM = sys.argv[7:]
 MAGIC, SIZE = 0x7373746B, 324
 SECONDS = 1.5  # of each attack that goes on for a while
 SLOWEST_MS = float(os.environ.get("HOSTILE_SLOWEST_MS", "3000"))  # the machine may be busy
@@ -415,7 +416,7 @@ def run(attack):
 
 
 def main():
-    victim = subprocess.Popen([*VICTIM, sys.executable, "-c", VICTIM_PROGRAM, *sys.argv[4:6]], stdin=subprocess.PIPE,
+    victim = subprocess.Popen([*VICTIM, sys.executable, "-c", VICTIM_PROGRAM, *sys.argv[5:7]], stdin=subprocess.PIPE,
                               stdout=subprocess.PIPE, text=True)
     assert victim.stdout.readline() == "ready\n"
 

@@ -11,6 +11,7 @@ import array, os, re, signal, socket, struct, subprocess, sys, threading, time
 CONTROL, SERVICE, VERSION, USER, VICTIM = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), int(sys.argv[4]), sys.argv[5:]
 MAGIC = 0x7373746B
 LINGER_S = 3600
+ROW = 20      # one after the other, in the end
 LIMIT = 20    # seconds after which what doesn't answer hangs
 SOCKET, BIND, LISTEN, CONNECT, STATUS = 1, 2, 3, 4, 10
 
@@ -20,10 +21,13 @@ class Lingering:
 
     def __init__(self):
         self.listener = socket.create_server(("127.0.0.1", 0), backlog=100)
+        self.listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # soon full
         self.peers = []
 
     def make(self):
-        made = socket.create_connection(self.listener.getsockname())
+        made = socket.socket()
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
+        made.connect(self.listener.getsockname())
         self.peers.append(self.listener.accept()[0])
         made.setblocking(False)
         try:
@@ -106,6 +110,16 @@ def in_a_datagram(lingering):
     return lambda: give(kept[-1][1], b"x", [lingering.make()])
 
 
+def a_hundred_at_once(lingering):
+    many = [make(socket.SOCK_DGRAM) for _ in range(100)]
+    kept.extend(many)
+
+    def act():
+        for _, pair in many:
+            give(pair, b"x", [lingering.make()])
+    return act
+
+
 def in_a_new_stream(lingering):
     """Which is not connected: the service does not read it, and closes it when the program does."""
     control, pair = make(socket.SOCK_STREAM)
@@ -149,7 +163,7 @@ def by_the_name_of_pairs(lingering):
 
 
 WAYS = [with_a_request, with_a_request_that_takes_none, too_many_with_a_request, unread_requests, before_it_is_accepted, in_a_datagram, in_a_new_stream,
-        in_a_connected_stream, by_the_name_of_pairs]
+        in_a_connected_stream, by_the_name_of_pairs, a_hundred_at_once] + [in_a_datagram] * ROW
 kept = []
 
 
@@ -203,7 +217,7 @@ def main():
             print(f"FAILED: the attack: {type(error).__name__}: {error}", flush=True)
         os._exit(status)
     os.close(reports)
-    good = True
+    good, times_ms = True, []
     for way in WAYS:
         if not os.read(report, 1):
             sys.exit(1)
@@ -218,7 +232,9 @@ def main():
         with came:
             answered = came.wait_for(lambda: len(answers) >= asked, LIMIT)
         good &= bool(done) and answered
-        print(f"{'ok' if answered else 'FAILED'}: {way.__name__}: answered after {(time.monotonic() - begin) * 1000:.0f} ms", flush=True)
+        times_ms.append((time.monotonic() - begin) * 1000)
+        if len(times_ms) <= len(WAYS) - ROW or not answered:
+            print(f"{'ok' if answered else 'FAILED'}: {way.__name__}: answered after {times_ms[-1]:.0f} ms", flush=True)
         if not done:
             sys.exit(1)
         if not answered:
@@ -227,6 +243,7 @@ def main():
             with came:
                 came.wait_for(lambda: len(answers) >= asked, LIMIT)
         os.write(command, b"x")
+    print(f"ok: {ROW} one after the other: answered after {sorted(times_ms[-ROW:])[ROW // 2]:.1f} ms, the middle one", flush=True)
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
     victim.stdin.close()

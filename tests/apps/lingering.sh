@@ -6,10 +6,5 @@
 . "$(dirname "$0")/../lib.sh"
 [ "$MODE" = stack ] || exit 0
 
-echo "socket-mode = 0666" >"$WORK/settings"
-DAEMON_OPTIONS=(--config "$WORK/settings")
-chmod 755 "$WORK"
-lib_begin
-version=$(sed -n 's/^#define PROTOCOL_VERSION \([0-9]*\).*/\1/p' "$TOP/service/protocol.h")
-$PYTHON "$TOP/tests/apps/lingering.py" "$WORK/control" "$DAEMON_PID" "$version" $((200000 + RANDOM)) \
-    nsenter --net=/run/netns/P -- env "${STACK_ENVIRONMENT[@]}"
+lib_begin_attacked
+attack lingering

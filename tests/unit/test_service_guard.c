@@ -10,7 +10,9 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <poll.h>
+#include <stdint.h>
 #include <sys/socket.h>
+#include <time.h>
 #include <unistd.h>
 
 /* Seconds; longer than a test may take. */
@@ -52,6 +54,43 @@ START_TEST(a_call_that_waits_is_interrupted)
         close(peer);
         close(listener);
     }
+}
+
+static int64_t now_us(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+/* The first takes 10 ms, and each of those that come behind it would, too. */
+START_TEST(one_after_the_other_takes_less_each)
+{
+    enum { ROUNDS = 20, COUNT = 10 };
+    int64_t least_us = INT64_MAX;
+
+    ck_assert_int_eq(loop_guard_start(), 0);
+    for (int round = 0; round < ROUNDS; round++) {
+        int fds[COUNT], peers[COUNT], listeners[COUNT];
+        int64_t begun_us;
+
+        for (int i = 0; i < COUNT; i++)
+            fds[i] = make_lingering(&peers[i], &listeners[i]);
+        begun_us = now_us();
+        for (int i = 0; i < COUNT; i++) {
+            loop_guard_begin();
+            close(fds[i]);
+            loop_guard_end();
+        }
+        if (now_us() - begun_us < least_us)
+            least_us = now_us() - begun_us;
+        for (int i = 0; i < COUNT; i++) {
+            close(peers[i]);
+            close(listeners[i]);
+        }
+    }
+    ck_assert_int_lt(least_us, COUNT * 10000 / 2);
 }
 
 START_TEST(the_loop_at_rest_is_left_alone)
@@ -114,6 +153,7 @@ int main(void)
     TCase *guard = tcase_create("loop guard"), *passed = tcase_create("passed");
 
     tcase_add_test(guard, a_call_that_waits_is_interrupted);
+    tcase_add_test(guard, one_after_the_other_takes_less_each);
     tcase_add_test(guard, the_loop_at_rest_is_left_alone);
     suite_add_tcase(suite, guard);
     tcase_add_test(passed, what_is_passed_is_closed_by_a_thread);
