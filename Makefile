@@ -214,10 +214,10 @@ $(B)/faults/shim_%.so: tests/faults/shim_%.c tests/faults/shim.c tests/faults/sh
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
 	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE -fPIC -fvisibility=hidden -fno-builtin -O2 -g $(WARN) -shared -o $@ $(filter %.c,$^) -lgcc_s
-$(B)/faults/program: $(wildcard tests/faults/program*.c) tests/faults/program.h $(B)/flags
+$(B)/faults/program: $(wildcard tests/faults/program*.c) tests/faults/program.h service/protocol.h $(B)/flags
 	$(call say,LINK,$@)
 	$(Q)mkdir -p $(@D)
-	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE -O2 -g $(WARN) -o $@ $(filter %.c,$^)
+	$(Q)$(CC) -std=gnu17 -D_GNU_SOURCE -O2 -g $(WARN) -I. -o $@ $(filter %.c,$^)
 
 # tests/fuzz: fuzz_PART_*.c is a target, with PART linked in; the files there that are not called fuzz_* are helpers. With FUZZ=1 the
 # targets are programs of libFuzzer, with FUZZ=afl of AFL++ (`make fuzz`), without it they replay files: tests/run gives them what tests/fuzz/corpus has.

@@ -31,6 +31,8 @@ static bool is_known(const char *call, int error)
         for (size_t i = 0; i < sizeof connecting / sizeof *connecting; i++)
             if (error == connecting[i])
                 return true;
+    if (strcmp(call, "sendmsg") == 0 && error == ETOOMANYREFS) /* unix(7) */
+        return true;
     if (strcmp(call, "accept") == 0 && (error == ECONNABORTED || error == EPROTO))
         return true;
     if (strcmp(call, "bind") == 0 || strcmp(call, "listen") == 0)

@@ -3,7 +3,7 @@ import os
 import sys
 import time
 
-from world import (CONTROL, FRAGILE, PROBLEMS_MAX, TRIES, Service, begin_service, check_sanitizers, end_service, problems, report, run_program, run_tools,
+from world import (CONTROL, FRAGILE, PROBLEMS_MAX, TRIES, Holder, Service, begin_service, check_sanitizers, end_service, problems, report, run_program, run_tools,
                    sanitizers_said, say, settle, state, told, wrong)
 
 PASSES = 60
@@ -76,7 +76,7 @@ def serve_sites(kind):
         take_over_sites(kind)
 
 
-def take_over_once(old, looks):
+def take_over_once(old, holder, looks):
     """Let a new service take over from the old one; looks: use it then. Return: the one that runs, how much failed, did it take over?"""
     count = len(problems)
     new = Service("--takeover")
@@ -90,6 +90,8 @@ def take_over_once(old, looks):
         wrong(f"the old service ended with status {old.process.returncode}, and the new one did not take over")
     elif failed == 0:
         wrong("the new one did not take over, and nothing failed")
+    if len(problems) == count:
+        holder.look()
     if len(problems) == count and (looks or took):
         run_program(3, ["short"])
     check_sanitizers("while it was taken over")
@@ -104,12 +106,14 @@ def take_over_sites(kind):
         wrong(f"the service does not start: {service.said()}")
         return
     begun = state.sites
+    holder = Holder()
     for tries in range(1, TAKEOVERS_MAX):
         state.set("sites", kind)
-        service, failed, took = take_over_once(service, tries % 8 == 0)
+        service, failed, took = take_over_once(service, holder, tries % 8 == 0)
         if service.process.poll() is not None or (took and failed == 0) or len(problems) > PROBLEMS_MAX:
             break
     say(f"takeover: {state.sites - begun} call sites failed, in {tries} takeovers")
+    holder.end()
     service.stop()
     check_sanitizers("the service that took over")
 

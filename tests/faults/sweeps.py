@@ -2,7 +2,7 @@
 import os
 
 from sites import begin_sound_service, end_sound_service, start_once, take_over_once
-from world import PROBLEMS_MAX, TRIES, Service, begin_service, check_sanitizers, end_service, problems, report, run_program, run_tools, say, state, told, wrong
+from world import PROBLEMS_MAX, TRIES, Holder, Service, begin_service, check_sanitizers, end_service, problems, report, run_program, run_tools, say, state, told, wrong
 
 STEPS = os.environ.get("FAULTS_STEPS", "").split()
 SAY = os.environ.get("FAULTS_SAY", "WRONG")
@@ -77,19 +77,22 @@ def sweep_takeover(kind, width, count):
     if not service.wait_ready():
         wrong("the service does not start")
         return
+    holder = Holder()
 
     def run(number):
-        nonlocal service
+        nonlocal service, holder
         if service.process.poll() is not None:  # something went wrong
             state.set("off")
             service = Service()
             service.wait_ready()
+            holder = Holder()
         state.set("at", kind, number, width=width)
-        service, failed, _ = take_over_once(service, number % 8 == 0)
+        service, failed, _ = take_over_once(service, holder, number % 8 == 0)
         return failed
 
     count.go(run)
     state.stop()
+    holder.end()
     run_program(1)
     service.stop()
     check_sanitizers("the service that took over")

@@ -23,6 +23,9 @@ PROBLEMS_MAX = 20  # then it is enough
 
 problems = []
 ports = []  # of the peer, TCP and UDP
+notified = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)  # as systemd listens
+notified.bind(f"{WORK}/notified")
+os.setgroups(range(100, 110))  # a program is in many groups
 state = State(f"{WORK}/state")
 
 
@@ -69,7 +72,7 @@ class Service:
         self.ready, write_end = os.pipe()
         environment = dict(os.environ, **SANITIZER)
         if faulty:
-            environment.update(LD_PRELOAD=f"{SHIMS}/shim_memory.so {SHIMS}/shim_calls.so", FAULTS_STATE=state.path)
+            environment.update(NOTIFY_SOCKET=notified.getsockname(), LD_PRELOAD=f"{SHIMS}/shim_memory.so {SHIMS}/shim_calls.so", FAULTS_STATE=state.path)
         with open(self.log_path, "ab") as log:
             self.process = subprocess.Popen([f"{BUILD}/sidestackd", "--config", f"{WORK}/conf", *options, "--ready-fd", str(write_end)],
                                             pass_fds=[write_end], stderr=log, stdin=subprocess.DEVNULL, env=environment)
@@ -126,16 +129,52 @@ def in_p(command, environment, limit=LIMIT_S * 16):
         return 124, (late.stdout or b"").decode(errors="replace") + "out of time"
 
 
+def program_environment():
+    """Of a program whose calls don't fail."""
+    return {"SIDESTACK_SOCKET": CONTROL, "FAULTS_LIMIT": str(LIMIT_S), "LD_PRELOAD": " ".join([RUNTIME, LIBRARY]).strip(), **NO_LEAKS}
+
+
+class Holder:
+    """A program that has sockets of many kinds while something happens to the service."""
+
+    def __init__(self):
+        self.process = subprocess.Popen(["nsenter", "--net=/run/netns/P", "--", f"{SHIMS}/program", WORLD, WORLD6, *ports, "1", "hold"],
+                                        env=dict(os.environ, **program_environment()), stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        self.expect(b"held")
+
+    def expect(self, word):
+        said = b""
+        while word not in said:
+            ready, _, _ = select.select([self.process.stdout], [], [], LIMIT_S)
+            more = os.read(self.process.stdout.fileno(), 1000) if ready else b""
+            said += more
+            if not more:
+                wrong(f"a program with sockets says: {said.decode(errors='replace')}")
+                return
+
+    def look(self):
+        """Its connection still carries bytes."""
+        self.process.stdin.write(b"?")
+        self.process.stdin.flush()
+        self.expect(b"ok")
+
+    def end(self):
+        self.process.stdin.close()
+        self.expect(b"done")
+        self.process.wait()
+
+
+def drain_notified():
+    while select.select([notified], [], [], 0)[0]:
+        notified.recv(4096)
+
+
 def run_program(tries, steps=(), faulty=False):
     """One program, all steps or some. Return: what it said."""
-    preload = [LIBRARY]
-    environment = {"SIDESTACK_SOCKET": CONTROL, **NO_LEAKS}
+    environment = program_environment()
     if faulty:
-        preload = [f"{SHIMS}/shim_memory.so", RUNTIME, LIBRARY, f"{SHIMS}/shim_calls.so"]
-        environment["FAULTS_STATE"] = state.path
-    elif RUNTIME:
-        preload = [RUNTIME, LIBRARY]
-    environment["LD_PRELOAD"] = " ".join(preload)
+        environment.update(FAULTS_STATE=state.path, LD_PRELOAD=f"{SHIMS}/shim_memory.so {RUNTIME} {LIBRARY} {SHIMS}/shim_calls.so")
+    drain_notified()
     status, said = in_p([f"{SHIMS}/program", WORLD, WORLD6, *ports, str(tries), *steps], environment)
     if status != 0 or not said.endswith("done\n"):
         wrong(f"the program ended with status {status}: {said[-300:]}")
@@ -156,13 +195,16 @@ def run_tool(*arguments, limit=LIMIT_S):
 
 
 def run_tools(service):
-    capture = subprocess.Popen([f"{BUILD}/sidestack", "capture", "-c", "20", f"{WORK}/frames.pcapng"], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    capture = subprocess.Popen([f"{BUILD}/sidestack", "capture", "-c", "20", f"{WORK}/frames.pcapng", "tcp or udp"], stdin=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
                                env=dict(os.environ, SIDESTACK_SOCKET=CONTROL, **NO_LEAKS))
-    for arguments in (["ss", "-a"], ["ss", "-i", "-t", "--json"], ["stats", "--json"], ["rules"], ["netif"], ["impair", "delay=1ms"], ["impair"],
-                      ["impair", "none"]):
+    for arguments in (["ss", "-a"], ["ss", "-i", "-t", "--json"], ["stats", "--json"], ["rules"], ["rules", "test", "curl", "connect", WORLD], ["netif"],
+                      ["ping", "-c", "1", "-W", "1", WORLD], ["kill", "dport", "=", "1"], ["impair", "delay=1ms"], ["impair"]):
         run_tool(*arguments)
+    run_program(TRIES, ["short", "datagram"])
+    run_tool("impair", "none")
+    stamp = time.monotonic_ns()
     with open(f"{WORK}/conf", "w", encoding="ascii") as file:
-        file.write(CONFIGURATION + f"search = s{time.monotonic_ns()}.test\n")
+        file.write(CONFIGURATION + f"search = s{stamp}.test\nrule = reject program=nobody{stamp} user=nobody port=9\n")
     if service.process.poll() is None:
         service.process.send_signal(signal.SIGHUP)
     run_program(TRIES, ["short", "datagram"])
