@@ -287,7 +287,7 @@ coverage: ## how many lines those tests reach, in build/coverage; TESTS='unit/ n
 	    tests/coverage/report && exit $$status
 COVERED_FAULTS = $(foreach kind,0 1 2,start:$(kind) serve:$(kind))
 
-soak: ## an hour of random programs, kills and trouble: no byte lost, nothing left over; TIME=seconds, SEED=N
+soak: ## an hour of random programs, kills and trouble: no byte lost, nothing left over; TIME=seconds, SEED=N, KINDS='wrk_close idle': only this work
 	scripts/install-packages build demo test
 	$(MAKE) -j$(CORES) all $(B)/bench/holder
 	tests/soak/run $(or $(TIME),3600) $(SEED)

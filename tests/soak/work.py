@@ -179,10 +179,14 @@ def curl_put(job):
             os.remove(there)
 
 
-def wrk(job):
+def wrk_close(job):
+    """A connection for each request."""
+    wrk(job, ["-H", "Connection: close"])
+
+
+def wrk(job, close=()):
     job.use("nginx")
     begin = time.monotonic()
-    close = ["-H", "Connection: close"] if job.rng.random() < 0.5 else []
     out = job.run("wrk", "-t1", f"-c{job.rng.choice((1, 10, 50))}", f"-d{job.rng.choice((1, 3))}s", "--timeout", "120s", *close,
                   f"http://{job.address}:8000/{job.rng.choice(('small', 'middle'))}").decode()
     if "Socket errors" in out or "Non-2xx" in out:
@@ -271,4 +275,4 @@ def idle(job):
 
 
 # How often each: work by its weight.
-KINDS = {stream: 30, curl_get: 12, curl_put: 6, wrk: 6, redis: 8, ssh: 5, rsync: 4, asyncio: 8, udp: 8, names: 8, idle: 3}
+KINDS = {stream: 30, curl_get: 12, curl_put: 6, wrk: 3, wrk_close: 3, redis: 8, ssh: 5, rsync: 4, asyncio: 8, udp: 8, names: 8, idle: 3}
