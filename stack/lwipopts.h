@@ -111,7 +111,7 @@
 #define TCP_RCV_SCALE 7
 #define TCP_WND (4 * 1024 * 1024)
 #define TCP_WND_UPDATE_THRESHOLD (2 * TCP_WND) /* never: tcp_window.c says when */
-#define TCP_SND_BUF (4 * 1024 * 1024)         /* lwIP's own limit; tcp_send.c keeps what it hands over below it */
+#define TCP_SND_BUF (4 * 1024 * 1024)         /* lwIP's own limit; tcp_push.c keeps what it hands over below it */
 #define TCP_SND_QUEUELEN 16384                /* pbufs; 4 MiB of segments of 536 bytes need 15 650 */
 #define TCP_OVERSIZE 0                        /* sent data is referenced */
 #define TCP_QUEUE_OOSEQ 1

@@ -189,10 +189,12 @@ bool tcp_receive_append(struct stack_tcp *tcp, const void *bytes, size_t length)
 void tcp_listen_restore(struct stack_tcp *tcp, struct stack_tcp *listener);
 void tcp_connect_set_callback(struct stack_tcp *tcp);
 
-/* tcp_send.c */
+/* tcp_push.c */
 void tcp_send_push(struct stack_tcp *tcp, bool more);
 /* lwIP's segments have another size: know how full the last is. */
 void tcp_send_count_fill(struct stack_tcp *tcp);
+
+/* tcp_send.c */
 void tcp_send_trim_acknowledged(struct stack_tcp *tcp);
 void tcp_send_release(struct stack_tcp *tcp);
 err_t tcp_send_on_sent(void *arg, struct tcp_pcb *pcb, u16_t length);
