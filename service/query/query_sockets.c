@@ -53,7 +53,7 @@ static void put_address(struct json *json, const char *key, const union stack_ad
 /* What sort is it? Return: a PROTOCOL_QUERY_* flag, and *name as ss says it. */
 static unsigned sort_of(const struct stack_view *view, const struct socket *socket, const char **name)
 {
-    if (view->tcp != NULL) {
+    if (view->datagram == NULL) { /* in TIME-WAIT there is no socket any more */
         *name = "tcp";
         return PROTOCOL_QUERY_TCP;
     }

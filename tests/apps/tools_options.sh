@@ -36,6 +36,10 @@ udp6.bind(("::", 5354))
 held += [udp, udp6, socket.socket(socket.AF_INET, socket.SOCK_DGRAM, socket.IPPROTO_ICMP),
          socket.socket(socket.AF_INET, socket.SOCK_RAW, 99), socket.socket(socket.AF_INET6, socket.SOCK_RAW, 99)]
 held[6].bind((here, 77))
+over = socket.create_connection((there, 7777))  # in TIME-WAIT soon
+over.shutdown(socket.SHUT_WR)
+over.recv(1)
+over.close()
 print("ready", flush=True)
 while True:  # so that there is something to capture
     for connection in held[2:4]:
@@ -106,6 +110,14 @@ note "ok: stats"
 says 0 ":7777" kill -t -n dst $WORLD
 says $USAGE 'which ones' kill
 says $USAGE "'nonsense'" kill nonsense 1
+chmod 711 "$WORK"
+chmod 666 "$WORK/control"
+is_over() { "$sidestack" ss -tan --json state time-wait | jq -r .id >"$WORK/id" && [ -s "$WORK/id" ]; }
+wait_until "no connection in TIME-WAIT" is_over
+says 0 'timewait' ss -tano state time-wait
+if setpriv --reuid 65534 --clear-groups "$sidestack" kill -q state time-wait id "$(cat "$WORK/id")" 2>/dev/null; then fail "somebody else ended one"; fi
+says 0 ":7777" kill state time-wait
+if is_over; then fail "it is still in TIME-WAIT"; fi
 note "ok: kill"
 
 # ---- capture ----
