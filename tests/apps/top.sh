@@ -89,6 +89,11 @@ press / 'nonsense 1' Enter
 on_screen "'nonsense' is not understood"
 press / Enter
 on_screen '^nginx'
+press Down NPage PPage Up End Home Space
+for choice in 's send-q' 'v recv-q' 'n program' 'o out' 'i in' 't retrans' '< rtt'; do
+    press "${choice% *}"
+    on_screen "connections by ${choice#* }"
+done
 press '?'
 on_screen 'Any key goes back'
 press x
@@ -99,7 +104,11 @@ on_screen '10.77.0.2:8080 10.77.0.1:'
 terminal resize-window -t top -x 60 -y 10
 on_screen '^PROGRAM    STATE  PORT PEER'
 terminal resize-window -t top -x 80 -y 24
-press d 5 Enter
+on_screen '^PROGRAM    STATE  PORT PEER .* SENDQ$'
+press d
+on_screen '^seconds:'
+press 5 Enter
+not_on_screen '^seconds:'
 press q
 on_screen 'ended with 0'
 terminal kill-server
