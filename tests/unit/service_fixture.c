@@ -65,6 +65,13 @@ void service_setup(void)
     client_setup(SOCKETS_MAX);
 }
 
+/* What programs passed is closed by a thread (service/passed.c), soon. */
+static void wait_for_descriptors(void)
+{
+    for (int i = 0; i < 10000 && count_descriptors() > descriptors_before; i++)
+        (void)poll(NULL, 0, 1);
+}
+
 void service_teardown(void)
 {
     client_close_all();
@@ -77,6 +84,7 @@ void service_teardown(void)
     frames_setup(NULL);
     stack_close();
     watch_teardown();
+    wait_for_descriptors();
     ck_assert_int_eq(count_descriptors(), descriptors_before);
 }
 
