@@ -9,6 +9,8 @@
  *   read       a small segment that the owner has read is acknowledged at once: who sent it may wait for that
  *   answer     but when the owner answers what comes, the answer takes the acknowledgement along ("answers", Linux: pingpong), and
  *              nothing of the above but "two" and "gap" counts, until an answer fails to come in time
+ *   moment     who has accepted a connection often answers its first request: when that is small, its acknowledgement waits for
+ *              MOMENT_US, if answers come so soon at this port (with Linux it is quick, but there a segment costs little)
  *   delayed    all else waits for delay_us: 40 ms to 200 ms, by how fast segments follow each other, and within a round trip
  *   FIN        the peer's first FIN is delayed, too: the owner often closes at once, and then our FIN takes it along
  *   SYN-ACK    is acknowledged at once; what lwIP writes for that by itself is left out (tcp_acknowledge_leaves_out())
@@ -33,7 +35,17 @@
 #define DELAY_FIN_US 4000u      /* of a FIN before any data; Linux: its next tick */
 #define SEGMENT_DEFAULT 536     /* Linux: tcp_initialize_rcv_mss() */
 
+/* A busy server has many requests before it; 0.5 ms was too short for one with 64 connections (docs/performance.md). */
+#define MOMENT_US 4000u
+/* Answers that did not come in it count, by port: each for two that did. Beyond MISSES_ENOUGH one moment in so many is a
+ * try. */
+#define PORTS 256
+#define MISSES_MAX 16
+#define MISSES_ENOUGH 8
+#define TRY_EVERY 64
+
 static struct stack_tcp *wanting; /* list of connections with wanted set */
+static uint8_t misses[PORTS];
 static const struct tcp_pcb *established; /* whose SYN-ACK is being processed; NULL: none's */
 
 /* ---- When ---- */
@@ -56,6 +68,36 @@ static void be_quick(struct stack_tcp *tcp, uint32_t most)
     acknowledger->quick = (uint8_t)LWIP_MAX(acknowledger->quick, segments);
 }
 
+/* The moment is over: did an answer come? */
+static void end_moment(struct stack_tcp *tcp, bool answered)
+{
+    uint8_t *missed = &misses[tcp->local_port % PORTS];
+
+    if (!tcp->acknowledger.held)
+        return;
+    tcp->acknowledger.held = false;
+    if (answered)
+        *missed -= *missed > 0;
+    else
+        *missed = (uint8_t)LWIP_MIN(*missed + 2, MISSES_MAX);
+}
+
+/* Wait a moment for the answer to what came? Return: it waits. */
+static bool wait_a_moment(struct stack_tcp *tcp, size_t size)
+{
+    struct acknowledger *acknowledger = &tcp->acknowledger;
+    static unsigned tries;
+
+    if (acknowledger->held)
+        return true;
+    if (!acknowledger->serves || !acknowledger->pushed || size >= SEGMENT_DEFAULT ||
+        (misses[tcp->local_port % PORTS] >= MISSES_ENOUGH && ++tries % TRY_EVERY != 0))
+        return false;
+    acknowledger->held = true;
+    tcp_clock_set(&acknowledger->clock, LWIP_MIN(acknowledger->clock.due_us, port_now_us + MOMENT_US));
+    return true;
+}
+
 /* The clock: what came was not taken along by anything. */
 static void on_clock(struct tcp_clock *clock)
 {
@@ -64,11 +106,14 @@ static void on_clock(struct tcp_clock *clock)
 
     if (!acknowledger->scheduled || tcp->pcb == NULL)
         return;
-    if (acknowledger->answers)
+    if (acknowledger->held)
+        acknowledger->serves = false; /* not this owner */
+    else if (acknowledger->answers)
         acknowledger->delay_us = DELAY_MIN_US;
     else
         acknowledger->delay_us = (uint32_t)LWIP_MIN(acknowledger->delay_us * 2u, tcp_timeout_us(tcp));
     acknowledger->answers = false;
+    end_moment(tcp, false);
     tcp_send_empty_ack(tcp->pcb);
 }
 
@@ -82,8 +127,14 @@ void tcp_acknowledge_start(struct stack_tcp *tcp)
     acknowledger->delay_us = 0;
     acknowledger->segment = (uint16_t)LWIP_MIN(tcp->pcb->mss, SEGMENT_DEFAULT);
     acknowledger->scheduled = acknowledger->small = acknowledger->small_again = false;
+    acknowledger->serves = acknowledger->held = false;
     acknowledger->bytes = 0;
     acknowledger->acknowledged = tcp->pcb->rcv_nxt;
+}
+
+void tcp_acknowledge_serve(struct stack_tcp *tcp)
+{
+    tcp->acknowledger.serves = true;
 }
 
 /* Not at the end of this turn after all. */
@@ -216,10 +267,12 @@ void tcp_acknowledge_data(struct stack_tcp *tcp, size_t size)
         return;
     }
     tcp_clear_flags(pcb, TF_ACK_DELAY | TF_ACK_NOW);
-    if (is_much(tcp) || (acknowledger->quick > 0 && !acknowledger->answers))
+    if (is_much(tcp))
         want(tcp);
-    else
+    else if (acknowledger->quick == 0 || acknowledger->answers)
         delay(tcp);
+    else if (!wait_a_moment(tcp, size))
+        want(tcp);
 }
 
 void tcp_acknowledge_fin(struct stack_tcp *tcp)
@@ -233,6 +286,10 @@ void tcp_acknowledge_fin(struct stack_tcp *tcp)
     acknowledger->scheduled = true;
     acknowledger->answers = true; /* Linux: tcp_fin() */
     acknowledger->delay_us = LWIP_MAX(acknowledger->delay_us, DELAY_FIN_US);
+    if (acknowledger->held) { /* FIN has a time of its own */
+        acknowledger->held = false;
+        tcp_clock_set(&acknowledger->clock, TCP_CLOCK_NEVER);
+    }
     if (is_much(tcp)) {
         want(tcp);
     } else {
@@ -272,7 +329,7 @@ void tcp_acknowledge_consumed(struct stack_tcp *tcp)
     if (!acknowledger->scheduled || !is_receiving(tcp))
         return;
     if (is_much(tcp) || (tcp->receive.queued == 0 &&
-                         (acknowledger->small_again || (acknowledger->small && !acknowledger->answers))))
+                         (acknowledger->small_again || (acknowledger->small && !acknowledger->answers && !acknowledger->held))))
         want(tcp);
 }
 
@@ -285,6 +342,7 @@ void tcp_acknowledge_on_segment(struct stack_tcp *tcp)
     acknowledger->acknowledged = tcp->pcb->rcv_nxt;
     if (!acknowledger->scheduled)
         return;
+    end_moment(tcp, true);
     acknowledger->scheduled = acknowledger->small = acknowledger->small_again = false;
     tcp_clock_set(&acknowledger->clock, TCP_CLOCK_NEVER);
     if (acknowledger->quick > 0 && --acknowledger->quick == 0)
@@ -302,6 +360,8 @@ void tcp_acknowledge_set_quick(struct stack_tcp *tcp, int value)
     struct acknowledger *acknowledger = &tcp->acknowledger;
 
     acknowledger->answers = value == 0;
+    acknowledger->serves &= value == 0;
+    acknowledger->held &= value == 0;
     if (value == 0 || !acknowledger->scheduled || tcp->pcb == NULL)
         return;
     acknowledger->small = true;
@@ -318,6 +378,7 @@ void tcp_acknowledge_flush(void)
         tcp->acknowledger.wanted = false;
         if (tcp->pcb == NULL || !tcp->acknowledger.scheduled)
             continue; /* data took it along */
+        tcp->acknowledger.held = false; /* it was not the answer that did not come */
         tcp_ack_now(tcp->pcb);
         tcp_output(tcp->pcb);
     }

@@ -12,6 +12,8 @@ struct acknowledger {
     bool scheduled;            /* something came that was not acknowledged ... */
     bool small, small_again;   /* ... and one of its segments was small, or two */
     bool answers;              /* data flows both ways: an acknowledgement can ride on ours (Linux: pingpong) */
+    bool serves;               /* it was accepted: its owner may answer what comes ... */
+    bool held;                 /* ... and there is a moment's time for that */
     uint8_t quick;             /* segments that are still acknowledged at once */
     uint16_t segment;          /* size of the peer's segments, as far as it was seen (Linux: rcv_mss) */
     uint16_t last_size;        /* of one that might be a full one */
@@ -23,6 +25,8 @@ struct acknowledger {
 
 /* The connection is established. */
 void tcp_acknowledge_start(struct stack_tcp *tcp);
+/* It was accepted. */
+void tcp_acknowledge_serve(struct stack_tcp *tcp);
 /* It ends. */
 void tcp_acknowledge_release(struct stack_tcp *tcp);
 /* Data came in order, so many bytes: choose when to acknowledge it. */

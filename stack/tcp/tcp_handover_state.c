@@ -114,7 +114,7 @@ void tcp_handover_sender(struct archive *archive, struct tcp_sender *sender)
     walk_mtu_probe(archive, &sender->mtu_probe);
 }
 
-/* All but .wanted, .next, .clock, .gap, .pushed */
+/* All but .wanted, .next, .clock, .gap, .pushed, .serves, .held */
 void tcp_handover_acknowledger(struct archive *archive, struct acknowledger *acknowledger)
 {
     ARCHIVE_NUMBER(archive, acknowledger, scheduled);

@@ -103,6 +103,7 @@ static err_t tcp_listen_on_accept(void *arg, struct tcp_pcb *pcb, err_t error)
         tcp_timeout_add_rtt(tcp, port_now_us - tcp->connect_us);
     tcp_socket_set_callbacks(tcp);
     tcp_send_start(tcp);
+    tcp_acknowledge_serve(tcp);
     tcp_socket_enter(parent);
     tcp_socket_enter(tcp);
     if (parent->owned && parent->events != NULL && parent->events->accepted != NULL)

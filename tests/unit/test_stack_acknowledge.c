@@ -122,6 +122,99 @@ START_TEST(a_socket_that_ends_in_the_turn_of_its_handshake_leaves_nothing)
 }
 END_TEST
 
+/* ---- A moment for the answer ---- */
+
+static struct told listener;
+
+static void setup_accepted(void)
+{
+    stack_setup_plain();
+    listener = told = (struct told){0};
+    accept_from_peer(&listener, &told, &peer);
+    first = peer.sequence;
+    wire_drop_all();
+}
+
+/* The peer's request, which the owner reads. */
+static void ask(void)
+{
+    peer_say(&peer, TH_ACK | TH_PUSH, data, 100);
+    stack_tcp_receive_consume(told.tcp, stack_tcp_receive_queued(told.tcp));
+    stack_turn();
+}
+
+START_TEST(the_answer_of_who_accepted_takes_the_acknowledgement_along)
+{
+    ask();
+    ck_assert_uint_eq(wire_count(), 0);
+    stack_advance(3);
+    ck_assert_uint_eq(wire_count(), 0);
+    send_bytes(told.tcp, "answer", 6);
+    stack_turn();
+    ck_assert_uint_eq(wire_count(), 1);
+    ck_assert_uint_eq(peer_take().acknowledgement, first + 100);
+}
+END_TEST
+
+START_TEST(an_answer_that_does_not_come_is_waited_for_once)
+{
+    ask();
+    stack_advance(5);
+    ck_assert_uint_eq(wire_count(), 1);
+    ck_assert_uint_eq(peer_take().acknowledgement, first + 100);
+    ask();
+    ck_assert_uint_eq(wire_count(), 1);
+    ck_assert_uint_eq(peer_take().acknowledgement, first + 200);
+}
+END_TEST
+
+/* As a client that writes little by little does, which may wait for the first acknowledgement. */
+START_TEST(a_second_small_segment_is_not_waited_with)
+{
+    ask();
+    ck_assert_uint_eq(wire_count(), 0);
+    ask();
+    ck_assert_uint_eq(wire_count(), 1);
+    ck_assert_uint_eq(peer_take().acknowledgement, first + 200);
+}
+END_TEST
+
+START_TEST(tcp_quickack_leaves_no_moment)
+{
+    ask();
+    stack_tcp_set_option(told.tcp, STACK_TCP_QUICKACK, 1);
+    stack_turn();
+    ck_assert_uint_eq(wire_count(), 1);
+    ck_assert_uint_eq(peer_take().acknowledgement, first + 100);
+    ask();
+    ck_assert_uint_eq(wire_count(), 1);
+}
+END_TEST
+
+START_TEST(where_answers_take_longer_there_is_no_moment)
+{
+    unsigned waited = 0;
+
+    for (uint16_t i = 0; i < 40; i++) {
+        peer = (struct peer){.family = AF_INET, .port = (uint16_t)(50000 + i), .stack_port = peer.stack_port, .window = 0xffff};
+        listener.child_told = &told;
+        peer_say(&peer, TH_SYN, NULL, 0);
+        peer.expected = peer_take().sequence + 1;
+        peer_say(&peer, TH_ACK, NULL, 0);
+        wire_drop_all();
+        ask();
+        waited += wire_count() == 0;
+        stack_advance(5);
+        ck_assert_uint_eq(peer_take().acknowledgement, peer.sequence);
+        stack_tcp_abort(told.tcp);
+        stack_turn();
+        wire_drop_all();
+    }
+    ck_assert_uint_ge(waited, 4);
+    ck_assert_uint_le(waited, 5);
+}
+END_TEST
+
 /* ---- Duplicates ---- */
 
 /* Take an empty acknowledgement. Return: how many SACK blocks it has, relative to the peer's first byte. */
@@ -442,7 +535,8 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("stack acknowledge");
-    TCase *plain = tcase_create("plain"), *handshake = tcase_create("handshake"), *stamped = tcase_create("stamped");
+    TCase *plain = tcase_create("plain"), *handshake = tcase_create("handshake"), *stamped = tcase_create("stamped"),
+          *accepted = tcase_create("accepted");
 
     tcase_add_checked_fixture(plain, setup, stack_teardown);
     tcase_add_test(plain, the_first_segments_are_acknowledged_at_once);
@@ -457,6 +551,13 @@ int main(void)
     tcase_add_test(handshake, the_handshake_is_acknowledged_at_the_end_of_the_turn);
     tcase_add_test(handshake, a_socket_that_ends_in_the_turn_of_its_handshake_leaves_nothing);
     suite_add_tcase(suite, handshake);
+    tcase_add_checked_fixture(accepted, setup_accepted, stack_teardown);
+    tcase_add_test(accepted, the_answer_of_who_accepted_takes_the_acknowledgement_along);
+    tcase_add_test(accepted, an_answer_that_does_not_come_is_waited_for_once);
+    tcase_add_test(accepted, a_second_small_segment_is_not_waited_with);
+    tcase_add_test(accepted, tcp_quickack_leaves_no_moment);
+    tcase_add_test(accepted, where_answers_take_longer_there_is_no_moment);
+    suite_add_tcase(suite, accepted);
     tcase_add_checked_fixture(stamped, setup_stamped, stack_teardown);
     tcase_add_test(stamped, rfc7323_segments_carry_timestamps_and_are_shorter);
     tcase_add_test(stamped, tcp_info_counts_what_was_sent_and_came);
