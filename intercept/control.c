@@ -16,6 +16,7 @@
 
 /* More than this may not come with a reply; those beyond what is asked for are closed. */
 #define RECEIVED_MAX 8
+_Static_assert(RECEIVED_MAX >= 1 + PROTOCOL_SPARES_MAX, "a socket and its spares");
 
 /* Is this about the process or the system, not about the service? */
 static bool is_out_of_resources(int error)

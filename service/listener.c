@@ -284,7 +284,13 @@ void listener_accepted(void *owner, struct stack_tcp *tcp)
         log_warn("listener: socket %llu: a connection was reset, no socket could be made for it (is the limit on open files too low?)", (unsigned long long)listener->id);
         return;
     }
-    deliver(listener);
+    socket_queue_work(listener, WORK_TO_PROGRAM);
+}
+
+void listener_run(struct socket *socket)
+{
+    (void)socket_take_work(socket);
+    deliver(socket);
 }
 
 void listener_child_taken(struct socket *child)

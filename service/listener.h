@@ -18,6 +18,10 @@ void listener_stop(struct socket *socket);
 /* The pair of a listening socket has something to say: epoll's bits. */
 void listener_handle_pair(struct socket *socket, uint32_t epoll_events);
 
+/* Its turn: pass on what was accepted. Later than what has come for it already, so that an accept() that waits is woken
+ * once for both. */
+void listener_run(struct socket *socket);
+
 /* Callback of the stack: child is an established connection. */
 void listener_accepted(void *owner, struct stack_tcp *child);
 

@@ -70,6 +70,8 @@ static void run_list(const struct socket_list *list)
     while ((socket = TAILQ_FIRST(list)) != NULL) {
         if (socket->datagram != NULL)
             datagram_run(socket);
+        else if (socket->state == PROTOCOL_STATE_LISTENING)
+            listener_run(socket);
         else
             relay_run(socket);
         if (socket == last)

@@ -214,7 +214,7 @@ enum protocol_state {
 #define PROTOCOL_FLAG_BY_NUMBER 8u
 #define PROTOCOL_SHOW EBADE /* show the descriptor */
 
-#define PROTOCOL_SPARES_MAX 4
+#define PROTOCOL_SPARES_MAX 7
 
 /*
  * The result of PROTOCOL_SOCKET, BIND, LISTEN, CONNECT and SEND_RESULT by which the rules say: this socket belongs to

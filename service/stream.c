@@ -240,7 +240,8 @@ int stream_execute(struct socket *socket, const struct protocol_message *request
     case PROTOCOL_GETSOCKOPT:
         return sockopt_get(socket, request, reply);
     case PROTOCOL_SETSOCKOPT:
-        bring_up_to_date(socket);
+        if (!(request->flags & PROTOCOL_FLAG_ONE_WAY)) /* those may be overtaken, or come too early (protocol.h) */
+            bring_up_to_date(socket);
         return sockopt_set(socket, request, access_may(context->program, ACCESS_RAW));
     case PROTOCOL_STATUS:
         return get_status(socket, reply);
