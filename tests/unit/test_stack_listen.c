@@ -24,25 +24,14 @@ START_TEST(listening_socket_accepts)
 }
 END_TEST
 
-START_TEST(child_that_is_not_adopted_is_reset)
+/* Not adopted, or aborted while it is accepted. */
+START_TEST(child_that_nobody_keeps_is_reset)
 {
     struct told child = {0};
     struct peer peer;
 
-    told.refuse = true;
-    accept_from_peer(&told, &child, &peer);
-    stack_turn();
-    ck_assert_uint_eq(peer_take().flags & TH_RST, TH_RST);
-    stack_tcp_close(told.tcp);
-}
-END_TEST
-
-START_TEST(child_may_be_aborted_while_it_is_accepted)
-{
-    struct told child = {0};
-    struct peer peer;
-
-    told.abort_accepted = true;
+    told.refuse = _i == 0;
+    told.abort_accepted = _i == 1;
     accept_from_peer(&told, &child, &peer);
     stack_turn();
     ck_assert_uint_eq(peer_take().flags & TH_RST, TH_RST);
@@ -56,17 +45,42 @@ static bool refuse_all(void *owner)
     return false;
 }
 
-START_TEST(full_listener_drops_syns)
+static void listen_at_7(bool (*may_accept)(void *owner))
 {
     peer_resolve();
     open_told(&told);
     ck_assert_int_eq(bind_to(told.tcp, "0.0.0.0", 7), 0);
-    ck_assert_int_eq(stack_tcp_listen(told.tcp, refuse_all), 0);
-    peer_send(&(struct segment){.source_port = 40000, .port = 7, .sequence = 1, .flags = TH_SYN, .window = 1000});
+    ck_assert_int_eq(stack_tcp_listen(told.tcp, may_accept), 0);
+}
+
+static void send_syn(void)
+{
+    peer_send(&(struct segment){.source_port = 1234, .port = 7, .sequence = 500, .flags = TH_SYN, .window = 1000});
+}
+
+/* The third segment of the handshake; answer: the second. */
+static void send_ack(const struct segment *answer)
+{
+    peer_send(&(struct segment){.source_port = 1234, .port = 7, .sequence = 501, .acknowledgement = answer->sequence + 1,
+                                .flags = TH_ACK, .window = 1000});
+}
+
+static struct segment take_syn_ack(void)
+{
+    struct segment answer = peer_take();
+
+    ck_assert_uint_eq(answer.flags, TH_SYN | TH_ACK);
+    return answer;
+}
+
+START_TEST(full_listener_drops_syns)
+{
+    listen_at_7(refuse_all);
+    send_syn();
     ck_assert_uint_eq(wire_count(), 0);
     ck_assert_int_eq(stack_tcp_listen(told.tcp, NULL), 0);
-    peer_send(&(struct segment){.source_port = 40000, .port = 7, .sequence = 1, .flags = TH_SYN, .window = 1000});
-    ck_assert_uint_eq(peer_take().flags, TH_SYN | TH_ACK);
+    send_syn();
+    (void)take_syn_ack();
     stack_tcp_close(told.tcp);
 }
 END_TEST
@@ -75,22 +89,17 @@ START_TEST(listener_that_became_full_lets_the_peer_wait)
 {
     struct segment answer;
 
-    peer_resolve();
-    open_told(&told);
-    ck_assert_int_eq(bind_to(told.tcp, "0.0.0.0", 7), 0);
-    ck_assert_int_eq(stack_tcp_listen(told.tcp, NULL), 0);
-    peer_send(&(struct segment){.source_port = 40000, .port = 7, .sequence = 1, .flags = TH_SYN, .window = 1000});
-    answer = peer_take();
+    listen_at_7(NULL);
+    send_syn();
+    answer = take_syn_ack();
     ck_assert_int_eq(stack_tcp_listen(told.tcp, refuse_all), 0);
-    peer_send(&(struct segment){.source_port = 40000, .port = 7, .sequence = 2, .acknowledgement = answer.sequence + 1,
-                                .flags = TH_ACK, .window = 1000});
+    send_ack(&answer);
     ck_assert_uint_eq(told.accepted, 0);
     ck_assert_uint_eq(wire_count(), 0);
     ck_assert_int_eq(stack_tcp_listen(told.tcp, NULL), 0);
     stack_advance(1500);
-    ck_assert_uint_eq(peer_take().flags, TH_SYN | TH_ACK); /* once more */
-    peer_send(&(struct segment){.source_port = 40000, .port = 7, .sequence = 2, .acknowledgement = answer.sequence + 1,
-                                .flags = TH_ACK, .window = 1000});
+    (void)take_syn_ack(); /* once more */
+    send_ack(&answer);
     ck_assert_uint_eq(told.accepted, 1);
     stack_tcp_abort(told.child);
     stack_tcp_close(told.tcp);
@@ -101,16 +110,11 @@ START_TEST(listener_may_go_before_a_handshake_is_complete)
 {
     struct segment answer;
 
-    peer_resolve();
-    open_told(&told);
-    ck_assert_int_eq(bind_to(told.tcp, "0.0.0.0", 7), 0);
-    ck_assert_int_eq(stack_tcp_listen(told.tcp, NULL), 0);
-    peer_send(&(struct segment){.source_port = 1234, .port = 7, .sequence = 500, .flags = TH_SYN, .window = 1000});
-    answer = peer_take();
-    ck_assert_uint_eq(answer.flags, TH_SYN | TH_ACK);
+    listen_at_7(NULL);
+    send_syn();
+    answer = take_syn_ack();
     stack_tcp_close(told.tcp);
-    peer_send(&(struct segment){.source_port = 1234, .port = 7, .sequence = 501, .acknowledgement = answer.sequence + 1,
-                                .flags = TH_ACK, .window = 1000});
+    send_ack(&answer);
     ck_assert_uint_ne(peer_take().flags & TH_RST, 0);
     ck_assert_uint_eq(counters_now().sockets, 0);
 }
@@ -121,18 +125,15 @@ static struct segment wait_for_last_syn_ack(void)
 {
     struct segment answer;
 
-    peer_resolve();
-    open_told(&told);
-    ck_assert_int_eq(bind_to(told.tcp, "0.0.0.0", 7), 0);
-    ck_assert_int_eq(stack_tcp_listen(told.tcp, NULL), 0);
-    peer_send(&(struct segment){.source_port = 1234, .port = 7, .sequence = 500, .flags = TH_SYN, .window = 1000});
-    answer = peer_take();
+    listen_at_7(NULL);
+    send_syn();
+    answer = take_syn_ack();
     stack_advance(200);
     for (unsigned ms = 1000; ms <= 16000; ms *= 2) {
         stack_advance(ms - 400);
         ck_assert_uint_eq(wire_count(), 0);
         stack_advance(400);
-        ck_assert_uint_eq(peer_take().flags, TH_SYN | TH_ACK);
+        (void)take_syn_ack();
     }
     return answer;
 }
@@ -146,8 +147,7 @@ START_TEST(syn_ack_is_sent_again_five_times)
     told.child_told = &child;
     stack_advance(30000);
     ck_assert_uint_eq(wire_count(), 0);
-    peer_send(&(struct segment){.source_port = 1234, .port = 7, .sequence = 501, .acknowledgement = answer.sequence + 1,
-                                .flags = TH_ACK, .window = 1000});
+    send_ack(&answer);
     ck_assert_uint_eq(told.accepted, 1);
     stack_tcp_abort(told.child);
     stack_tcp_close(told.tcp);
@@ -257,8 +257,7 @@ int main(void)
 
     tcase_add_checked_fixture(tcase, setup, stack_teardown);
     tcase_add_test(tcase, listening_socket_accepts);
-    tcase_add_test(tcase, child_that_is_not_adopted_is_reset);
-    tcase_add_test(tcase, child_may_be_aborted_while_it_is_accepted);
+    tcase_add_loop_test(tcase, child_that_nobody_keeps_is_reset, 0, 2);
     tcase_add_test(tcase, full_listener_drops_syns);
     tcase_add_test(tcase, listener_that_became_full_lets_the_peer_wait);
     tcase_add_test(tcase, listener_may_go_before_a_handshake_is_complete);

@@ -101,65 +101,12 @@ static struct segment begin(int i, struct told *told, struct peer *peer)
     return first;
 }
 
-/* Take and acknowledge all that comes until the peer has it all; packets that are larger than mtu are lost. */
-static void receive_all(int i, struct peer *peer, uint32_t start, size_t mtu)
-{
-    size_t have = 0;
-
-    for (int round = 0; have < SIZE; round++) {
-        ck_assert_int_lt(round, 300);
-        while (wire_count() > 0) {
-            struct segment segment = peer_take();
-            size_t at = segment.sequence - start;
-            size_t packet = segment.header.gso_type != 0 ? segment.header.gso_size : segment.size;
-
-            ck_assert(segment.checksum_good);
-            if (segment.size == 0 || packet + headers(i) > mtu || at > have || at + segment.size <= have)
-                continue;
-            memcpy(got + at, segment.data, segment.size);
-            have = at + segment.size;
-        }
-        peer->expected = start + (uint32_t)have;
-        peer_say(peer, TH_ACK, NULL, 0);
-        stack_advance(50);
-    }
-    ck_assert_mem_eq(got, data, SIZE);
-}
-
-START_TEST(segments_become_small_enough)
-{
-    const size_t mtu = 1300;
-    struct told told = {0}, second = {0};
-    struct peer peer;
-    struct segment first = begin(_i, &told, &peer);
-    struct tcp_info info;
-
-    wire_drop_all(); /* the router drops them */
-    send_too_big(_i, &first, mtu, true);
-    ck_assert_uint_gt(wire_count(), 0); /* at once */
-    receive_all(_i, &peer, first.sequence, mtu);
-    stack_tcp_get_info(told.tcp, &info);
-    ck_assert_uint_eq(info.tcpi_pmtu, mtu);
-    ck_assert_uint_eq(info.tcpi_snd_mss, mtu - headers(_i));
-    ck_assert_uint_ge(info.tcpi_snd_cwnd, 10); /* that was no congestion */
-    stack_tcp_abort(told.tcp);
-    wire_drop_all();
-    /* The next connection knows. */
-    first = begin(_i, &second, &peer);
-    ck_assert_uint_le(first.header.gso_type != 0 ? first.header.gso_size : first.size, mtu - headers(_i));
-    stack_tcp_abort(second.tcp);
-}
-END_TEST
-
-/* Send SIZE bytes more and have them received; a packet that is too large for mtu is lost, and a router says so, if it
+/* Take and acknowledge what comes until the peer has SIZE bytes, from start on. A packet that is larger than mtu is lost, and a router says so, if it
  * speaks. Return: the largest packet that was sent. */
-static size_t send_again(int i, struct told *told, struct peer *peer, size_t mtu)
+static size_t receive_all(int i, struct peer *peer, uint32_t start, size_t mtu, bool router_speaks)
 {
-    uint32_t start = peer->expected;
     size_t have = 0, largest = 0;
 
-    send_bytes(told->tcp, data, SIZE);
-    stack_flush();
     for (int round = 0; have < SIZE; round++) {
         ck_assert_int_lt(round, 300);
         while (wire_count() > 0) {
@@ -171,14 +118,14 @@ static size_t send_again(int i, struct told *told, struct peer *peer, size_t mtu
                 continue;
             }
             segment = peer_take();
+            ck_assert(segment.checksum_good);
             at = segment.sequence - start;
             packet = (segment.header.gso_type != 0 ? segment.header.gso_size : segment.size) + headers(i);
             if (segment.size > 0 && packet > largest)
                 largest = packet;
             if (packet > mtu) {
-                struct segment lost = segment;
-
-                send_too_big(i, &lost, (uint32_t)mtu, true);
+                if (router_speaks)
+                    send_too_big(i, &segment, (uint32_t)mtu, true);
                 continue;
             }
             if (segment.size == 0 || at > have || at + segment.size <= have)
@@ -194,6 +141,39 @@ static size_t send_again(int i, struct told *told, struct peer *peer, size_t mtu
     return largest;
 }
 
+START_TEST(segments_become_small_enough)
+{
+    const size_t mtu = 1300;
+    struct told told = {0}, second = {0};
+    struct peer peer;
+    struct segment first = begin(_i, &told, &peer);
+    struct tcp_info info;
+
+    wire_drop_all(); /* the router drops them */
+    send_too_big(_i, &first, mtu, true);
+    ck_assert_uint_gt(wire_count(), 0); /* at once */
+    receive_all(_i, &peer, first.sequence, mtu, false);
+    stack_tcp_get_info(told.tcp, &info);
+    ck_assert_uint_eq(info.tcpi_pmtu, mtu);
+    ck_assert_uint_eq(info.tcpi_snd_mss, mtu - headers(_i));
+    ck_assert_uint_ge(info.tcpi_snd_cwnd, 10); /* that was no congestion */
+    stack_tcp_abort(told.tcp);
+    wire_drop_all();
+    /* The next connection knows. */
+    first = begin(_i, &second, &peer);
+    ck_assert_uint_le(first.header.gso_type != 0 ? first.header.gso_size : first.size, mtu - headers(_i));
+    stack_tcp_abort(second.tcp);
+}
+END_TEST
+
+/* Send SIZE bytes more over such a path. Return: the largest packet that was sent. */
+static size_t send_again(int i, struct told *told, struct peer *peer, size_t mtu)
+{
+    send_bytes(told->tcp, data, SIZE);
+    stack_flush();
+    return receive_all(i, peer, peer->expected, mtu, true);
+}
+
 /* RFC 1191 6.3, RFC 8201 5.3 */
 START_TEST(after_ten_minutes_larger_ones_are_tried)
 {
@@ -205,7 +185,7 @@ START_TEST(after_ten_minutes_larger_ones_are_tried)
 
     wire_drop_all();
     send_too_big(_i, &first, mtu, true);
-    receive_all(_i, &peer, first.sequence, mtu);
+    receive_all(_i, &peer, first.sequence, mtu, false);
     stack_advance(500000);
     ck_assert_uint_eq(send_again(_i, &told, &peer, mtu), mtu);
     stack_advance(120000); /* the path is as it was */
@@ -245,7 +225,7 @@ START_TEST(other_connections_to_the_host_follow)
     stack_tcp_abort(told.tcp);
     wire_drop_all();
     stack_advance(3000);
-    receive_all(_i, &other, start, mtu);
+    receive_all(_i, &other, start, mtu, false);
     stack_tcp_abort(child.tcp);
     stack_tcp_close(listener.tcp);
 }
