@@ -16,14 +16,10 @@
 #include <arpa/inet.h>
 #include <ctype.h>
 #include <errno.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/param.h>
 
-#define GUESS_BYTES 32
-#define GUESS_EDITS_MAX 2
 #define MTU_MIN 576
 #define MTU_MAX 65521 /* the largest that a TAP device takes */
 
@@ -223,30 +219,31 @@ static bool set_offload(struct options *options, const char *value)
     return set_switch(&options->offload, value);
 }
 
+/* Return: the place of the value among these names, or -1. */
+static int find_choice(const char *const names[], size_t count, const char *value)
+{
+    for (size_t i = 0; i < count; i++)
+        if (strcmp(names[i], value) == 0)
+            return (int)i;
+    return -1;
+}
+
 static bool set_tcp_ecn(struct options *options, const char *value)
 {
     static const char *const names[] = {[STACK_ECN_OFF] = "off", [STACK_ECN_REQUEST] = "request", [STACK_ECN_ACCEPT] = "accept"};
+    int choice = find_choice(names, sizeof names / sizeof *names, value);
 
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if (strcmp(names[i], value) == 0) {
-            options->tcp_ecn = (enum stack_ecn)i;
-            return true;
-        }
-    }
-    return false;
+    options->tcp_ecn = (enum stack_ecn)choice;
+    return choice >= 0;
 }
 
 static bool set_on_death(struct options *options, const char *value)
 {
     static const char *const names[] = {[PROTOCOL_ON_DEATH_FAIL] = "fail", [PROTOCOL_ON_DEATH_WAIT] = "wait", [PROTOCOL_ON_DEATH_HOST] = "host"};
+    int choice = find_choice(names, sizeof names / sizeof *names, value);
 
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++) {
-        if (strcmp(names[i], value) == 0) {
-            options->on_death = (enum protocol_on_death)i;
-            return true;
-        }
-    }
-    return false;
+    options->on_death = (enum protocol_on_death)choice;
+    return choice >= 0;
 }
 
 static bool set_busy_poll(struct options *options, const char *value)
@@ -540,52 +537,3 @@ const struct setting settings[] = {
      "write a newline to descriptor N when ready, and close it", 0, NULL},
 };
 const size_t setting_count = sizeof settings / sizeof *settings;
-
-const struct setting *setting_find(const char *name)
-{
-    for (size_t i = 0; i < setting_count; i++)
-        if (strcmp(settings[i].name, name) == 0)
-            return &settings[i];
-    return NULL;
-}
-
-/* How many letters must be put in, left out or changed to make one word of the other (Levenshtein)? */
-static unsigned count_edits(const char *one, const char *other)
-{
-    unsigned row[GUESS_BYTES + 1];
-    size_t width = strlen(other);
-
-    if (width > GUESS_BYTES)
-        return UINT_MAX;
-    for (size_t i = 0; i <= width; i++)
-        row[i] = (unsigned)i;
-    for (size_t i = 0; one[i] != '\0'; i++) {
-        unsigned diagonal = row[0];
-
-        row[0] = (unsigned)i + 1;
-        for (size_t j = 0; j < width; j++) {
-            unsigned change = diagonal + (tolower((unsigned char)one[i]) != tolower((unsigned char)other[j]));
-            unsigned step = MIN(row[j], row[j + 1]) + 1;
-
-            diagonal = row[j + 1];
-            row[j + 1] = MIN(change, step);
-        }
-    }
-    return row[width];
-}
-
-const char *setting_guess(const char *name)
-{
-    const char *best = NULL;
-    unsigned fewest = GUESS_EDITS_MAX + 1;
-
-    for (size_t i = 0; i < setting_count; i++) {
-        unsigned edits = count_edits(settings[i].name, name);
-
-        if (edits < fewest) {
-            fewest = edits;
-            best = settings[i].name;
-        }
-    }
-    return best;
-}

@@ -27,6 +27,8 @@ struct setting {
 extern const struct setting settings[];
 extern const size_t setting_count;
 
+/* setting_find.c */
+
 /* Return: NULL when there is none of this name. */
 const struct setting *setting_find(const char *name);
 

@@ -221,28 +221,8 @@ START_TEST(time_wait_wakes_nobody_before_it_ends)
 }
 END_TEST
 
-START_TEST(time_wait_blocks_the_port_without_reuseaddr)
-{
-    struct told child = {0};
-    struct peer peer;
-    struct stack_tcp *other;
-
-    accept_from_peer(&told[0], &child, &peer);
-    stack_tcp_close(child.tcp); /* the first to close waits */
-    stack_turn();
-    wire_drop_all();
-    peer.expected++;
-    peer_say(&peer, TH_FIN | TH_ACK, NULL, 0);
-    stack_tcp_close(told[0].tcp);
-    other = open_told(&told[0]);
-    ck_assert_int_eq(bind_to(other, "0.0.0.0", 7), -EADDRINUSE);
-    stack_advance(62000);
-    ck_assert_int_eq(bind_to(other, "0.0.0.0", 7), 0);
-    stack_tcp_close(other);
-}
-END_TEST
-
-START_TEST(syn_to_time_wait_begins_anew)
+/* Listen with told[0], accept a connection and be the first to close it, which is who waits. Return: its peer. */
+static struct peer accept_and_end_in_time_wait(void)
 {
     struct told child = {0};
     struct peer peer;
@@ -254,6 +234,28 @@ START_TEST(syn_to_time_wait_begins_anew)
     peer.expected++;
     peer_say(&peer, TH_FIN | TH_ACK, NULL, 0);
     wire_drop_all();
+    return peer;
+}
+
+START_TEST(time_wait_blocks_the_port_without_reuseaddr)
+{
+    struct stack_tcp *other;
+
+    (void)accept_and_end_in_time_wait();
+    stack_tcp_close(told[0].tcp);
+    other = open_told(&told[0]);
+    ck_assert_int_eq(bind_to(other, "0.0.0.0", 7), -EADDRINUSE);
+    stack_advance(62000);
+    ck_assert_int_eq(bind_to(other, "0.0.0.0", 7), 0);
+    stack_tcp_close(other);
+}
+END_TEST
+
+START_TEST(syn_to_time_wait_begins_anew)
+{
+    struct peer peer;
+
+    peer = accept_and_end_in_time_wait();
     peer_send(&(struct segment){.source_port = 40000, .port = 7, .sequence = peer.sequence + 100000, .flags = TH_SYN,
                                 .window = 1000});
     ck_assert_uint_eq(peer_take().flags, TH_SYN | TH_ACK);
