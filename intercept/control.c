@@ -198,6 +198,7 @@ static bool operation_takes_number(uint16_t operation)
     case PROTOCOL_GETPEERNAME:
     case PROTOCOL_GETSOCKOPT:
     case PROTOCOL_SETSOCKOPT:
+    case PROTOCOL_CORK:
     case PROTOCOL_STATUS:
         return true;
     default:

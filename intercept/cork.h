@@ -3,25 +3,26 @@
 #define SIDESTACK_CORK_H
 
 #include <stdbool.h>
-#include <stddef.h>
-#include <sys/socket.h>
-#include <sys/uio.h>
+#include <stdint.h>
 
-/* TCP_CORK is set to this on a socket of ours. Return: need the service not be told? */
+/* TCP_CORK is set to this on a socket of ours that is DESCRIPTOR_SLOTTED. Return: was that all? */
 bool cork_set(int fd, bool on);
 
-/* Have the service cork the socket if only this process knows so far. Goes before whatever asks the service about it,
- * and before the socket has another number. */
-void cork_tell(int fd);
+/* The same for any that is connected, by the service: cork it, and have it give a slot if there is one. Return: was
+ * that all? */
+bool cork_ask(int fd);
 
-/* Write bytes that others will follow, to a descriptor that is known to be ours; flags as for sendmsg(). Return: as
- * sendmsg(2), with its errno. */
-ssize_t cork_send(int fd, const struct iovec *iov, size_t count, int flags);
+/* accept() was told where the cork of fd is. Return: can we reach it? Then it is DESCRIPTOR_SLOTTED. */
+bool cork_note(int fd, uint32_t page, uint32_t slot, uint32_t number);
 
-/* Bytes that can't be marked are about to be written to a descriptor that is corked, at most length of them. */
-void cork_pass(int fd, size_t length);
+/* It was told of no place that we can reach: have the service see to it that those that are accepted next from listener
+ * have one, if this process corks any. */
+void cork_want_children(int listener);
 
-/* So many, at least one, were written, corked or not. */
-void cork_passed(int fd, size_t length);
+/* Bytes were written to one that is DESCRIPTOR_SLOTTED. */
+void cork_wrote(int fd);
+
+/* new_fd was made from fd by dup and its like, and is about to be noted so. */
+void cork_copy(int fd, int new_fd);
 
 #endif

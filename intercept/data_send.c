@@ -23,9 +23,6 @@
 /* send_begin() and send_error(): the descriptor is not ours after all; do what the program asked for. */
 #define SEND_FOREIGN 1
 
-/* send_begin(): others will follow these bytes (cork.c). */
-#define SEND_HELD 2
-
 /* Flags of send() that the pair would take differently. */
 #define SPECIAL_FLAGS (MSG_OOB | MSG_FASTOPEN)
 
@@ -39,13 +36,13 @@ static int broken_pipe(int flags)
     return -EPIPE;
 }
 
-/* May the pair be written? Return: 0, SEND_HELD, SEND_FOREIGN, or -errno (with its signal) as Linux has it for a socket
+/* May the pair be written? Return: 0, SEND_FOREIGN, or -errno (with its signal) as Linux has it for a socket
  * that is not connected. */
 static int send_begin(int fd, int flags)
 {
     enum descriptor_kind kind = descriptor_kind(fd);
 
-    if (__builtin_expect(descriptor_kind_is_uncorked(kind) && !(flags & SPECIAL_FLAGS), 1))
+    if (__builtin_expect(descriptor_kind_is_data(kind) && !(flags & SPECIAL_FLAGS), 1))
         return 0;
     kind = state_find(fd);
     if (kind == DESCRIPTOR_FOREIGN || datagram_is(fd)) /* sendfile() and its like: the service takes it as a datagram */
@@ -54,9 +51,15 @@ static int send_begin(int fd, int flags)
         return -EOPNOTSUPP; /* DIFFERS: no urgent data, no data in the SYN (tests/oracle/flags.c) */
     if (kind == DESCRIPTOR_CONNECTING)
         return socket_wait_connected(fd, flags);
-    if (!descriptor_kind_is_data(kind))
-        return broken_pipe(flags);
-    return descriptor_kind_is_uncorked(kind) ? 0 : SEND_HELD;
+    return descriptor_kind_is_data(kind) ? 0 : broken_pipe(flags);
+}
+
+/* So many bytes were written. Return: so many. */
+static inline ssize_t written(int fd, ssize_t sent)
+{
+    if (__builtin_expect(descriptor_kind_is_slotted(fd), 0))
+        cork_wrote(fd);
+    return sent;
 }
 
 /* The pair says EPIPE. Return: the errno of the reset that is behind it, 0: it was shut down in order. */
@@ -94,12 +97,11 @@ ssize_t data_write(int fd, const void *buffer, size_t length)
     if (!plain_only)
         RETURN_IF_DATAGRAM(fd, datagram_send(fd, buffer, length, 0, NULL, 0));
     error = plain_only ? SEND_FOREIGN : send_begin(fd, 0);
-    if (error == 0 || error == SEND_HELD) {
-        ssize_t sent = error == 0 ? libc_send(fd, buffer, length, MSG_NOSIGNAL)
-                                  : cork_send(fd, &(struct iovec){(void *)buffer, length}, 1, MSG_NOSIGNAL);
+    if (error == 0) {
+        ssize_t sent = libc_send(fd, buffer, length, MSG_NOSIGNAL);
 
         if (__builtin_expect(sent >= 0, 1))
-            return sent;
+            return written(fd, sent);
         error = send_error(fd, 0);
     }
     return error < 0 ? error : STATE_RESULT(libc_write(fd, buffer, length));
@@ -113,14 +115,11 @@ ssize_t data_writev(int fd, const struct iovec *iov, int count)
     if (!plain_only && count >= 0 && count <= IOV_MAX)
         RETURN_IF_DATAGRAM(fd, datagram_writev(fd, iov, count, 0));
     error = plain_only || count < 0 || count > IOV_MAX ? SEND_FOREIGN : send_begin(fd, 0);
-    if (error == SEND_HELD && memory_check(iov, (size_t)count * sizeof *iov) < 0)
-        return -EFAULT;
-    if (error == 0 || error == SEND_HELD) {
-        ssize_t sent = error == 0 ? libc_sendmsg(fd, &message, MSG_NOSIGNAL)
-                                  : cork_send(fd, iov, (size_t)count, MSG_NOSIGNAL);
+    if (error == 0) {
+        ssize_t sent = libc_sendmsg(fd, &message, MSG_NOSIGNAL);
 
         if (__builtin_expect(sent >= 0, 1))
-            return sent;
+            return written(fd, sent);
         error = send_error(fd, 0);
     }
     return error < 0 ? error : STATE_RESULT(libc_writev(fd, iov, count));
@@ -132,12 +131,11 @@ ssize_t data_send(int fd, const void *buffer, size_t length, int flags)
 
     RETURN_IF_DATAGRAM(fd, datagram_send(fd, buffer, length, flags, NULL, 0));
     error = send_begin(fd, flags);
-    if (error == 0 || error == SEND_HELD) {
-        ssize_t sent = error == 0 ? libc_send(fd, buffer, length, flags | MSG_NOSIGNAL)
-                                  : cork_send(fd, &(struct iovec){(void *)buffer, length}, 1, flags | MSG_NOSIGNAL);
+    if (error == 0) {
+        ssize_t sent = libc_send(fd, buffer, length, flags | MSG_NOSIGNAL);
 
         if (__builtin_expect(sent >= 0, 1))
-            return sent;
+            return written(fd, sent);
         error = send_error(fd, flags);
     }
     return error < 0 ? error : STATE_RESULT(libc_send(fd, buffer, length, flags));
@@ -162,19 +160,15 @@ ssize_t data_sendmsg(int fd, const struct msghdr *message, int flags)
     error = send_begin(fd, flags);
     if (memory_check(message, sizeof *message) < 0)
         return -EFAULT;
-    if (error == SEND_HELD && (message->msg_iovlen > IOV_MAX ||
-                               memory_check(message->msg_iov, message->msg_iovlen * sizeof *message->msg_iov) < 0))
-        error = 0; /* the kernel says what is wrong */
     if (error == 0 && (message->msg_control != NULL || message->msg_name != NULL) &&
         descriptor_verify(fd) == DESCRIPTOR_FOREIGN)
         error = SEND_FOREIGN;
-    if (error == 0 || error == SEND_HELD) {
+    if (error == 0) {
         struct msghdr plain = {.msg_iov = message->msg_iov, .msg_iovlen = message->msg_iovlen};
-        ssize_t sent = error == 0 ? libc_sendmsg(fd, &plain, flags | MSG_NOSIGNAL)
-                                  : cork_send(fd, plain.msg_iov, plain.msg_iovlen, flags | MSG_NOSIGNAL);
+        ssize_t sent = libc_sendmsg(fd, &plain, flags | MSG_NOSIGNAL);
 
         if (__builtin_expect(sent >= 0, 1))
-            return sent;
+            return written(fd, sent);
         error = send_error(fd, flags);
     }
     return error < 0 ? error : STATE_RESULT(libc_sendmsg(fd, message, flags));
@@ -206,17 +200,6 @@ int data_sendmmsg(int fd, struct mmsghdr *messages, unsigned count, int flags)
 
 /* ---- calls that take no MSG_NOSIGNAL: SIGPIPE is blocked meanwhile ---- */
 
-/* send_begin() for bytes that can't be marked. */
-static int send_begin_unmarked(int fd, size_t length)
-{
-    enum descriptor_kind kind = descriptor_kind(fd);
-
-    if (!descriptor_kind_is_data(kind) || descriptor_kind_is_uncorked(kind))
-        return send_begin(fd, 0);
-    cork_pass(fd, length);
-    return 0;
-}
-
 struct held_pipe {
     sigset_t old;
 };
@@ -236,7 +219,7 @@ static ssize_t pipe_release(const struct held_pipe *held, int fd, ssize_t result
     int error = result < 0 ? errno : 0;
 
     if (result > 0)
-        cork_passed(fd, (size_t)result);
+        (void)written(fd, result);
     if (error == EPIPE && descriptor_verify(fd) != DESCRIPTOR_FOREIGN) {
         int cause = reset_cause(fd);
 
@@ -265,7 +248,7 @@ ssize_t data_pwritev2(int fd, const struct iovec *iov, int count, off_t offset, 
 
     if (offset == -1 && !plain_only && count >= 0 && count <= IOV_MAX && (flags & ~RWF_NOWAIT) == 0)
         RETURN_IF_DATAGRAM(fd, datagram_writev(fd, iov, count, flags & RWF_NOWAIT ? MSG_DONTWAIT : 0));
-    error = offset == -1 && !plain_only ? send_begin_unmarked(fd, SIZE_MAX) : SEND_FOREIGN;
+    error = offset == -1 && !plain_only ? send_begin(fd, 0) : SEND_FOREIGN;
     if (error != 0)
         return error < 0 ? error : STATE_RESULT(libc_pwritev2(fd, iov, count, offset, flags));
     pipe_hold(&held);
@@ -274,7 +257,7 @@ ssize_t data_pwritev2(int fd, const struct iovec *iov, int count, off_t offset, 
 
 ssize_t data_sendfile(int out_fd, int in_fd, off_t *offset, size_t length)
 {
-    int error = plain_only ? SEND_FOREIGN : send_begin_unmarked(out_fd, length);
+    int error = plain_only ? SEND_FOREIGN : send_begin(out_fd, 0);
     struct held_pipe held;
 
     if (error != 0)
@@ -289,7 +272,7 @@ ssize_t data_splice(int in_fd, off64_t *in_offset, int out_fd, off64_t *out_offs
     struct held_pipe held;
 
     if (!descriptor_is_foreign(out_fd) && !plain_only)
-        error = send_begin_unmarked(out_fd, length);
+        error = send_begin(out_fd, 0);
     if (error < 0)
         return error;
     if (error == SEND_FOREIGN) {

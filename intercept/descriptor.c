@@ -119,6 +119,11 @@ bool descriptor_find_number(int fd, struct descriptor_number *number)
     return inode != 0 && noted_inodes[fd] == note_of(inode, now);
 }
 
+bool descriptor_table_is_ours(void)
+{
+    return getpid() == owner_pid;
+}
+
 static uint8_t *entry_of(int fd)
 {
     return (unsigned)fd < DESCRIPTOR_TABLE_SIZE ? (uint8_t *)&descriptor_table[fd] : NULL;
@@ -161,16 +166,8 @@ void descriptor_set(int fd, enum descriptor_kind kind)
         return;
     if (kind == DESCRIPTOR_DATAGRAM_ERRORS)
         descriptor_errors_are_possible = true;
-    if (kind == DESCRIPTOR_UNKNOWN || getpid() == owner_pid)
+    if (kind == DESCRIPTOR_UNKNOWN || descriptor_table_is_ours())
         __atomic_store_n(entry, (uint8_t)kind, __ATOMIC_RELAXED);
-}
-
-bool descriptor_change(int fd, enum descriptor_kind from, enum descriptor_kind to)
-{
-    uint8_t *entry = entry_of(fd);
-    uint8_t expected = (uint8_t)from;
-
-    return entry != NULL && __atomic_compare_exchange_n(entry, &expected, (uint8_t)to, false, __ATOMIC_RELAXED, __ATOMIC_RELAXED);
 }
 
 void descriptor_copy(int fd, int new_fd)

@@ -12,10 +12,7 @@ enum descriptor_kind {
     DESCRIPTOR_UNKNOWN = 0, /* not seen yet */
     DESCRIPTOR_FOREIGN,     /* not ours: libc does what is asked */
     DESCRIPTOR_DATA,       /* ours, was connected or accepted: reading and writing are the pair's business */
-    DESCRIPTOR_TOLD,       /* the same; these four are cork.c's */
-    DESCRIPTOR_UNCORKED,
-    DESCRIPTOR_CORKED,
-    DESCRIPTOR_HELD,
+    DESCRIPTOR_SLOTTED,    /* the same, and cork.c knows where its TCP_CORK is */
     DESCRIPTOR_CONNECTING, /* ours, has begun to connect: a write has to wait until the pair is writable */
     DESCRIPTOR_LISTENING,  /* ours, listens */
     DESCRIPTOR_DATAGRAM,   /* ours, a datagram socket */
@@ -46,13 +43,14 @@ static inline enum descriptor_kind descriptor_kind(int fd)
 /* Is this a kind of what is or was connected? */
 static inline bool descriptor_kind_is_data(enum descriptor_kind kind)
 {
-    return kind >= DESCRIPTOR_DATA && kind <= DESCRIPTOR_HELD;
+    return kind == DESCRIPTOR_DATA || kind == DESCRIPTOR_SLOTTED;
 }
 
-/* Of these: may it be written to without further ado? */
-static inline bool descriptor_kind_is_uncorked(enum descriptor_kind kind)
+/* Is the table's word for it that it is DESCRIPTOR_SLOTTED? */
+static inline bool descriptor_kind_is_slotted(int fd)
 {
-    return kind >= DESCRIPTOR_DATA && kind <= DESCRIPTOR_UNCORKED;
+    return (unsigned)fd < DESCRIPTOR_TABLE_SIZE &&
+           __atomic_load_n((const uint8_t *)&descriptor_table[fd], __ATOMIC_RELAXED) == DESCRIPTOR_SLOTTED;
 }
 
 /* The one question of the fast path. */
@@ -86,9 +84,6 @@ uint32_t descriptor_inode(int fd);
 /* Note what fd is; UNKNOWN when it is about to be closed or was replaced behind our back. */
 void descriptor_set(int fd, enum descriptor_kind kind);
 
-/* If it is of kind from, it is now of kind to; both are ours. Return: was it? */
-bool descriptor_change(int fd, enum descriptor_kind from, enum descriptor_kind to);
-
 /* new_fd was made from fd by dup and its like. */
 void descriptor_copy(int fd, int new_fd);
 
@@ -106,5 +101,8 @@ void descriptor_look_at_all(void);
 
 /* This process, which alone may write to the table, is new: at start and after fork. */
 void descriptor_start(void);
+
+/* Is it this one? */
+bool descriptor_table_is_ours(void);
 
 #endif

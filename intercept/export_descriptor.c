@@ -48,7 +48,7 @@ EXPORT void closefrom(int first)
 
 static void note_copy(int fd, int new_fd)
 {
-    cork_tell(fd); /* what one number does the other can't see */
+    cork_copy(fd, new_fd);
     descriptor_copy(fd, new_fd);
 }
 

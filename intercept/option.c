@@ -77,8 +77,6 @@ int socket_getsockopt(int fd, int level, int name, void *value, socklen_t *lengt
         *length = room;
         return 0;
     }
-    if (level == IPPROTO_TCP && name == TCP_CORK)
-        cork_tell(fd);
     control_prepare(&message, PROTOCOL_GETSOCKOPT);
     message.args[0] = level;
     message.args[1] = name;
@@ -142,17 +140,29 @@ static int set_of_pair(int fd, int level, int name, const void *value, socklen_t
     return 0;
 }
 
-/* TCP_CORK of a connected socket: the kernel is not asked whose descriptor it is, because the next write does that.
+/* TCP_CORK of a socket whose slot we know: the kernel is not asked whose descriptor it is, because the next write does that.
  * Return: was that all? */
 static bool cork_is_set(int fd, int level, int name, const void *value, socklen_t length)
 {
     int on;
 
     if (level != IPPROTO_TCP || name != TCP_CORK || length < sizeof on || (int)length < 0 ||
-        !descriptor_kind_is_data(descriptor_kind(fd)) || memory_check(value, sizeof on) < 0)
+        !descriptor_kind_is_slotted(fd) || memory_check(value, sizeof on) < 0)
         return false;
     memcpy(&on, value, sizeof on);
     return cork_set(fd, on != 0);
+}
+
+/* It is set to the value, and not yet so in memory that we share with the service. Return: was that all? */
+static bool cork_is_asked(int fd, const struct protocol_message *message)
+{
+    int on;
+
+    if (message->args[0] != IPPROTO_TCP || message->args[1] != TCP_CORK || message->option_length < sizeof on ||
+        !descriptor_kind_is_data(descriptor_kind(fd)))
+        return false;
+    memcpy(&on, message->option, sizeof on);
+    return on != 0 && cork_ask(fd);
 }
 
 int socket_setsockopt(int fd, int level, int name, const void *value, socklen_t length)
@@ -181,6 +191,8 @@ int socket_setsockopt(int fd, int level, int name, const void *value, socklen_t 
         linger_set(fd, value);
     if (datagram_is(fd))
         datagram_note_option(fd, level, name);
+    if (cork_is_asked(fd, &message))
+        return 0;
     if (need_not_wait(fd, level, name, &message))
         return control_send(&message, fd);
     return control_request(&message, fd, NULL);

@@ -5,6 +5,7 @@
 
 #include "address.h"
 #include "control.h"
+#include "cork.h"
 #include "datagram.h"
 #include "host.h"
 #include "libc.h"
@@ -307,6 +308,7 @@ int socket_accept(int fd, struct sockaddr *address, socklen_t *length, int flags
 {
     struct protocol_accepted accepted;
     enum descriptor_kind kind = descriptor_kind(fd);
+    bool is_slotted;
     int error = 0;
     int new_fd;
     int state;
@@ -335,7 +337,10 @@ int socket_accept(int fd, struct sockaddr *address, socklen_t *length, int flags
     linger_inherit(fd, new_fd);
     if (descriptor_is_noted(fd, accepted.listener))
         descriptor_set_number(new_fd, &(struct descriptor_number){accepted.number, accepted.instance});
-    descriptor_set(new_fd, accepted.flags & PROTOCOL_ACCEPTED_CORKED ? DESCRIPTOR_DATA : DESCRIPTOR_UNCORKED);
+    is_slotted = cork_note(new_fd, accepted.cork_page, accepted.cork_slot, accepted.number);
+    descriptor_set(new_fd, is_slotted ? DESCRIPTOR_SLOTTED : DESCRIPTOR_DATA);
+    if (!is_slotted)
+        cork_want_children(fd);
     if (error == 0 && address != NULL)
         error = address_copy_out(&accepted.peer, address, length);
     if (error < 0) {

@@ -181,7 +181,7 @@ static int serve(struct client *client, const struct protocol_message *request, 
     memcpy(fds + 1, context.spare_fds, context.spare_count * sizeof *fds);
     fd_count = context.reply_fd >= 0 ? 1 + context.spare_count : 0;
     error = send_reply(client, &reply, fds, fd_count);
-    for (size_t i = 0; i < fd_count; i++)
+    for (size_t i = 0; i < fd_count && !context.keeps_reply_fd; i++)
         close(fds[i]);
     return error;
 }

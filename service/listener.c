@@ -12,6 +12,7 @@
 #include "listener.h"
 
 #include "address.h"
+#include "cork.h"
 #include "service/log/log.h"
 #include "pair.h"
 #include "program.h"
@@ -110,8 +111,7 @@ static int send_child(const struct socket *listener, const struct socket *child)
     struct protocol_accepted accepted = {
         .magic = PROTOCOL_MAGIC,
         .version = PROTOCOL_VERSION,
-        .flags = (stack_tcp_get_option(child->tcp, STACK_TCP_CORK) ? PROTOCOL_ACCEPTED_CORKED : 0) |
-                 (sockopt_switch(child, SWITCH_PAIR_OPTIONS) ? PROTOCOL_ACCEPTED_OPTIONS : 0),
+        .flags = sockopt_switch(child, SWITCH_PAIR_OPTIONS) ? PROTOCOL_ACCEPTED_OPTIONS : 0,
     };
     struct iovec iov = {&accepted, sizeof accepted};
     union {
@@ -125,6 +125,7 @@ static int send_child(const struct socket *listener, const struct socket *child)
     address_write(&accepted.peer, &child->peer);
     accepted.listener = (uint32_t)listener->id;
     socket_tell_number(child, &accepted.number, &accepted.instance);
+    (void)cork_describe(child, &accepted.cork_page, &accepted.cork_slot);
     memcpy(CMSG_DATA(&control.header), &child->program_fd, sizeof child->program_fd);
     return sendmsg(listener->pair_fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
@@ -267,6 +268,7 @@ static int enqueue(struct socket *listener, struct stack_tcp *tcp)
     (void)stack_tcp_local_address(tcp, &child->local);
     (void)stack_tcp_peer_address(tcp, &child->peer);
     child->listener = listener;
+    cork_attach_child(child);
     if (!defer(listener, child))
         append(listener, child);
     log_debug("socket %llu: accepted by socket %llu", (unsigned long long)child->id,

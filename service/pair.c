@@ -114,12 +114,12 @@ static ssize_t receive(int fd, struct msghdr *message, int flags)
 }
 
 /* The same without a message, which takes the kernel 0.2 µs less. */
-static ssize_t receive_bytes(int fd, void *bytes, size_t size)
+static ssize_t receive_bytes(int fd, void *bytes, size_t size, int flags)
 {
     ssize_t got;
 
     do
-        got = recv(fd, bytes, size, MSG_DONTWAIT);
+        got = recv(fd, bytes, size, flags | MSG_DONTWAIT);
     while (got < 0 && errno == EINTR);
     return got < 0 ? -errno : got;
 }
@@ -329,7 +329,7 @@ int pair_release(int service_fd)
 {
     static char drained[FILLER_BYTES];
 
-    ssize_t got = receive_bytes(service_fd, drained, sizeof drained);
+    ssize_t got = receive_bytes(service_fd, drained, sizeof drained, 0);
 
     return got == sizeof drained ? 0 : got < 0 ? (int)got : -EPROTO;
 }
@@ -358,15 +358,13 @@ static void *iov_at(const struct iovec *iov, size_t offset)
     return (char *)iov->iov_base + offset;
 }
 
-ssize_t pair_read(int service_fd, const struct iovec *iov, int count, size_t length, enum pair_mark *mark)
+ssize_t pair_read(int service_fd, const struct iovec *iov, int count, size_t length)
 {
     struct iovec parts[1 + PAIR_IOV_MAX];
     struct msghdr message = {.msg_iov = parts, .msg_iovlen = 1};
     size_t left = length - 1;
-    struct iovec last;
-    char stale;
-    bool marked, was_marked = false;
     ssize_t part, got = 0;
+    char stale;
 
     parts[0] = (struct iovec){&stale, 1};
     for (int i = 0; i < count && i < PAIR_IOV_MAX && left > 0; i++) {
@@ -376,13 +374,11 @@ ssize_t pair_read(int service_fd, const struct iovec *iov, int count, size_t len
         left -= parts[i + 1].iov_len;
         message.msg_iovlen++;
     }
-    do {
+    while (message.msg_iovlen > 0) { /* once, unless somebody passes descriptors: a read ends behind such a message */
         part = receive(service_fd, &message, 0);
-        if (part < 0)
-            return part;
+        if (part <= 0)
+            return part < 0 ? part : -EPROTO;
         got += part;
-        marked = (message.msg_flags & MSG_CTRUNC) != 0; /* a read ends behind such a message */
-        was_marked |= marked;
         while (message.msg_iovlen > 0 && (size_t)part >= message.msg_iov->iov_len) {
             part -= (ssize_t)message.msg_iov->iov_len;
             message.msg_iov++;
@@ -392,37 +388,27 @@ ssize_t pair_read(int service_fd, const struct iovec *iov, int count, size_t len
             message.msg_iov->iov_base = (char *)message.msg_iov->iov_base + part;
             message.msg_iov->iov_len -= (size_t)part;
         }
-    } while (marked && message.msg_iovlen > 0);
-    /* got - 1 fresh bytes are in iov now; the next one stays queued. If it is a message by itself it tells its mark. */
-    last = (struct iovec){iov_at(iov, (size_t)got - 1), 1};
-    message = (struct msghdr){.msg_iov = &last, .msg_iovlen = 1};
-    if (receive(service_fd, &message, MSG_PEEK) != 1)
-        return -EPROTO;
-    if (mark != NULL && ((marked && length > 1) || (message.msg_flags & MSG_CTRUNC)))
-        *mark = PAIR_MARKED;
-    else if (mark != NULL)
-        *mark = was_marked ? PAIR_MARKED_BEFORE : PAIR_UNMARKED;
-    return got;
+    }
+    /* got - 1 fresh bytes are in iov now; the next one stays queued. */
+    return receive_bytes(service_fd, iov_at(iov, (size_t)got - 1), 1, MSG_PEEK) == 1 ? got : -EPROTO;
 }
 
-ssize_t pair_peek(int service_fd, char *bytes, size_t size, bool *marked)
+ssize_t pair_peek(int service_fd, char *bytes, size_t size)
 {
-    char stale;
-    struct iovec parts[] = {{&stale, 1}, {bytes, size}};
-    struct msghdr message = {.msg_iov = parts, .msg_iovlen = 2};
+    struct iovec iov = {bytes, size};
+    struct msghdr message = {.msg_iov = &iov, .msg_iovlen = 1};
     ssize_t got = receive(service_fd, &message, MSG_PEEK);
 
     if (got < 0)
         return got == -EAGAIN ? 0 : got;
-    *marked = (message.msg_flags & MSG_CTRUNC) != 0; /* a look ends behind such a message */
-    if ((size_t)got == 1 + size || (*marked && got == 1)) /* the stale byte itself: there may be more */
+    if ((size_t)got == size || (message.msg_flags & MSG_CTRUNC)) /* a look ends behind descriptors */
         return -EMSGSIZE;
     return got > 0 ? got - 1 : 0;
 }
 
 int pair_take_peeked(int service_fd, char *bytes, size_t length)
 {
-    ssize_t got = receive_bytes(service_fd, bytes, length);
+    ssize_t got = receive_bytes(service_fd, bytes, length, 0);
 
     return got == (ssize_t)length ? 0 : got < 0 ? (int)got : -EPROTO;
 }
@@ -432,7 +418,7 @@ int pair_take_last(int service_fd, char *bytes, size_t length)
     return pair_take_peeked(service_fd, bytes, length + 1);
 }
 
-uint32_t pair_ends(int service_fd)
+bool pair_is_closed(int service_fd)
 {
     struct pollfd poll_fd = {.fd = service_fd, .events = POLLRDHUP};
     int count;
@@ -440,12 +426,7 @@ uint32_t pair_ends(int service_fd)
     do
         count = poll(&poll_fd, 1, 0);
     while (count < 0 && errno == EINTR);
-    return count == 1 ? (uint32_t)poll_fd.revents : 0; /* the bits of epoll */
-}
-
-bool pair_is_closed(int service_fd)
-{
-    return (pair_ends(service_fd) & POLLHUP) != 0;
+    return count == 1 && (poll_fd.revents & POLLHUP) != 0;
 }
 
 void pair_drain(int service_fd)
@@ -453,7 +434,7 @@ void pair_drain(int service_fd)
     static char unread[FILLER_BYTES + 1];
 
     /* An empty queue is as good. */
-    (void)receive_bytes(service_fd, unread, sizeof unread);
+    (void)receive_bytes(service_fd, unread, sizeof unread, 0);
 }
 
 ssize_t pair_write(int service_fd, struct iovec *iov, int count)

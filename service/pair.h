@@ -54,29 +54,19 @@ ssize_t pair_fresh_bytes(int service_fd);
 
 /*
  * Read the next length (at least 1, at most what pair_fresh_bytes() said) bytes into iov, which has room for them: the
- * old stale byte goes, the last byte of these is only peeked at and stays behind as the new one. mark (may be NULL):
- * are there bytes among them that the program marked by a descriptor: others will follow (intercept/cork.c)? Return:
- * bytes read, or -errno.
+ * old stale byte goes, the last byte of these is only peeked at and stays behind as the new one. Return: bytes read, or
+ * -errno.
  */
 #define PAIR_IOV_MAX 16
-enum pair_mark {
-    PAIR_UNMARKED,
-    PAIR_MARKED_BEFORE, /* others did follow */
-    PAIR_MARKED,        /* the last one is */
-};
-ssize_t pair_read(int service_fd, const struct iovec *iov, int count, size_t length, enum pair_mark *mark);
-
-/* How did the program end its end? What the loop has not heard yet counts. Return: EPOLLRDHUP, EPOLLHUP, EPOLLERR as
- * relay.c reads them. */
-uint32_t pair_ends(int service_fd);
+ssize_t pair_read(int service_fd, const struct iovec *iov, int count, size_t length);
 
 /*
- * The same for a short message, in two steps: look at all that the program wrote beyond the stale byte, and later, when
- * it is on its way, take those bytes out, the last of them left behind as the new stale byte. *marked: the last message
- * is, and there may be more behind it. Return: bytes (0: none), -EMSGSIZE (there are more than fit: pair_read()), or
+ * The same for a short message, in two steps: look at the stale byte and all that the program wrote beyond it, and later,
+ * when that is on its way, take it out, the last of it left behind as the new stale byte. Return: bytes beyond the stale
+ * one (0: none), -EMSGSIZE (there may be more than fit, or behind descriptors that somebody passed: pair_read()), or
  * another -errno.
  */
-ssize_t pair_peek(int service_fd, char *bytes, size_t size, bool *marked);
+ssize_t pair_peek(int service_fd, char *bytes, size_t size);
 int pair_take_peeked(int service_fd, char *bytes, size_t length);
 /* The same when the program will write no more, and no stale byte is to be left: the pair is empty then. There is room
  * for one byte more than pair_peek() gave. */

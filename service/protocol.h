@@ -31,7 +31,7 @@
 #include <stdint.h>
 
 #define PROTOCOL_MAGIC 0x7373746bu /* "sstk" */
-#define PROTOCOL_VERSION 4u
+#define PROTOCOL_VERSION 5u
 
 /* The abstract name of the service's end is '\0' PROTOCOL_NAME_PREFIX KIND '/' and a random number of the service's,
  * printable. */
@@ -163,6 +163,13 @@ enum protocol_operation {
      * as. Reply: one descriptor, to speak with this service about it. -EBUSY: another one is at it. */
     PROTOCOL_TAKEOVER,
 
+    /* TCP_CORK of a connected socket. in: descriptor, args[0] PROTOCOL_CORK_SET: cork it, and say by which memory that
+     * is done without a request from now on. Reply: args[0] page, 0: by none; else args[1] slot, args[2] number, and one
+     * descriptor: the page (PROTOCOL_CORK_SLOTS). PROTOCOL_CORK_RELEASE: the slot was uncorked, and said
+     * PROTOCOL_CORK_HELD. PROTOCOL_CORK_CHILDREN, of a listening socket: what is accepted from it has slots in the page
+     * of who asks, unless it is another user's already. Both with PROTOCOL_FLAG_ONE_WAY. */
+    PROTOCOL_CORK,
+
     PROTOCOL_OPERATION_COUNT
 };
 
@@ -203,7 +210,7 @@ enum protocol_state {
 
 /* protocol_message.flags */
 #define PROTOCOL_FLAG_WAIT 1u    /* reply when it has ended: PROTOCOL_CONNECT the handshake, PROTOCOL_LINGER the sending */
-#define PROTOCOL_FLAG_ONE_WAY 2u /* no reply: PROTOCOL_SETSOCKOPT */
+#define PROTOCOL_FLAG_ONE_WAY 2u /* no reply: PROTOCOL_SETSOCKOPT, PROTOCOL_CORK */
 
 #define PROTOCOL_FLAG_TEST 4u    /* PROTOCOL_RULES: ask what they say */
 
@@ -307,9 +314,13 @@ struct protocol_message {
 _Static_assert(sizeof(struct protocol_message) == 324, "on the wire");
 _Static_assert(offsetof(struct protocol_message, option) == 68, "on the wire");
 
+/* PROTOCOL_CORK */
+#define PROTOCOL_CORK_RELEASE 0
+#define PROTOCOL_CORK_SET 1
+#define PROTOCOL_CORK_CHILDREN 2
+
 /* protocol_accepted.flags */
-#define PROTOCOL_ACCEPTED_CORKED 1u  /* it has TCP_CORK, from the listening socket */
-#define PROTOCOL_ACCEPTED_OPTIONS 2u /* the listening socket's descriptor has options for it: time limits and the like */
+#define PROTOCOL_ACCEPTED_OPTIONS 1u /* the listening socket's descriptor has options for it: time limits and the like */
 
 /*
  * One new connection: written by the service into the pair of a listening socket, with the connection's descriptor
@@ -327,9 +338,29 @@ struct protocol_accepted {
     struct protocol_address peer;
     uint32_t number, instance; /* PROTOCOL_FLAG_BY_NUMBER: of the connection */
     uint32_t listener;         /* and the number of the listening socket */
+    uint32_t cork_page, cork_slot; /* where its TCP_CORK is; page 0: in no memory */
 };
-_Static_assert(sizeof(struct protocol_accepted) == 84, "on the wire");
-_Static_assert(offsetof(struct protocol_accepted, listener) == 80, "on the wire");
+_Static_assert(sizeof(struct protocol_accepted) == 92, "on the wire");
+_Static_assert(offsetof(struct protocol_accepted, cork_slot) == 88, "on the wire");
+
+/*
+ * A cork page: memory of the service's that the processes of one user may map, PROTOCOL_CORK_SLOTS slots of 64 bits,
+ * all changed by atomic operations. A slot is the TCP_CORK of one socket: PROTOCOL_CORK_* below, and protocol_cork_tag()
+ * in its upper half, by which a process sees that it still is that socket's. What stands there is what any process of
+ * the user wrote: the service believes none of it, and what follows from it is that bytes of the user's wait for 200 ms
+ * or do not. service/cork.c has the rules.
+ */
+#define PROTOCOL_CORK_SLOTS 16384u
+/* A slot's flags. */
+#define PROTOCOL_CORK_ON 1u   /* program: what was written since waits for what follows */
+#define PROTOCOL_CORK_GO 2u   /* program: something was written that does not wait. Service: that was read */
+#define PROTOCOL_CORK_HELD 4u /* service: who uncorks tells (PROTOCOL_CORK) */
+
+/* page: its number, not 0, of no other one; number: of the socket (PROTOCOL_FLAG_BY_NUMBER). */
+static inline uint64_t protocol_cork_tag(uint32_t page, uint32_t number)
+{
+    return (uint64_t)(page ^ number) << 32;
+}
 
 /* protocol_datagram.flags from the program. */
 enum protocol_datagram_send_flag {

@@ -23,6 +23,7 @@
 #include "relay.h"
 
 #include "connect.h"
+#include "cork.h"
 #include "listener.h"
 #include "service/log/log.h"
 #include "pair.h"
@@ -39,9 +40,6 @@
 
 /* What may be read the short way, and is brief work. */
 #define RELAY_SHORT_BYTES 4096
-
-/* So many messages with a mark are read so, then it is as if they were long. */
-#define SHORT_MESSAGES 8
 
 /* Pieces for one write to the program. */
 #define RELAY_IOV 64
@@ -76,7 +74,7 @@ static bool take_accept_byte(struct socket *socket)
 {
     char byte;
     struct iovec iov = {&byte, 1};
-    ssize_t got = pair_fresh_bytes(socket->pair_fd) < 1 ? 0 : pair_read(socket->pair_fd, &iov, 1, 1, NULL);
+    ssize_t got = pair_fresh_bytes(socket->pair_fd) < 1 ? 0 : pair_read(socket->pair_fd, &iov, 1, 1);
 
     if (got < 0)
         give_up(socket, got);
@@ -112,49 +110,27 @@ static bool fin_follows(const struct socket *socket)
     return (socket->events & EVENT_PROGRAM_ENDED) && !(socket->events & EVENT_FAILED) && !close_is_reset(socket);
 }
 
-/* Note how the program ended its end. */
-static void note_ends(struct socket *socket, uint32_t epoll_events)
-{
-    if (epoll_events & EPOLLRDHUP)
-        socket_note(socket, EVENT_PROGRAM_ENDED);
-    if (epoll_events & EPOLLHUP)
-        socket_note(socket, EVENT_PROGRAM_GONE);
-    if (epoll_events & EPOLLERR)
-        socket_note(socket, EVENT_PROGRAM_RESET);
-}
-
-/* Has the program ended its end? Return: how many bytes it had written before, beyond those that were read. */
-static ssize_t look_for_end(struct socket *socket)
-{
-    ssize_t fresh;
-
-    note_ends(socket, pair_ends(socket->pair_fd));
-    fresh = pair_fresh_bytes(socket->pair_fd);
-    return fresh > 0 ? fresh : 0;
-}
-
 /*
- * One look and one message of the short way: put what there is on the wire before it is taken out of the pair. One
- * system call before the frame is out, two in all, for one copy more. The accept byte, if it is still to come, is the
- * first. Return: as read_short(); *more: there may be more.
+ * The short way: put what there is on the wire before it is taken out of the pair. One system call before the frame is
+ * out, two in all, for one copy more. The accept byte, if it is still to come, is the first. Return: true when the pair
+ * is empty; false when there is more than that, or no room for it, and what is left was not read.
  */
-static bool read_message(struct socket *socket, bool *more)
+static bool read_short(struct socket *socket)
 {
-    char bytes[RELAY_SHORT_BYTES + 1];
+    char bytes[1 + RELAY_SHORT_BYTES];
     struct iovec iov[STACK_TCP_IOV];
-    bool marked = false, waits;
-    ssize_t got = pair_peek(socket->pair_fd, bytes, RELAY_SHORT_BYTES, &marked);
-    size_t copied = (socket->events & EVENT_TAKEN) ? 0 : 1;
-    size_t fresh = got > 0 ? (size_t)got - copied : 0;
+    bool must_go = cork_look(socket), waits;
+    ssize_t got = pair_peek(socket->pair_fd, bytes, sizeof bytes);
+    size_t copied = (socket->events & EVENT_TAKEN) ? 1 : 2; /* the stale byte is the very first */
+    size_t fresh = got > 0 ? 1 + (size_t)got - copied : 0;
     int pieces, error;
 
-    *more = false;
     if (got <= 0)
         return got == 0;
     pieces = fresh > 0 ? stack_tcp_send_reserve(socket->tcp, fresh, iov) : 0;
     if (iov_bytes(iov, pieces) < fresh)
         return false;
-    if (copied > 0)
+    if (!(socket->events & EVENT_TAKEN))
         note_taken(socket);
     if (fresh > 0) {
         relay_counters.reads++;
@@ -163,40 +139,19 @@ static bool read_message(struct socket *socket, bool *more)
             memcpy(iov[i].iov_base, bytes + copied, iov[i].iov_len);
             copied += iov[i].iov_len;
         }
-        waits = marked || fin_follows(socket);
+        waits = fin_follows(socket) || (!must_go && cork_hold(socket));
         if ((waits ? stack_tcp_send_commit_part(socket->tcp, fresh) : stack_tcp_send_commit(socket->tcp, fresh, false)) < 0 ||
             (socket->events & EVENT_FAILED))
             return true;
         if (!waits)
             stack_flush_data();
     }
-    socket->pair_is_empty = !marked && (socket->events & EVENT_PROGRAM_GONE) && fin_follows(socket);
+    socket->pair_is_empty = (socket->events & EVENT_PROGRAM_GONE) && fin_follows(socket);
     error = socket->pair_is_empty ? pair_take_last(socket->pair_fd, bytes, (size_t)got)
                                   : pair_take_peeked(socket->pair_fd, bytes, (size_t)got);
     if (error < 0)
         give_up(socket, error);
-    *more = marked;
     return true;
-}
-
-/*
- * The short way: read what there is without asking how much it is. Return: true when the pair is empty; false when
- * there is more than that, or no room for it, and what is left was not read.
- */
-static bool read_short(struct socket *socket)
-{
-    bool more = true, all = false;
-
-    for (int i = 0; more && i < SHORT_MESSAGES; i++) {
-        all = read_message(socket, &more);
-        if (more && !socket->writes_marked) {
-            /* What follows may be the last: then FIN goes with it. The mark's descriptor kept the program's end open. A
-             * connection whose answers are many is asked this once; later its end is an event like others. */
-            socket->writes_marked = true;
-            note_ends(socket, pair_ends(socket->pair_fd));
-        }
-    }
-    return all && !more;
 }
 
 /* Read what the program wrote into TCP's send queue. Return: true when the pair is empty. */
@@ -213,9 +168,8 @@ static bool read_pair(struct socket *socket)
         struct iovec iov[STACK_TCP_IOV];
         ssize_t fresh = pair_fresh_bytes(socket->pair_fd);
         size_t want, room;
-        bool waits;
+        bool must_go, waits;
         ssize_t got;
-        enum pair_mark mark;
         int pieces;
 
         if (fresh <= 0)
@@ -239,14 +193,13 @@ static bool read_pair(struct socket *socket)
         room = iov_bytes(iov, pieces);
         want = want < room ? want : room;
         socket->writes_much |= want >= RELAY_SHORT_BYTES;
-        got = pair_read(socket->pair_fd, iov, pieces, want, &mark);
+        must_go = cork_look(socket);
+        got = pair_read(socket->pair_fd, iov, pieces, want);
         if (got < 0) {
             give_up(socket, got);
             return true;
         }
-        if (mark != PAIR_UNMARKED) /* which kept the program's end open, whoever may have closed it */
-            fresh = got + look_for_end(socket);
-        waits = mark == PAIR_MARKED || (got == fresh && fin_follows(socket));
+        waits = (got == fresh && fin_follows(socket)) || (!must_go && cork_hold(socket));
         if ((waits ? stack_tcp_send_commit_part(socket->tcp, (size_t)got)
                    : stack_tcp_send_commit(socket->tcp, (size_t)got, got < fresh)) < 0)
             return true; /* failed() has been called, or is about to be */
@@ -269,6 +222,8 @@ static void to_wire(struct socket *socket)
     }
     socket->wire_full = false;
     empty = read_pair(socket);
+    if (empty && cork_went(socket) && (socket->events & EVENT_FAILED) == 0)
+        empty = read_pair(socket);
     if (empty && (socket->events & EVENT_TAKEN) && fin_follows(socket)) {
         socket_note(socket, EVENT_FIN_SENT);
         (void)stack_tcp_shutdown_send(socket->tcp);
@@ -390,7 +345,12 @@ void relay_run(struct socket *socket)
 
 void relay_handle_pair(struct socket *socket, uint32_t epoll_events)
 {
-    note_ends(socket, epoll_events);
+    if (epoll_events & EPOLLRDHUP)
+        socket_note(socket, EVENT_PROGRAM_ENDED);
+    if (epoll_events & EPOLLHUP)
+        socket_note(socket, EVENT_PROGRAM_GONE);
+    if (epoll_events & EPOLLERR)
+        socket_note(socket, EVENT_PROGRAM_RESET);
     if (socket->writes_much)
         socket_queue_work(socket, WORK_TO_WIRE);
     else
@@ -441,7 +401,7 @@ static void end_writes(struct socket *socket)
     while ((fresh = pair_fresh_bytes(socket->pair_fd)) > 0) {
         size_t want = (size_t)fresh < sizeof waste ? (size_t)fresh : sizeof waste;
 
-        if (pair_read(socket->pair_fd, &iov, 1, want, NULL) <= 0)
+        if (pair_read(socket->pair_fd, &iov, 1, want) <= 0)
             break;
     }
 }

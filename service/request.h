@@ -16,6 +16,7 @@ struct request_context {
     int fd;                  /* the descriptor that rode with the request; who takes it leaves -1 */
     bool is_foreign;         /* .fd is no socket of AF_UNIX: nothing is asked of it */
     int reply_fd;            /* the descriptor to send with the reply, closed after; -1: none */
+    bool keeps_reply_fd;     /* it is not: it stays whose it is */
     int spare_fds[PROTOCOL_SPARES_MAX]; /* PROTOCOL_SOCKET: likewise, behind it */
     size_t spare_count;
     struct socket *wait_for; /* no reply now: the client waits for this socket */

@@ -8,6 +8,7 @@
  */
 #include "socket.h"
 
+#include "cork.h"
 #include "listener.h"
 #include "service/datagram/datagram.h"
 #include "service/log/journal.h"
@@ -434,6 +435,7 @@ static void close_descriptors(struct socket *socket)
     if (socket->program_fd >= 0)
         close(socket->program_fd);
     socket->pair_fd = socket->program_fd = -1;
+    cork_detach(socket);
 }
 
 void socket_retire(struct socket *socket)

@@ -91,7 +91,6 @@ struct socket {
     bool lingers;         /* a close() was announced that waits for the last acknowledgement */
     bool watches_room;    /* for EPOLLOUT as well */
     bool writes_much;     /* what was read last is no short message: ask how much there is */
-    bool writes_marked;   /* what it writes has been marked (intercept/cork.c) */
     bool pair_grown;      /* pair_grow() was called */
     bool pair_is_empty;   /* the program is gone, and the stale byte went with the last that it wrote */
     bool wire_full;       /* TCP's send queue had no room: go on when there is */
@@ -100,6 +99,8 @@ struct socket {
     int error;                       /* positive errno that ended it, 0: none */
     struct socket_options options;
     struct socket_rules rules;
+    struct cork_page *cork_page; /* held; where its TCP_CORK is (cork.h); NULL: it is the stack's option */
+    unsigned cork_slot;          /* there */
 
     /* until it is the program's, and while connecting */
     int program_fd;             /* owned; the program's end, until it is passed on: in a reply, or through a listener's queue */
@@ -110,6 +111,7 @@ struct socket {
     int backlog;
     unsigned untaken_count; /* without the deferred ones, as on Linux */
     struct socket_list untaken; /* children that no accept() took yet: the deferred ones, then the others, oldest first */
+    struct cork_page *cork_children; /* held; where the children's TCP_CORK is; NULL: nowhere yet */
     struct socket *undelivered; /* the first of them whose message is not in the pair yet; NULL: all are */
 
     /* a child not yet taken */

@@ -6,6 +6,7 @@
 
 #include "address.h"
 #include "connect.h"
+#include "cork.h"
 #include "listener.h"
 #include "pair.h"
 #include "pairs.h"
@@ -221,6 +222,32 @@ static void bring_up_to_date(struct socket *socket)
     relay_run(socket);
 }
 
+static int cork_socket(struct socket *socket, const struct protocol_message *request, struct protocol_message *reply,
+                       struct request_context *context)
+{
+    uint32_t page, slot;
+
+    if (request->args[0] == PROTOCOL_CORK_CHILDREN) {
+        if (socket->state == PROTOCOL_STATE_LISTENING)
+            cork_attach_listener(socket, context->program);
+        return 0;
+    }
+    bring_up_to_date(socket);
+    if (request->args[0] == PROTOCOL_CORK_RELEASE) {
+        cork_release(socket);
+        return 0;
+    }
+    if (socket->state == PROTOCOL_STATE_CONNECTED && socket->pair_fd >= 0 && cork_attach(socket, context->program) == 0) {
+        context->reply_fd = cork_describe(socket, &page, &slot);
+        context->keeps_reply_fd = true;
+        reply->args[0] = (int32_t)page;
+        reply->args[1] = (int32_t)slot;
+        reply->args[2] = (int32_t)(uint32_t)socket->id;
+    }
+    cork_set(socket, true);
+    return 0;
+}
+
 int stream_execute(struct socket *socket, const struct protocol_message *request, struct protocol_message *reply,
                    struct request_context *context)
 {
@@ -243,6 +270,8 @@ int stream_execute(struct socket *socket, const struct protocol_message *request
         if (!(request->flags & PROTOCOL_FLAG_ONE_WAY)) /* those may be overtaken, or come too early (protocol.h) */
             bring_up_to_date(socket);
         return sockopt_set(socket, request, access_may(context->program, ACCESS_RAW));
+    case PROTOCOL_CORK:
+        return cork_socket(socket, request, reply, context);
     case PROTOCOL_STATUS:
         return get_status(socket, reply);
     case PROTOCOL_LINGER:

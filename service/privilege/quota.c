@@ -8,6 +8,7 @@
  */
 #include "quota.h"
 
+#include "service/cork.h"
 #include "service/log/log.h"
 
 #include <stdlib.h>
@@ -63,6 +64,7 @@ void quota_release(struct quota *quota)
     if (quota == NULL || --quota->holders > 0)
         return;
     LIST_REMOVE(quota, link);
+    cork_release_page(quota->cork_page);
     free(quota);
 }
 

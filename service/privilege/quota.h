@@ -19,6 +19,7 @@ struct quota {
     size_t passed;        /* descriptors that its programs passed and that are not closed yet (service/passed.c) */
     struct retired_list retired; /* oldest first; socket.c's */
     size_t retired_count;
+    struct cork_page *cork_page; /* held; NULL: none of its programs has corked a socket (service/cork.h) */
     uint64_t turn;        /* of the loop, when it asked last */
     unsigned in_turn;     /* requests in that turn */
     uint64_t earned_us;   /* until when what it may ask for has been counted */

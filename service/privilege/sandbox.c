@@ -62,7 +62,7 @@ static const struct call calls[] = {
     ANY(sendfile), /* the filler of a pair */
     ANY(shutdown), ANY(close),
     ANY(epoll_wait), ANY(epoll_pwait), ANY(epoll_pwait2), ANY(epoll_ctl),
-    ANY(poll), ANY(ppoll),      /* pair_ends() */
+    ANY(poll), ANY(ppoll),      /* pair_is_closed() */
     ANY(restart_syscall),       /* waiting goes on after SIGSTOP and SIGCONT */
     /* A TAP device that was removed is there again. */
     ONE(ioctl, IS(1, TUNSETIFF)), ONE(ioctl, IS(1, TUNSETVNETHDRSZ)), ONE(ioctl, IS(1, TUNSETOFFLOAD)),
@@ -73,7 +73,8 @@ static const struct call calls[] = {
     ANY(fstat), ANY(newfstatat), ANY(statx), /* a descriptor's inode; has resolv.conf changed? */
     /* Logs, systemd. */
     ONE(socket, IS(0, AF_UNIX)), ANY(connect),
-    ANY(memfd_create), /* the state, for another service that takes over */
+    ANY(memfd_create), /* the state, for another service that takes over; a cork page */
+    ANY(ftruncate), ONE(fcntl, IS(1, F_ADD_SEALS)), /* of such a page */
     /* Pipes to tools. */
     ANY(pipe2), ONE(fcntl, IS(1, F_GETFL)), ONE(fcntl, IS(1, F_SETFL)),
     /* Files: the configuration, resolv.conf, /proc. To read. */

@@ -126,8 +126,8 @@ sockopt_setter sockopt_set_hops6, sockopt_set_traffic_class, sockopt_set_mtu6, s
     sockopt_set_packet_info, sockopt_set_packet_options, sockopt_set_preferences;
 
 /* sockopt_tcp.c: IPPROTO_TCP */
-sockopt_getter sockopt_get_mss, sockopt_get_info, sockopt_get_congestion, sockopt_get_linger2, sockopt_get_queue_sequence, sockopt_get_time;
-sockopt_setter sockopt_set_mss, sockopt_set_congestion, sockopt_set_window_clamp, sockopt_set_linger2,
+sockopt_getter sockopt_get_mss, sockopt_get_cork, sockopt_get_info, sockopt_get_congestion, sockopt_get_linger2, sockopt_get_queue_sequence, sockopt_get_time;
+sockopt_setter sockopt_set_mss, sockopt_set_cork, sockopt_set_congestion, sockopt_set_window_clamp, sockopt_set_linger2,
     sockopt_set_defer_accept, sockopt_set_protocol_name, sockopt_set_queue_sequence;
 
 #endif

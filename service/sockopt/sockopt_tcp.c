@@ -1,5 +1,7 @@
 /* sockopt_tcp.c - the options at IPPROTO_TCP that have a structure or a rule of their own. */
 #include "sockopt_row.h"
+
+#include "service/cork.h"
 #include "stack/archive.h"
 
 #include <errno.h>
@@ -50,6 +52,23 @@ int sockopt_set_mss(struct socket *socket, const struct sockopt_row *row, const 
     if (value != 0 && (value < MSS_MIN || value > MSS_MAX))
         return -EINVAL;
     return sockopt_set_stack(socket, STACK_TCP_MAXSEG, value);
+}
+
+int sockopt_get_cork(const struct socket *socket, const struct sockopt_row *row, const struct protocol_message *request,
+                     struct protocol_message *reply)
+{
+    (void)row;
+    return sockopt_answer_int(request, reply, cork_is_on(socket));
+}
+
+int sockopt_set_cork(struct socket *socket, const struct sockopt_row *row, const struct protocol_message *request,
+                     int value, bool root)
+{
+    (void)row;
+    (void)request;
+    (void)root;
+    cork_set(socket, value != 0);
+    return 0;
 }
 
 /* Write TCP_INFO as it is now. */

@@ -11,6 +11,7 @@
 #include "takeover_program.h"
 
 #include "service/client.h"
+#include "service/cork.h"
 #include "service/datagram/datagram.h"
 #include "service/datagram/datagram_relay.h"
 #include "service/log/journal.h"
@@ -146,6 +147,7 @@ static void walk_socket(struct archive *archive, struct socket *socket)
     ARCHIVE_NUMBER(archive, socket, connect_reported);
     ARCHIVE_NUMBER(archive, socket, backlog);
     ARCHIVE_NUMBER(archive, socket, deferred_until_us);
+    cork_handover(archive, socket);
     walk_rules(archive, socket);
     if ((!archive->is_writing || socket->datagram != NULL) && archive_begin(archive, "datagram")) {
         if (!archive->is_writing)
@@ -290,6 +292,7 @@ void takeover_walk(struct archive *archive)
     archive_number(archive, "instance", &instance, sizeof instance); /* programs name sockets by it */
     if ((uint32_t)instance != 0)
         pair_set_instance(instance);
+    cork_handover_pages(archive);
     if (archive->is_writing) {
         write_sockets(archive, socket_retired());
         write_sockets(archive, &socket_live);
@@ -301,6 +304,7 @@ void takeover_walk(struct archive *archive)
     client_handover(archive, find_socket);
     archive_end(archive);
     takeover_forget_programs();
+    cork_forget_pages();
     free(by_id);
     by_id = NULL;
     by_id_count = 0;

@@ -5,6 +5,7 @@ takeover.py stream ADDRESS PORT SECONDS BYTES_A_WRITE
 takeover.py datagrams ADDRESS PORT SECONDS
 takeover.py strangers ADDRESS PORT SECONDS       likewise, each from a socket of its own
 takeover.py echo ADDRESS PORT
+takeover.py corks ADDRESS PORT SECONDS           to an echo, each message in two halves under TCP_CORK
 takeover.py late ADDRESS PORT FILE               a datagram from each of 300 sockets that were made before, when the file is there
 """
 import os
@@ -108,6 +109,32 @@ def datagrams(address, port, seconds, socket_of):
     print("done", number, "lost", lost, flush=True)
 
 
+def corks(address, port, seconds):
+    """The cork is off again before the echo is awaited, so nothing comes while it is on, and all when it is off."""
+    connection = socket.create_connection((address, port))
+    connection.settimeout(10)
+    at, end = 0, time.monotonic() + seconds
+    print("flows", flush=True)
+    while time.monotonic() < end:
+        for size in (100, 30):
+            connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+            connection.sendall(piece(at, size))
+            at += size
+            time.sleep(0.001)  # the service may read the half
+            if connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_CORK) != 1:
+                raise RuntimeError("the cork is off")
+        connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
+        data = b""
+        while len(data) < 130:
+            more = connection.recv(130 - len(data))
+            if not more:
+                raise RuntimeError("an end")
+            data += more
+        if data != piece(at - 130, 130):
+            raise RuntimeError("not what was sent")
+    print("done", at, at, flush=True)
+
+
 def late(address, port, path):
     sockets = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(300)]
     print("ready", flush=True)
@@ -127,6 +154,8 @@ def main():
         stream(address, port, int(sys.argv[4]), int(sys.argv[5]))
     elif mode == "late":
         late(address, port, sys.argv[4])
+    elif mode == "corks":
+        corks(address, port, int(sys.argv[4]))
     elif mode == "echo":
         echo(address, port)
     else:

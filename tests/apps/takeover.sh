@@ -11,20 +11,23 @@ lib_begin
 background world $PYTHON "$TOP/tests/apps/takeover.py" serve $WORLD 7000
 background inside on_stack $PYTHON "$TOP/tests/apps/takeover.py" serve 0.0.0.0 7000
 background udp socat UDP4-LISTEN:7001,bind=$WORLD,fork EXEC:cat
+background echo socat TCP4-LISTEN:7003,bind=$WORLD,fork EXEC:cat
 background udp_inside on_stack $PYTHON "$TOP/tests/apps/takeover.py" echo 0.0.0.0 7001
 wait_for_line world ready
 wait_for_line inside ready
 wait_for_line udp_inside ready
 wait_for_udp $WORLD 7001
+wait_for_port $WORLD 7003
 
 SECONDS_LONG=8
 background out_bulk on_stack $PYTHON "$TOP/tests/apps/takeover.py" stream $WORLD 7000 $SECONDS_LONG 65536
 background out_small on_stack $PYTHON "$TOP/tests/apps/takeover.py" stream $WORLD 7000 $SECONDS_LONG 100
 background in_bulk $PYTHON "$TOP/tests/apps/takeover.py" stream $STACK 7000 $SECONDS_LONG 65536
 background local on_stack $PYTHON "$TOP/tests/apps/takeover.py" stream 127.0.0.1 7000 $SECONDS_LONG 5000
+background corks on_stack $PYTHON "$TOP/tests/apps/takeover.py" corks $WORLD 7003 $SECONDS_LONG
 background out6 on_stack $PYTHON "$TOP/tests/apps/takeover.py" datagrams $WORLD 7001 $SECONDS_LONG
 background strangers $PYTHON "$TOP/tests/apps/takeover.py" strangers $STACK 7001 $SECONDS_LONG
-for name in out_bulk out_small in_bulk local out6 strangers; do
+for name in out_bulk out_small in_bulk local corks out6 strangers; do
     wait_for_line "$name" flows
 done
 background many_udp $PYTHON "$TOP/tests/apps/takeover.py" echo $WORLD 7002
@@ -41,7 +44,7 @@ take_over --mtu 1400 --log-level debug --busy-poll 0
 flow 10000000
 take_over
 
-for name in out_bulk out_small in_bulk local; do
+for name in out_bulk out_small in_bulk local corks; do
     wait_for_line "$name" '^done'
     grep '^done' "$WORK/$name.log" | while read -r _ sent received; do
         note "ok: $name: $sent bytes sent and $received received, each where it belongs"

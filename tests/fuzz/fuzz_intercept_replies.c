@@ -8,7 +8,6 @@
 #include "hostile_service.h"
 
 #include "intercept/control.h"
-#include "intercept/cork.h"
 #include "intercept/data.h"
 #include "intercept/datagram.h"
 #include "intercept/descriptor.h"
@@ -21,6 +20,7 @@
 #include <arpa/nameser.h>
 #include <fcntl.h>
 #include <net/if.h>
+#include <netinet/tcp.h>
 #include <netinet/udp.h>
 #include <stdlib.h>
 #include <string.h>
@@ -218,7 +218,7 @@ static void call_send(void)
         many[0] = many[1] = (struct mmsghdr){.msg_hdr = memory.message};
         (void)data_sendmmsg(fd, many, 2, flag);
         break;
-    case 5: (void)cork_set(fd, (how & 128) != 0); break;
+    case 5: (void)socket_setsockopt(fd, IPPROTO_TCP, TCP_CORK, &(int){(how & 128) != 0}, sizeof(int)); break;
     default: (void)data_sendmsg(fd, &memory.message, flag); break;
     }
     free_memory(&memory);

@@ -24,6 +24,7 @@
 #include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/timerfd.h>
 #include <unistd.h>
 
@@ -38,6 +39,8 @@ static int clients[CLIENTS]; /* -1: none */
 static int slots[SLOTS];     /* the programs' ends; -1: none */
 static union stack_address last_address; /* that a reply told */
 static int32_t last_args[4];
+static uint64_t *cork_page; /* mapped; NULL: none has come */
+#define CORK_PAGE_BYTES (PROTOCOL_CORK_SLOTS * sizeof *cork_page)
 
 static void open_strangers(void)
 {
@@ -58,12 +61,26 @@ static void open_strangers(void)
 
 /* ---- what comes from the service ---- */
 
+/* Map what is a cork page, in the place of the last one. */
+static void map_cork_page(int fd)
+{
+    struct stat status;
+    void *memory;
+
+    if (fstat(fd, &status) < 0 || !S_ISREG(status.st_mode) || status.st_size < (off_t)CORK_PAGE_BYTES)
+        return;
+    memory = mmap(cork_page, CORK_PAGE_BYTES, PROT_READ | PROT_WRITE, MAP_SHARED | (cork_page != NULL ? MAP_FIXED : 0), fd, 0);
+    ck_assert_ptr_ne(memory, MAP_FAILED);
+    cork_page = memory;
+}
+
 /* Keep a descriptor where there is room, or in the place of another. */
 static void keep(int fd)
 {
     static int next;
     int place = 0;
 
+    map_cork_page(fd);
     while (place < SLOTS && slots[place] >= 0)
         place++;
     if (place == SLOTS) {
@@ -253,7 +270,8 @@ static void send_anything(struct fuzz_input *input)
     send_with(clients[who % CLIENTS], &iov, 1, fds, count);
 }
 
-/* Bytes into a socket: as they are, or as a datagram with its header; perhaps with a descriptor, as one that corks. */
+/* Bytes into a socket: as they are, or as a datagram with its header; perhaps with a descriptor. Before, perhaps,
+ * anything into the memory that corks it. */
 static void write_to_socket(struct fuzz_input *input)
 {
     static uint8_t filler[66000];
@@ -265,6 +283,8 @@ static void write_to_socket(struct fuzz_input *input)
 
     if (to < 0)
         return;
+    if ((how & 16) != 0 && cork_page != NULL)
+        cork_page[fuzz_take_8(input) % 8] = fuzz_take_8(input);
     take_address(input, &datagram.peer);
     if ((how & 1) != 0) {
         datagram.flags = fuzz_take_8(input);

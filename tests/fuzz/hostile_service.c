@@ -22,6 +22,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
@@ -122,10 +123,30 @@ static size_t answer_honestly(struct protocol_message *message)
     case PROTOCOL_STATUS:
         message->args[0] = PROTOCOL_STATE_CONNECTED;
         break;
+    case PROTOCOL_CORK:
+        count = 1;
+        message->args[0] = (int32_t)INSTANCE;
+        message->args[1] = 1;
+        message->args[2] = (int32_t)last_id;
+        break;
     default:
         break;
     }
     return count;
+}
+
+/* A cork page, with anything in one of its slots. Return: a descriptor. */
+static int make_cork_page(void)
+{
+    const off_t size = (off_t)(PROTOCOL_CORK_SLOTS * sizeof(uint64_t));
+    int fd = memfd_create("cork", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+    uint64_t slot = protocol_cork_tag(INSTANCE, last_id) | fuzz_take_8(input);
+
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(ftruncate(fd, size), 0);
+    ck_assert_int_eq(pwrite(fd, &slot, sizeof slot, 8), sizeof slot);
+    ck_assert_int_eq(fcntl(fd, F_ADD_SEALS, F_SEAL_SHRINK), 0);
+    return fd;
 }
 
 static int32_t choose_result(void)
@@ -176,7 +197,7 @@ static bool answer(int fd, struct protocol_message *message, uint8_t how)
         kind = fuzz_take_8(input);
     }
     for (size_t i = 0; i < count; i++)
-        fds[i] = make_pair(kind);
+        fds[i] = i == 0 && message->operation == PROTOCOL_CORK && kind == 0 ? make_cork_page() : make_pair(kind);
     if ((how & 7) == 7) { /* no reply at all, or nearly one */
         uint8_t what = fuzz_take_8(input);
 
@@ -271,7 +292,8 @@ void hostile_write_pair(void)
 {
     uint8_t bytes[1200], how = fuzz_take_8(input), passed = fuzz_take_8(input) % 4;
     struct protocol_datagram datagram = {.magic = PROTOCOL_MAGIC, .version = PROTOCOL_VERSION};
-    struct protocol_accepted accepted = {.magic = PROTOCOL_MAGIC, .version = PROTOCOL_VERSION, .flags = how / 8 % 4, .number = last_id + 1, .instance = INSTANCE};
+    struct protocol_accepted accepted = {.magic = PROTOCOL_MAGIC, .version = PROTOCOL_VERSION, .flags = how / 8 % 4, .number = last_id + 1, .instance = INSTANCE,
+                                         .cork_page = INSTANCE, .cork_slot = how / 16};
     size_t head = 0, length;
     int end = end_count > 0 ? ends[fuzz_take_8(input) % end_count] : -1, fds[4];
 

@@ -133,6 +133,8 @@ int oracle_accept_peer(void);
 int oracle_listen(int backlog);
 /* A port of the peer's on which nobody listens. */
 int oracle_refused_port(void);
+/* A file in memory that holds count bytes of the pattern, at its beginning. */
+int oracle_make_file(size_t count);
 /* Listen at the peer. Return: the port, named "peer-listener". */
 int oracle_peer_listen(int backlog);
 

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/time.h>
 #include <unistd.h>
@@ -157,6 +158,19 @@ int oracle_accept_peer(void)
     if (fd < 0)
         oracle_die("accept");
     close(listen_fd);
+    return fd;
+}
+
+int oracle_make_file(size_t count)
+{
+    int fd = memfd_create("oracle", MFD_CLOEXEC);
+    char *buffer = malloc(count);
+
+    for (size_t i = 0; i < count; i++)
+        buffer[i] = (char)('a' + i % 26);
+    if (write(fd, buffer, count) != (ssize_t)count || lseek(fd, 0, SEEK_SET) != 0)
+        oracle_die("write to a file in memory");
+    free(buffer);
     return fd;
 }
 

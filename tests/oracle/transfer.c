@@ -5,7 +5,6 @@
 #include "oracle.h"
 
 #include <fcntl.h>
-#include <linux/sockios.h>
 #include <netinet/tcp.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -15,24 +14,9 @@
 #include <sys/sendfile.h>
 #include <sys/uio.h>
 #include <sys/wait.h>
-#include <time.h>
 #include <unistd.h>
 
 #define BULK_BYTES 3000000
-
-/* A file in memory that holds count bytes of the pattern, at its beginning. */
-static int make_file(size_t count)
-{
-    int fd = memfd_create("oracle", MFD_CLOEXEC);
-    char *buffer = malloc(count);
-
-    for (size_t i = 0; i < count; i++)
-        buffer[i] = (char)('a' + i % 26);
-    if (write(fd, buffer, count) != (ssize_t)count || lseek(fd, 0, SEEK_SET) != 0)
-        oracle_die("write to a file in memory");
-    free(buffer);
-    return fd;
-}
 
 static void run_bulk_out(void)
 {
@@ -88,7 +72,7 @@ static void run_bulk_both(void)
 
 static void run_sendfile(void)
 {
-    int fd = oracle_connect_peer(), file = make_file(100000);
+    int fd = oracle_connect_peer(), file = oracle_make_file(100000);
     off_t offset = 0;
 
     CALL(sendfile(fd, file, &offset, 50000));
@@ -105,7 +89,7 @@ static void run_sendfile(void)
 
 static void run_sendfile_unconnected(void)
 {
-    int fd = oracle_socket(), file = make_file(10);
+    int fd = oracle_socket(), file = oracle_make_file(10);
 
     CALL(signal(SIGPIPE, SIG_IGN) == SIG_ERR);
     CALL(sendfile(fd, file, NULL, 10));
@@ -194,107 +178,6 @@ static void run_small_writes_cork(void)
     try_small_writes(TCP_CORK);
 }
 
-static struct timespec corked_at;
-
-/* Print what was written and waits to be sent. It waits for 200 ms only: after half of that expected is as good as what
- * there is. */
-static void say_unsent(int fd, int expected)
-{
-    struct timespec now;
-    int unsent = -1;
-
-    CALL(ioctl(fd, SIOCOUTQNSD, &unsent));
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    if ((now.tv_sec - corked_at.tv_sec) * 1000 + (now.tv_nsec - corked_at.tv_nsec) / 1000000 > 100)
-        unsent = expected;
-    oracle_say("unsent %d", unsent);
-}
-
-static void set_cork(int fd, int value)
-{
-    clock_gettime(CLOCK_MONOTONIC, &corked_at);
-    CALL(setsockopt(fd, IPPROTO_TCP, TCP_CORK, &value, sizeof value));
-}
-
-/* A server's way to answer: cork, head, file, uncork. */
-static void run_cork_answers(void)
-{
-    int fd = oracle_accept_peer(), file = make_file(50000);
-
-    for (int i = 0; i < 3; i++) {
-        off_t offset = 0;
-
-        set_cork(fd, 1);
-        CALL(write(fd, "head", 4));
-        say_unsent(fd, 4);
-        CALL(sendfile(fd, file, &offset, i == 2 ? 40000 : 100));
-        set_cork(fd, 0);
-        peer_do(i == 2 ? "recv 0 40004" : "recv 0 104");
-    }
-    peer_do("send 0 4");
-    oracle_read_bytes(fd, 4);
-    peer_do("close 0");
-}
-
-/* What a corked socket holds back goes out by whatever ends that. */
-static void run_cork_ends(void)
-{
-    int fd = oracle_accept_peer(), other, value = -1;
-    socklen_t length = sizeof value;
-    struct iovec iov[] = {{"one", 3}, {"two", 3}};
-
-    set_cork(fd, 1);
-    CALL(send(fd, "held", 4, 0));
-    CALL(getsockopt(fd, IPPROTO_TCP, TCP_CORK, &value, &length));
-    oracle_say("cork %d", value);
-    say_unsent(fd, 4);
-    set_cork(fd, 0);
-    peer_do("recv 0 4");
-    CALL(getsockopt(fd, IPPROTO_TCP, TCP_CORK, &value, &length));
-    oracle_say("cork %d", value);
-
-    close(fd);
-    fd = oracle_accept_peer();
-    set_cork(fd, 1);
-    CALL(write(fd, "a", 1));
-    say_unsent(fd, 1);
-    set_cork(fd, 0);
-    peer_do("recv 1 1");
-    close(fd);
-
-    fd = oracle_accept_peer();
-    set_cork(fd, 1);
-    CALL(writev(fd, iov, 2));
-    other = dup(fd); /* which other calls know nothing of the cork */
-    CALL(write(other, "three", 5));
-    say_unsent(fd, 11);
-    set_cork(other, 0);
-    peer_do("recv 2 11");
-    set_cork(other, 1);
-    CALL(write(fd, "four", 4));
-    say_unsent(other, 4);
-    set_cork(fd, 0);
-    peer_do("recv 2 4");
-
-    fd = oracle_accept_peer();
-    set_cork(fd, 1);
-    set_cork(fd, 1);
-    CALL(write(fd, "end", 3));
-    CALL(shutdown(fd, SHUT_WR));
-    peer_do("drain 3");
-    fd = oracle_accept_peer();
-    set_cork(fd, 1);
-    CALL(write(fd, "nodelay", 7));
-    value = 1;
-    CALL(setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &value, sizeof value));
-    peer_do("recv 4 7");
-    fd = oracle_accept_peer();
-    set_cork(fd, 1);
-    CALL(write(fd, "close", 5));
-    CALL(close(fd));
-    peer_do("drain 5");
-}
-
 static void run_ping_pong(void)
 {
     int fd = oracle_connect_peer(), good = 0;
@@ -354,8 +237,6 @@ const struct oracle_case oracle_cases[] = {
     {"small_writes", run_small_writes},
     {"small_writes_nodelay", run_small_writes_nodelay},
     {"small_writes_cork", run_small_writes_cork},
-    {"cork_answers", run_cork_answers},
-    {"cork_ends", run_cork_ends},
     {"ping_pong", run_ping_pong},
     {"two_sockets", run_two_sockets},
     {"own_loop", run_own_loop},

@@ -183,7 +183,7 @@ START_TEST(accept_takes_connections)
         ck_assert_int_ge(accepted, 0);
         ck_assert_uint_eq(length, sizeof address);
         ck_assert_int_eq(ntohs(address.sin_port), i);
-        ck_assert_int_eq(descriptor_kind(accepted), DESCRIPTOR_UNCORKED);
+        ck_assert_int_eq(descriptor_kind(accepted), DESCRIPTOR_DATA);
         ck_assert_int_eq(fcntl(accepted, F_GETFD), i == 1 ? 0 : FD_CLOEXEC);
         ck_assert_int_eq(fcntl(accepted, F_GETFL) & O_NONBLOCK, i == 1 ? 0 : O_NONBLOCK);
         ck_assert_int_eq(accept(accepted, NULL, NULL), -1);
