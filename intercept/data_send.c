@@ -23,6 +23,9 @@
 /* send_begin() and send_error(): the descriptor is not ours after all; do what the program asked for. */
 #define SEND_FOREIGN 1
 
+/* So much of a file is read and sent; measured: of 2 KiB it is as good, of more it is not. */
+#define SENDFILE_COPIED 2048
+
 /* Flags of send() that the pair would take differently. */
 #define SPECIAL_FLAGS (MSG_OOB | MSG_FASTOPEN)
 
@@ -255,13 +258,41 @@ ssize_t data_pwritev2(int fd, const struct iovec *iov, int count, off_t offset, 
     return pipe_release(&held, fd, libc_pwritev2(fd, iov, count, offset, flags));
 }
 
+/*
+ * sendfile() of little from a place in a file: read it and send it. A pair takes pages by reference at a price that is
+ * more than that of copying a few (docs/performance.md). What can't be read so, a socket or a pipe, or at its end, is
+ * left to the kernel's own sendfile(). Not inlined, because memory_check() knows the caller's frame. Return: was it
+ * done? Then *result is bytes, or -errno.
+ */
+static __attribute__((noinline)) bool send_little(int out_fd, int in_fd, off_t *offset, size_t length, ssize_t *result)
+{
+    char bytes[SENDFILE_COPIED];
+    int saved_errno = errno;
+    ssize_t got = libc_preadv2(in_fd, &(struct iovec){bytes, length}, 1, *offset, 0);
+
+    if (got <= 0) {
+        errno = saved_errno;
+        return false;
+    }
+    *result = libc_send(out_fd, bytes, (size_t)got, MSG_NOSIGNAL);
+    if (*result < 0)
+        *result = send_error(out_fd, 0);
+    else
+        *offset += written(out_fd, *result);
+    return *result != SEND_FOREIGN;
+}
+
 ssize_t data_sendfile(int out_fd, int in_fd, off_t *offset, size_t length)
 {
     int error = plain_only ? SEND_FOREIGN : send_begin(out_fd, 0);
     struct held_pipe held;
+    ssize_t result;
 
     if (error != 0)
         return error < 0 ? error : STATE_RESULT(libc_sendfile(out_fd, in_fd, offset, length));
+    if (offset != NULL && length > 0 && length <= SENDFILE_COPIED && memory_check(offset, sizeof *offset) == 0 &&
+        send_little(out_fd, in_fd, offset, length, &result))
+        return result;
     pipe_hold(&held);
     return pipe_release(&held, out_fd, libc_sendfile(out_fd, in_fd, offset, length));
 }
