@@ -39,7 +39,7 @@ STRUCTURES = [
         "events": "the owner's", "owner": "the owner's", "kind": "by the owner", "family": "by the owner", "memberships": "datagram_multicast_handover",
         "all_next": "link", "all_link": "link", "port_next": "link", "port_link": "as in_table", "lookup_next": "link", "lookup_link": "link"}),
     ("service/socket.h", "socket", "service/takeover/takeover_state.c", {
-        "watch": "watched anew", "work": "all of it is looked at anew", "is_brief": "with the work", "is_charged": "counted anew", "last_info": "by its bytes", "datagram": "walk_datagram", "tcp": "as a number",
+        "watch": "watched anew", "work": "all of it is looked at anew", "work_list": "with the work", "is_charged": "counted anew", "last_info": "by its bytes", "datagram": "walk_datagram", "tcp": "as a number",
         "watches_room": "watched anew", "writes_much": "learned anew", "cork_page": "cork_handover", "cork_slot": "cork_handover", "cork_children": "cork_handover", "pair_is_empty": "then it is drained in vain", "program": "takeover_walk_program", "rules": "walk_rules, walk_who",
         "waiters": "by the clients", "untaken_count": "counted anew", "untaken": "by numbers", "undelivered": "by its number", "listener": "by its children",
         "untaken_link": "link", "retired_link": "link", "deferred_link": "link", "busy_link": "link", "state_link": "link", "hash_next": "link", "number_next": "link"}),
