@@ -13,7 +13,7 @@ Runs in W of tests/lib.sh (faults.sh starts it); the service, the programs (prog
 
 KIND: 0 something is short (memory, descriptors, buffers), 1 interrupted, 2 broken. --list FILE: the sites that failed go there, readable;
 --places FILE: as places.py reads them.
-FAULTS_STEPS: the steps of the program that a sweep of the service takes, without the tools. FAULTS_SAY: show what it said when this is in it.
+A sweep of the service or the library takes the program's steps one by one, and numbers in each from 1; FAULTS_STEPS: only these (or `tools`). FAULTS_SAY: show what it said when this is in it.
 FAULTS_LIMIT: seconds after which something hangs.
 """
 import argparse

@@ -2,7 +2,7 @@
  * program.c - a program that uses its sockets in many ways, for faults.py to see what happens to it when calls of the
  * service, or of the library in it, fail.
  *
- *   program PEER PEER6 TCP_PORT UDP_PORT TRIES [STEP]...
+ *   program PEER PEER6 TCP_PORT UDP_PORT TRIES [STEP]...; program: lists the steps
  *
  * Each step is tried until it goes well, TRIES times at most. What failed is said: "STEP CALL ERRNO". A step may fail
  * with what POSIX and Linux's manual pages have for the call (program_outcome.c); anything else, a byte that is wrong, an
@@ -114,8 +114,12 @@ int main(int argc, char **argv)
 {
     int tries;
 
-    if (argc < 6)
-        return 2;
+    if (argc < 6) {
+        for (size_t i = 0; i < STEPS; i++)
+            if (!steps[i].is_extra)
+                puts(steps[i].name);
+        return 0;
+    }
     step = "start";
     setlocale(LC_ALL, "C.UTF-8"); /* what names are written in */
     signal(SIGALRM, out_of_time);

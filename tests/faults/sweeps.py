@@ -1,9 +1,11 @@
 """The call of number N fails, each N in a run of its own, until three runs in which nothing failed any more."""
 import os
+import subprocess
 
 from sites import begin_sound_service, end_sound_service, start_once, take_over_once
-from world import PROBLEMS_MAX, TRIES, Holder, Service, begin_service, check_sanitizers, end_service, problems, report, run_program, run_tools, say, state, told, wrong
+from world import PROBLEMS_MAX, SHIMS, TRIES, Holder, Service, begin_service, check_sanitizers, end_service, problems, report, run_program, run_tools, say, state, told, wrong
 
+TOOLS = "tools"  # for a step
 STEPS = os.environ.get("FAULTS_STEPS", "").split()
 SAY = os.environ.get("FAULTS_SAY", "WRONG")
 RUNS_OF_SERVICE = 64  # then a new one
@@ -15,23 +17,26 @@ class Count:
 
     def __init__(self, numbers):
         self.numbers = numbers
-        self.runs = self.failed = self.missed = self.last = 0
+        self.runs = self.failed = self.missed = self.last = self.calls = self.all_calls = 0
 
-    def go(self, run):
+    def go(self, run, what="run"):
+        self.missed = 0
         for number in self.numbers:
             count = len(problems)
             state.forget()
             failed = run(number)
             self.runs += 1
+            self.calls = state.calls
             self.last = number
             self.missed = 0 if failed > 0 else self.missed + 1
             self.failed += failed > 0
             if len(problems) > count:
-                say(f"    call {number}")
+                say(f"    {what}: call {number}")
             if self.missed == MISSES_MAX or len(problems) > PROBLEMS_MAX:
                 break
             if self.runs % 256 == 0:
-                say(f"... {number}")
+                say(f"... {what}: {number} of {self.calls}")
+        self.all_calls += self.calls
 
 
 def sweep_start(kind, width, count):
@@ -42,8 +47,12 @@ def sweep_start(kind, width, count):
     count.go(run)
 
 
+def steps_of_program():
+    return subprocess.run([f"{SHIMS}/program"], capture_output=True, text=True, check=True).stdout.split()
+
+
 def sweep_serve(kind, width, count):
-    """One service, as long as nothing goes wrong with it; what it counts begins anew each time."""
+    """Step after step, in each from the first call on, then the tools: so a run is short. One service, as long as nothing goes wrong with it."""
     served = []  # the service, and how many descriptors it has at rest
 
     def run(number):
@@ -52,21 +61,23 @@ def sweep_serve(kind, width, count):
         service = served[0]
         state.set("at", kind, number, width=width)
         before = len(problems)
-        said = run_program(TRIES, STEPS)
-        if SAY in said:
-            say(f"call {number}: {said}")
-            for line in told(state.recent()):
-                say(f"    {line}")
-        if service.process.poll() is None and not STEPS:
+        if step == TOOLS:
             run_tools(service)
+        else:
+            said = run_program(TRIES, [step])
+            if SAY in said:
+                say(f"call {number}: {said}")
+                for line in told(state.recent()):
+                    say(f"    {line}")
         failed = state.failed
         report(before, service)
-        if len(problems) > before or number % RUNS_OF_SERVICE == 0:
+        if len(problems) > before or count.runs % RUNS_OF_SERVICE == RUNS_OF_SERVICE - 1:
             end_service(*served)
             served.clear()
         return failed
 
-    count.go(run)
+    for step in STEPS or steps_of_program() + [TOOLS]:
+        count.go(run, step)
     if served:
         end_service(*served)
 
@@ -81,8 +92,12 @@ def sweep_takeover(kind, width, count):
 
     def run(number):
         nonlocal service, holder
-        if service.process.poll() is not None:  # something went wrong
+        if service.process.poll() is not None or count.runs % RUNS_OF_SERVICE == RUNS_OF_SERVICE - 1:
+            # Something went wrong, or it has much to hand over by now.
             state.set("off")
+            if service.process.poll() is None:
+                holder.end()
+                service.stop()
             service = Service()
             service.wait_ready()
             holder = Holder()
@@ -99,17 +114,19 @@ def sweep_takeover(kind, width, count):
 
 
 def sweep_library(kind, width, count):
+    """Likewise."""
     service, before = begin_sound_service()
 
     def run(number):
         before = len(problems)
         state.set("at", kind, number, target="libintercept", width=width)
-        run_program(TRIES, faulty=True)
+        run_program(TRIES, [step], faulty=True)
         report(before)
         check_sanitizers("a program")
         return state.failed
 
-    count.go(run)
+    for step in STEPS or steps_of_program():
+        count.go(run, step)
     end_sound_service(service, before)
 
 
@@ -123,4 +140,4 @@ def sweep(part, kind, numbers):
     count = Count(range(first, last + 1, step))
     SWEEPS[part](kind, width, count)
     how = "the call" if width == 1 else f"{width} calls in a row from that"
-    say(f"sweep {part} {kind}: {how} of number {first} to {count.last}, each {step}th: {count.runs} runs, in {count.failed} it failed")
+    say(f"sweep {part} {kind}: {how} of number {first}, {first + step}, ...: {count.runs} runs, in {count.failed} it failed; {count.all_calls} calls in all")
