@@ -77,11 +77,3 @@ uint32_t sockaddr_fold(const ip_addr_t *address)
 {
     return IP_IS_V6(address) ? fold(ip_2_ip6(address)->addr) : ip4_addr_get_u32(ip_2_ip4(address));
 }
-
-uint32_t sockaddr_fold_bytes(const uint8_t address[16])
-{
-    u32_t words[4];
-
-    memcpy(words, address, sizeof words);
-    return fold(words);
-}

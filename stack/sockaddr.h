@@ -27,6 +27,5 @@ static inline bool sockaddr_is_any(const ip_addr_t *address)
 
 /* Return: 32 bits that depend on all of the address but for its zone. */
 uint32_t sockaddr_fold(const ip_addr_t *address);
-uint32_t sockaddr_fold_bytes(const uint8_t address[16]);
 
 #endif

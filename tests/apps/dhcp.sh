@@ -97,7 +97,8 @@ stop_daemon
 
 # Stopped while it waits for a server that is not there.
 stop "${PID_OF[dnsmasq]}"
-"$BUILD/sidestackd" --socket "$WORK/control" --netif tap:stack0 --dhcp 2>"$WORK/sidestackd.log" &
+: >"$WORK/sidestackd.log" # here, so that what the one before said is gone
+"$BUILD/sidestackd" --socket "$WORK/control" --netif tap:stack0 --dhcp 2>>"$WORK/sidestackd.log" &
 DAEMON_PID=$!
 PID_OF[sidestackd]=$DAEMON_PID
 wait_for_line sidestackd 'asking the network'
