@@ -1,5 +1,5 @@
 /*
- * loop_guard.c - a thread that interrupts the loop when one of its system calls waits.
+ * loop_guard.c - a timer that interrupts the loop when one of its system calls waits.
  *
  * The loop calls nothing that waits, but for what programs can do to it: they send descriptors where they like, with
  * requests, in the bytes of a pair, to the name of the pairs. When the service is the last to have such a one, the
@@ -8,107 +8,84 @@
  * That can't be seen beforehand, nor prevented: who asks for all descriptors, to take that option away, gets some that
  * are worse to close (passed.c), and the option can be set again meanwhile. But a signal ends the wait.
  *
- * So the loop counts its steps: an odd number while it works. The thread looks at it LOOK_US after work began, and if
- * it is the same work sends a signal, again and again until that is done; a loop that is only slow does not mind. Who
- * sends one will send more: for a while after it looks sooner, so that each takes no more of the loop's time than one
- * of many in a row. When it finds the loop at rest it sleeps until that works again: an idle service has no wake-ups of its own by this, a
- * busy one some hundred in a second.
+ * So while the loop works a signal comes every LOOK_US, whatever it does: calls that do not wait never notice. When it
+ * finds the same piece of work as the last one the next comes AGAIN_US later. Who sends such a descriptor will send
+ * more: so it goes on for SOONER_LOOKS, and each takes no more of the loop's time than one of many in a row. When it
+ * finds the loop at rest it is the last one until there is work again: an idle service is woken by none, one that has
+ * little to do once more for each time.
+ *
+ * It is no thread of its own, because libc takes shortcuts with a process that has only one (docs/performance.md).
  */
 #include "loop_guard.h"
 
-#include "thread.h"
-
 #include <errno.h>
-#include <linux/futex.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <stdbool.h>
-#include <stddef.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
-/* From the beginning of some work to the first look, and from one signal to the next. */
 #define LOOK_US 10000
 #define AGAIN_US 500
-/* So many looks are from the beginning of some work on as soon as a signal would follow another: 200 ms of work. */
-#define SOONER_LOOKS 400
+#define SOONER_LOOKS 400 /* 200 ms of work */
 
-static atomic_uint step;        /* of the loop; odd: it works */
-static atomic_uint is_sleeping; /* 0, 1: the thread, until work begins */
-static atomic_uint never;       /* always 0: to wait for a time */
-static pid_t guarded;
+#ifndef sigev_notify_thread_id
+#define sigev_notify_thread_id _sigev_un._tid
+#endif
 
-/* Wait while *word is `value`; timeout_us 0: without end. Return: for whatever reason. */
-static void futex_wait(atomic_uint *word, unsigned value, unsigned timeout_us)
+static volatile sig_atomic_t is_working;
+static volatile sig_atomic_t is_timed; /* a signal will come */
+static volatile unsigned work;         /* the number of the piece of work, ... */
+static volatile unsigned timed_work;   /* ... and of that which the timer was set for */
+static volatile unsigned sooner;       /* so many looks more are AGAIN_US apart */
+static timer_t timer;
+static bool has_timer;
+
+static void set_timer(void)
 {
-    const struct timespec timeout = {.tv_nsec = (long)timeout_us * 1000};
+    const struct itimerspec time = {.it_value.tv_nsec = (sooner > 0 ? AGAIN_US : LOOK_US) * 1000l};
 
-    (void)syscall(SYS_futex, word, FUTEX_WAIT_PRIVATE, value, timeout_us > 0 ? &timeout : NULL, NULL, 0);
+    timed_work = work;
+    is_timed = timer_settime(timer, 0, &time, NULL) == 0;
 }
 
-static bool is_work(unsigned number)
+/* The signal, which has interrupted what waits already. */
+static void look(int signal)
 {
-    return number % 2 != 0;
-}
+    const int error = errno;
 
-/* Until the loop works. Return: its step. */
-static unsigned wait_for_work(void)
-{
-    unsigned now;
-
-    while (!is_work(now = atomic_load(&step))) {
-        atomic_store(&is_sleeping, 1);
-        if (!is_work(atomic_load(&step)))
-            futex_wait(&is_sleeping, 1, 0);
-        atomic_store(&is_sleeping, 0);
-    }
-    return now;
-}
-
-static void run(void)
-{
-    unsigned sooner = 0;
-
-    for (;;) {
-        unsigned work = wait_for_work();
-        bool is_sooner = sooner > 0;
-
-        futex_wait(&never, 0, is_sooner ? AGAIN_US : LOOK_US);
-        if (is_sooner)
-            sooner--;
-        else if (atomic_load(&step) == work)
-            sooner = SOONER_LOOKS;
-        while (atomic_load(&step) == work) {
-            (void)syscall(SYS_tgkill, getpid(), guarded, LOOP_GUARD_SIGNAL);
-            futex_wait(&never, 0, AGAIN_US);
-        }
-    }
-}
-
-static void do_nothing(int signal)
-{
     (void)signal;
+    if (is_working && work == timed_work)
+        sooner = SOONER_LOOKS;
+    else if (sooner > 0)
+        sooner = sooner - 1;
+    is_timed = false;
+    if (is_working)
+        set_timer();
+    errno = error;
 }
 
 int loop_guard_start(void)
 {
-    const struct sigaction action = {.sa_handler = do_nothing, .sa_flags = SA_RESTART};
+    const struct sigaction action = {.sa_handler = look, .sa_flags = SA_RESTART};
+    struct sigevent event = {.sigev_notify = SIGEV_THREAD_ID, .sigev_signo = LOOP_GUARD_SIGNAL};
 
-    if (sigaction(LOOP_GUARD_SIGNAL, &action, NULL) < 0)
+    event.sigev_notify_thread_id = (pid_t)syscall(SYS_gettid);
+    if (sigaction(LOOP_GUARD_SIGNAL, &action, NULL) < 0 || timer_create(CLOCK_MONOTONIC, &event, &timer) < 0)
         return -errno;
-    guarded = (pid_t)syscall(SYS_gettid);
-    return thread_start(run, THREAD_FILES_NONE);
+    has_timer = true;
+    return 0;
 }
 
 void loop_guard_begin(void)
 {
-    atomic_fetch_add(&step, 1);
-    if (atomic_load(&is_sleeping) != 0 && atomic_exchange(&is_sleeping, 0) != 0)
-        (void)syscall(SYS_futex, &is_sleeping, FUTEX_WAKE_PRIVATE, 1, NULL, NULL, 0);
+    work++;
+    is_working = true;
+    if (!is_timed && has_timer)
+        set_timer();
 }
 
 void loop_guard_end(void)
 {
-    atomic_fetch_add(&step, 1);
+    is_working = false;
 }

@@ -4,7 +4,8 @@
  * A program passes what it likes. Of a file in a file system of the user's own (FUSE) fstat() and close() return when
  * the user likes, and no signal ends that; close() of a socket of the kernel's may wait for its peer. So only sockets
  * of AF_UNIX, which our pairs are, are looked at and closed where they are found. A thread closes the others, one after
- * the other. Nothing that the library sends needs it, so it is started with the first of them.
+ * the other, and ends when there are no more. Nothing that the library sends needs it, and while there is none the
+ * service has but one (loop_guard.c says what that is good for).
  *
  * While it hangs they stay open. So each user may have a few of them; who has more is not heard: with the requests more
  * would come, and what is never received the kernel drops without asking a file system. The loop guard sees to what it
@@ -15,10 +16,10 @@
 
 #include "service/log/log.h"
 #include "service/privilege/quota.h"
-#include "thread.h"
 
 #include <errno.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <sys/queue.h>
@@ -26,6 +27,8 @@
 #include <unistd.h>
 
 #define USER_MAX 8
+
+#define STACK_BYTES ((size_t)65536)
 
 struct passed {
     STAILQ_ENTRY(passed) link;
@@ -36,21 +39,19 @@ struct passed {
 STAILQ_HEAD(passed_list, passed);
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* held for moments: nothing that waits is done under it */
-static pthread_cond_t more = PTHREAD_COND_INITIALIZER;
 static struct passed_list waiting = STAILQ_HEAD_INITIALIZER(waiting); /* to be closed */
 static struct passed_list closed = STAILQ_HEAD_INITIALIZER(closed);   /* for the loop to forget */
-static bool has_thread;
+static bool has_thread; /* that will look at the first list again */
 static size_t count; /* in the lists, and in the thread's hands; the loop's */
 
-static void run(void)
+/* The thread. It needs little: no library but libc, no messages, no memory of the heap. */
+static void *run(void *nothing)
 {
     const struct linger off = {0};
     struct passed *one;
 
     pthread_mutex_lock(&lock);
-    for (;;) {
-        while ((one = STAILQ_FIRST(&waiting)) == NULL)
-            pthread_cond_wait(&more, &lock);
+    while ((one = STAILQ_FIRST(&waiting)) != NULL) {
         STAILQ_REMOVE_HEAD(&waiting, link);
         pthread_mutex_unlock(&lock);
         (void)setsockopt(one->fd, SOL_SOCKET, SO_LINGER, &off, sizeof off); /* what is no socket has none */
@@ -58,6 +59,51 @@ static void run(void)
         pthread_mutex_lock(&lock);
         STAILQ_INSERT_TAIL(&closed, one, link);
     }
+    has_thread = false;
+    pthread_mutex_unlock(&lock);
+    return nothing;
+}
+
+/* Start it; it hears no signals. Return: 0 or -errno. */
+static int start_thread(void)
+{
+    pthread_attr_t attributes;
+    sigset_t every, before;
+    pthread_t thread;
+    int error = pthread_attr_init(&attributes);
+
+    if (error != 0)
+        return -error;
+    sigfillset(&every);
+    error = pthread_attr_setstacksize(&attributes, STACK_BYTES);
+    if (error == 0)
+        error = pthread_attr_setdetachstate(&attributes, PTHREAD_CREATE_DETACHED);
+    if (error == 0)
+        error = pthread_sigmask(SIG_SETMASK, &every, &before);
+    if (error == 0) {
+        error = pthread_create(&thread, &attributes, run, NULL);
+        (void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+    }
+    pthread_attr_destroy(&attributes);
+    return -error;
+}
+
+/* See to it that there is a thread if there is something to close. */
+static void have_thread(void)
+{
+    bool is_needed;
+    int error;
+
+    pthread_mutex_lock(&lock);
+    is_needed = !has_thread && !STAILQ_EMPTY(&waiting);
+    has_thread |= is_needed;
+    pthread_mutex_unlock(&lock);
+    error = is_needed ? start_thread() : 0;
+    if (error == 0)
+        return;
+    has_thread = false; /* there is none to look at it */
+    errno = -error;
+    log_warn("control: no thread to close what users pass (is a limit too low?); it stays open meanwhile");
 }
 
 bool passed_is_foreign(int fd)
@@ -76,6 +122,7 @@ static void forget_closed(void)
 
     if (count == 0)
         return;
+    have_thread();
     pthread_mutex_lock(&lock);
     STAILQ_CONCAT(&done, &closed);
     pthread_mutex_unlock(&lock);
@@ -85,18 +132,6 @@ static void forget_closed(void)
         quota_release(one->quota);
         free(one);
         count--;
-    }
-}
-
-/* What waits for a thread that can't be had waits for the next try. */
-static void need_thread(void)
-{
-    int error = has_thread ? 0 : thread_start(run, THREAD_FILES_SHARED);
-
-    has_thread = error == 0;
-    if (error < 0) {
-        errno = -error;
-        log_warn("control: no thread to close what users pass (is a limit too low?); it stays open meanwhile");
     }
 }
 
@@ -120,15 +155,12 @@ void passed_close(int fd, struct quota *quota)
         log_warnx("control: user %u passes files that are no sockets; not heard until they are closed", (unsigned)quota->uid);
     pthread_mutex_lock(&lock);
     STAILQ_INSERT_TAIL(&waiting, one, link);
-    pthread_cond_signal(&more);
     pthread_mutex_unlock(&lock);
-    need_thread();
+    have_thread();
 }
 
 bool passed_may_come(const struct quota *quota)
 {
-    if (count > 0)
-        need_thread();
     forget_closed();
     return quota->passed < USER_MAX;
 }

@@ -208,10 +208,10 @@ static int seclude(const struct options *options, const struct privilege_identit
         errno = -error;
         log_warn("query: queues of sockets show memory for bytes (does the kernel have unix_diag?)");
     }
-    error = loop_guard_start(); /* a thread: it has as little power, and will be in the sandbox */
+    error = loop_guard_start();
     if (error < 0) {
         errno = -error;
-        log_error("starting a thread (is a limit too low?)");
+        log_error("making a timer (is a limit too low?)");
         return error;
     }
     error = options->sandbox ? sandbox_enter(is_vde ? SANDBOX_WIDE : SANDBOX_STRICT) : 0;

@@ -12,7 +12,6 @@
  */
 #include "sandbox.h"
 
-#include "service/loop_guard.h"
 #include "users.h"
 
 #include <errno.h>
@@ -90,9 +89,11 @@ static const struct call calls[] = {
     ANY(getrandom), ANY(getpid), ANY(gettid), ANY(geteuid), ANY(getuid), ANY(getegid), ANY(getgid), ANY(getrusage),
     ANY(uname), /* the resolver library asks for our name */
     ANY(getcpu), ANY(sched_getaffinity), ANY(sched_yield), ANY(futex),
+    ANY(timer_settime), /* loop_guard.c */
     /* A thread more (passed.c), and no process. */
     ONE(clone, HAS(0, CLONE_THREAD, CLONE_THREAD)), /* clone3(): its flags can't be seen; libc does without */
     ANY(set_robust_list), ANY(rseq),
+    ONE(rt_sigaction, IS(0, __SIGRTMIN + 1)), /* libc's for setuid() in all threads, with the first of them */
     /* The end; abort(). tgkill() is in allow_signals(). */
     ANY(exit), ANY(exit_group), ANY(rt_sigreturn), ANY(rt_sigprocmask),
 };
@@ -180,10 +181,10 @@ static int allow(scmp_filter_ctx filter, const struct call *list, size_t count)
     return error;
 }
 
-/* abort(), the handler, and the loop that is interrupted: to ourselves, and only these signals. Return: 0 or -errno. */
+/* abort() and the handler: to ourselves, and only these signals. Return: 0 or -errno. */
 static int allow_signals(scmp_filter_ctx filter)
 {
-    const int signals[] = {SIGABRT, SIGSYS, LOOP_GUARD_SIGNAL};
+    const int signals[] = {SIGABRT, SIGSYS};
     int error = 0;
 
     for (size_t i = 0; i < sizeof signals / sizeof *signals && error == 0; i++)
