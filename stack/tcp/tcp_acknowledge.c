@@ -10,7 +10,7 @@
  *   answer     but when the owner answers what comes, the answer takes the acknowledgement along ("answers", Linux: pingpong), and
  *              nothing of the above but "two" and "gap" counts, until an answer fails to come in time
  *   moment     who has accepted a connection often answers its first request: when that is small, its acknowledgement waits for
- *              MOMENT_US, if answers come so soon at this port (with Linux it is quick, but there a segment costs little)
+ *              MOMENT_US, once answers came so soon at this port (with Linux it is quick, but there a segment costs little)
  *   delayed    all else waits for delay_us: 40 ms to 200 ms, by how fast segments follow each other, and within a round trip
  *   FIN        the peer's first FIN is delayed, too: the owner often closes at once, and then our FIN takes it along
  *   SYN-ACK    is acknowledged at once; what lwIP writes for that by itself is left out (tcp_acknowledge_leaves_out())
@@ -37,15 +37,15 @@
 
 /* A busy server has many requests before it; 0.5 ms was too short for one with 64 connections (docs/performance.md). */
 #define MOMENT_US 4000u
-/* Answers that did not come in it count, by port: each for two that did. Beyond MISSES_ENOUGH one moment in so many is a
- * try. */
+/* Answers that came in it give credit, by port; one that did not takes twice as much. Without any one request in so many
+ * is a try. */
 #define PORTS 256
-#define MISSES_MAX 16
-#define MISSES_ENOUGH 8
-#define TRY_EVERY 64
+#define CREDIT_MAX 8
+#define CREDIT_MISSED 2
+#define TRY_EVERY 16
 
 static struct stack_tcp *wanting; /* list of connections with wanted set */
-static uint8_t misses[PORTS];
+static uint8_t credit[PORTS];
 static const struct tcp_pcb *established; /* whose SYN-ACK is being processed; NULL: none's */
 
 /* ---- When ---- */
@@ -71,15 +71,15 @@ static void be_quick(struct stack_tcp *tcp, uint32_t most)
 /* The moment is over: did an answer come? */
 static void end_moment(struct stack_tcp *tcp, bool answered)
 {
-    uint8_t *missed = &misses[tcp->local_port % PORTS];
+    uint8_t *port = &credit[tcp->local_port % PORTS];
 
     if (!tcp->acknowledger.held)
         return;
     tcp->acknowledger.held = false;
     if (answered)
-        *missed -= *missed > 0;
+        *port = (uint8_t)LWIP_MIN(*port + 1, CREDIT_MAX);
     else
-        *missed = (uint8_t)LWIP_MIN(*missed + 2, MISSES_MAX);
+        *port = (uint8_t)(*port - LWIP_MIN(*port, CREDIT_MISSED));
 }
 
 /* Wait a moment for the answer to what came? Return: it waits. */
@@ -90,10 +90,11 @@ static bool wait_a_moment(struct stack_tcp *tcp, size_t size)
 
     if (acknowledger->held)
         return true;
-    if (!acknowledger->serves || !acknowledger->pushed || size >= SEGMENT_DEFAULT ||
-        (misses[tcp->local_port % PORTS] >= MISSES_ENOUGH && ++tries % TRY_EVERY != 0))
+    if (!acknowledger->serves || !acknowledger->pushed || size >= SEGMENT_DEFAULT)
         return false;
-    acknowledger->held = true;
+    acknowledger->serves = acknowledger->held = credit[tcp->local_port % PORTS] > 0 || ++tries % TRY_EVERY == 0;
+    if (!acknowledger->held)
+        return false;
     tcp_clock_set(&acknowledger->clock, LWIP_MIN(acknowledger->clock.due_us, port_now_us + MOMENT_US));
     return true;
 }

@@ -135,6 +135,21 @@ static void setup_accepted(void)
     wire_drop_all();
 }
 
+/* The connection ends, and the listening socket has another one. */
+static void accept_another(void)
+{
+    stack_tcp_abort(told.tcp);
+    stack_turn();
+    wire_drop_all();
+    peer = (struct peer){.family = AF_INET, .port = (uint16_t)(peer.port + 1), .stack_port = peer.stack_port, .window = 0xffff};
+    listener.child_told = &told;
+    peer_say(&peer, TH_SYN, NULL, 0);
+    peer.expected = peer_take().sequence + 1;
+    peer_say(&peer, TH_ACK, NULL, 0);
+    first = peer.sequence;
+    wire_drop_all();
+}
+
 /* The peer's request, which the owner reads. */
 static void ask(void)
 {
@@ -143,8 +158,37 @@ static void ask(void)
     stack_turn();
 }
 
+/* Answer at once, until the stack has tried to wait for that. */
+static void teach(void)
+{
+    bool waited;
+
+    for (unsigned i = 0;; i++) {
+        ck_assert_uint_le(i, 100);
+        ask();
+        waited = wire_count() == 0;
+        send_bytes(told.tcp, "answer", 6);
+        stack_turn();
+        accept_another();
+        if (waited)
+            break;
+    }
+}
+
+START_TEST(before_answers_came_soon_there_is_no_moment)
+{
+    for (unsigned i = 0; i < 10; i++) {
+        ask();
+        ck_assert_uint_eq(wire_count(), 1);
+        ck_assert_uint_eq(peer_take().acknowledgement, first + 100);
+        accept_another();
+    }
+}
+END_TEST
+
 START_TEST(the_answer_of_who_accepted_takes_the_acknowledgement_along)
 {
+    teach();
     ask();
     ck_assert_uint_eq(wire_count(), 0);
     stack_advance(3);
@@ -158,6 +202,7 @@ END_TEST
 
 START_TEST(an_answer_that_does_not_come_is_waited_for_once)
 {
+    teach();
     ask();
     stack_advance(5);
     ck_assert_uint_eq(wire_count(), 1);
@@ -171,6 +216,7 @@ END_TEST
 /* As a client that writes little by little does, which may wait for the first acknowledgement. */
 START_TEST(a_second_small_segment_is_not_waited_with)
 {
+    teach();
     ask();
     ck_assert_uint_eq(wire_count(), 0);
     ask();
@@ -181,6 +227,7 @@ END_TEST
 
 START_TEST(tcp_quickack_leaves_no_moment)
 {
+    teach();
     ask();
     stack_tcp_set_option(told.tcp, STACK_TCP_QUICKACK, 1);
     stack_turn();
@@ -195,23 +242,16 @@ START_TEST(where_answers_take_longer_there_is_no_moment)
 {
     unsigned waited = 0;
 
-    for (uint16_t i = 0; i < 40; i++) {
-        peer = (struct peer){.family = AF_INET, .port = (uint16_t)(50000 + i), .stack_port = peer.stack_port, .window = 0xffff};
-        listener.child_told = &told;
-        peer_say(&peer, TH_SYN, NULL, 0);
-        peer.expected = peer_take().sequence + 1;
-        peer_say(&peer, TH_ACK, NULL, 0);
-        wire_drop_all();
+    teach();
+    for (unsigned i = 0; i < 40; i++) {
         ask();
         waited += wire_count() == 0;
         stack_advance(5);
         ck_assert_uint_eq(peer_take().acknowledgement, peer.sequence);
-        stack_tcp_abort(told.tcp);
-        stack_turn();
-        wire_drop_all();
+        accept_another();
     }
-    ck_assert_uint_ge(waited, 4);
-    ck_assert_uint_le(waited, 5);
+    ck_assert_uint_ge(waited, 2); /* what was learned, and a try now and then */
+    ck_assert_uint_le(waited, 4);
 }
 END_TEST
 
@@ -552,6 +592,7 @@ int main(void)
     tcase_add_test(handshake, a_socket_that_ends_in_the_turn_of_its_handshake_leaves_nothing);
     suite_add_tcase(suite, handshake);
     tcase_add_checked_fixture(accepted, setup_accepted, stack_teardown);
+    tcase_add_test(accepted, before_answers_came_soon_there_is_no_moment);
     tcase_add_test(accepted, the_answer_of_who_accepted_takes_the_acknowledgement_along);
     tcase_add_test(accepted, an_answer_that_does_not_come_is_waited_for_once);
     tcase_add_test(accepted, a_second_small_segment_is_not_waited_with);
