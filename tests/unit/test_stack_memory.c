@@ -107,6 +107,61 @@ START_TEST(data_beyond_the_bound_comes_again)
 }
 END_TEST
 
+#define CROWD 4096
+
+/* The peer of `like` asks for a connection from another port. Return: it was accepted, and is listener->child. */
+static bool accept_another(struct told *listener, const struct peer *like, uint16_t port)
+{
+    struct peer another = {.family = AF_INET, .port = port, .stack_port = like->stack_port, .window = 0xffff};
+    const unsigned accepted = listener->accepted;
+
+    peer_say(&another, TH_SYN, NULL, 0);
+    if (wire_count() == 0)
+        return false;
+    another.expected = peer_take().sequence + 1;
+    peer_say(&another, TH_ACK, NULL, 0);
+    wire_drop_all();
+    return listener->accepted == accepted + 1;
+}
+
+/* What is throttled leaves room for connections. None is ended for another; when one ends there is room again. */
+START_TEST(connections_are_refused_last)
+{
+    static struct told listener;
+    static struct stack_tcp *crowd[CROWD];
+    size_t sent, count = 0;
+
+    accept_from_peer(&listener, &told[0], &peers[0]);
+    listener.child_told = &told[1];
+    stack_tcp_set_option(told[0].tcp, STACK_TCP_SEND_BUFFER, 4 * MEMORY_LIMIT);
+    memory_set_limit(MEMORY_LIMIT);
+    sent = fill_queue(told[0].tcp);
+    ck_assert_uint_gt(sent, MEMORY_LIMIT / 4);
+    ck_assert_uint_lt(stack_tcp_send_room(told[0].tcp), 4096); /* it waits, and others get in: */
+    stack_turn();
+    wire_drop_all();
+    while (count < CROWD && accept_another(&listener, &peers[0], (uint16_t)(10000 + count)))
+        crowd[count++] = listener.child;
+    ck_assert_uint_gt(count, 100);
+    ck_assert_uint_lt(count, CROWD);
+    ck_assert_uint_ge(memory_used(), MEMORY_LIMIT);
+    ck_assert_uint_lt(memory_used(), MEMORY_LIMIT + MEMORY_LIMIT / 4);
+    ck_assert_uint_eq(memory_counters.refused, 1);
+    ck_assert_uint_eq(told[0].failed + told[1].failed, 0);
+    for (int i = 0; i < 8; i++)
+        stack_tcp_abort(crowd[--count]);
+    stack_turn();
+    wire_drop_all();
+    ck_assert(accept_another(&listener, &peers[0], 9999));
+    crowd[count++] = listener.child;
+    memory_set_limit(0);
+    while (count > 0)
+        stack_tcp_abort(crowd[--count]);
+    stack_tcp_abort(told[0].tcp);
+    stack_tcp_abort(listener.tcp);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("stack memory");
@@ -116,6 +171,7 @@ int main(void)
     tcase_add_test(tcase, heavy_users_of_memory_are_throttled_first);
     tcase_add_test(tcase, many_connections_of_one_user_are_throttled_as_one);
     tcase_add_test(tcase, data_beyond_the_bound_comes_again);
+    tcase_add_test(tcase, connections_are_refused_last);
     suite_add_tcase(suite, tcase);
     return suite_run(suite);
 }
