@@ -262,7 +262,8 @@ static void other_says(uint8_t operation, const char *sender)
     stack_turn();
 }
 
-START_TEST(lease_is_renewed)
+/* Get a lease, and wait until it is to be renewed. Return: the request for that. */
+static struct message take_renewal(void)
 {
     struct message message;
 
@@ -272,6 +273,13 @@ START_TEST(lease_is_renewed)
     other_says(2, SERVER);
     message = take();
     ck_assert_int_eq(message.type, REQUEST);
+    return message;
+}
+
+START_TEST(lease_is_renewed)
+{
+    struct message message = take_renewal();
+
     ck_assert_uint_eq(message.from, inet_addr(OFFERED));
     ck_assert_uint_eq(message.client, inet_addr(OFFERED));
     answer(&message, ACK, usual, sizeof usual);
@@ -308,14 +316,8 @@ END_TEST
 
 START_TEST(refused_renewal_begins_anew)
 {
-    struct message message;
+    struct message message = take_renewal();
 
-    get_lease(usual, sizeof usual);
-    wire_drop_all();
-    stack_advance(501000);
-    other_says(2, SERVER);
-    message = take();
-    ck_assert_int_eq(message.type, REQUEST);
     answer(&message, NAK, "", 0);
     ck_assert_str_eq(address_text(), "none");
     ck_assert_int_eq(take().type, DISCOVER);
@@ -456,14 +458,8 @@ END_TEST
 START_TEST(answers_in_fragments_are_none)
 {
     uint8_t options[sizeof usual + 300];
-    struct message message;
+    struct message message = take_renewal();
 
-    get_lease(usual, sizeof usual);
-    wire_drop_all();
-    stack_advance(501000);
-    other_says(2, SERVER);
-    message = take();
-    ck_assert_int_eq(message.type, REQUEST);
     answer_in_fragments(&message, NAK, usual, sizeof usual);
     ck_assert_str_eq(address_text(), OFFERED);
     memcpy(options, usual, sizeof usual);
